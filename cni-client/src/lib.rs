@@ -1,0 +1,1 @@
+//! A client for the Container Network Interface: configuration lists and plugin chains.

@@ -1,0 +1,1 @@
+//! Kubernetes controllers as pure plans, with one runner around them.

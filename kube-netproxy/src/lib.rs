@@ -1,0 +1,1 @@
+//! Kubernetes service load balancing and cluster DNS, compiled to a dataplane.

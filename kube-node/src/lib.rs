@@ -1,0 +1,1 @@
+//! The Kubernetes node agent: pod workers over runtime, network and storage seams.

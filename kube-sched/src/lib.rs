@@ -1,0 +1,1 @@
+//! The Kubernetes scheduler as a pure function, with a driver around it.
