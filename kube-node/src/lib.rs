@@ -1,1 +1,9 @@
 //! The Kubernetes node agent: pod workers over runtime, network and storage seams.
+
+mod clock;
+mod error;
+pub mod runtime;
+pub mod seam;
+
+pub use clock::Clock;
+pub use error::{Error, Result};
