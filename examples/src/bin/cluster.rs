@@ -1,2 +1,4 @@
 //! Everything in one process.
-fn main() {}
+fn main() {
+    examples::demo::maybe_run();
+}
