@@ -1,0 +1,246 @@
+//! Runs the pure state: the lock around it, watchers, time, and making it durable.
+
+mod hub;
+mod upkeep;
+mod watcher;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use self::hub::Hub;
+use crate::mvcc::{self, Scan, State};
+use crate::{
+    AutoCompaction, Config, Error, LeaseRequest, LeaseResponse, RangeRequest, RangeResponse, Result,
+    Revision, Store, StoreStatus, TxnRequest, TxnResponse, WatchRequest, WatchStream,
+};
+
+/// Keys that a range visits, and revisions that a compaction frees, before others get the lock.
+const STEP: usize = 1024;
+
+/// A running store. Dropping it stops its task and ends its watches.
+#[derive(Debug)]
+pub(crate) struct Driver {
+    shared: Arc<Shared>,
+    _stop: DropGuard,
+}
+
+/// What the driver shares with its tasks and watchers.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    state: RwLock<State>,
+    hub: Mutex<Hub>,
+    config: Config,
+    rng: Mutex<fastrand::Rng>,
+    /// Wakes the upkeep task.
+    upkeep: Arc<Notify>,
+    /// Whether the upkeep task waits to hear of a write.
+    idle: AtomicBool,
+}
+
+impl Driver {
+    /// Starts a store on `state`. Must be called within a tokio runtime for leases to end and history to be compacted by
+    /// itself.
+    pub(crate) fn start(state: State, config: Config) -> Self {
+        let rng = config.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
+        let shared = Arc::new(Shared {
+            state: RwLock::new(state),
+            hub: Mutex::default(),
+            config,
+            rng: Mutex::new(rng),
+            upkeep: Arc::default(),
+            idle: AtomicBool::new(false),
+        });
+        let stop = CancellationToken::new();
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(upkeep::run(Arc::downgrade(&shared), shared.upkeep.clone(), stop.clone()));
+        }
+        Self { shared, _stop: stop.drop_guard() }
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.shared.hub.lock().close();
+    }
+}
+
+impl Shared {
+    /// Changes the state by `change`, and answers when that is durable and visible.
+    async fn write<T>(&self, change: impl FnOnce(&mut State) -> Result<T>) -> Result<T> {
+        let (answer, woken) = {
+            let mut state = self.state.write();
+            if let Some(failure) = state.failure() {
+                return Err(failure.clone());
+            }
+            let answer = change(&mut state)?;
+            let woken = self.publish(&mut state);
+            (answer, woken)
+        };
+        woken.into_iter().for_each(std::task::Waker::wake);
+        if self.idle.swap(false, Ordering::Relaxed) {
+            self.upkeep.notify_one();
+        }
+        Ok(answer)
+    }
+
+    /// Makes what is durable visible; answers the watchers to wake once the lock is free.
+    fn publish(&self, state: &mut State) -> Vec<std::task::Waker> {
+        let revisions = state.publish_all();
+        if revisions.is_empty() {
+            return Vec::new();
+        }
+        self.wake_for_compaction(state);
+        self.hub.lock().publish(state, revisions)
+    }
+
+    fn wake_for_compaction(&self, state: &State) {
+        if let AutoCompaction::Revisions(keep) = self.config.auto_compaction
+            && upkeep::is_over(state, keep)
+        {
+            self.upkeep.notify_one();
+        }
+    }
+
+    async fn compact(&self, revision: Revision) -> Result<()> {
+        self.write(|state| state.compact(revision)).await?;
+        while !self.write(|state| Ok(state.sweep(STEP))).await? {
+            tokio::task::yield_now().await;
+        }
+        Ok(())
+    }
+
+    /// Reads in steps, giving up the lock in between. A read of the current revision that compaction overtakes starts again.
+    async fn range(&self, request: RangeRequest) -> Result<RangeResponse> {
+        loop {
+            let (mut scan, mut done) = {
+                let state = self.state.read();
+                let mut scan = Scan::new(&state, request.clone(), state.visible())?;
+                let done = scan.step(&state, STEP);
+                (scan, done)
+            };
+            while let Ok(false) = done {
+                tokio::task::yield_now().await;
+                done = scan.step(&self.state.read(), STEP);
+            }
+            match done {
+                Err(Error::Compacted { .. }) if request.revision().is_none() => {}
+                Err(error) => return Err(error),
+                Ok(_) => return Ok(scan.finish()),
+            }
+        }
+    }
+
+    async fn grant(&self, id: i64, ttl: Duration) -> Result<LeaseResponse> {
+        let answer = self
+            .write(|state| {
+                let id = if id == 0 { self.choose_lease(state) } else { id };
+                state.grant(id, ttl, Instant::now())
+            })
+            .await?;
+        self.upkeep.notify_one();
+        Ok(answer)
+    }
+
+    fn choose_lease(&self, state: &State) -> i64 {
+        let mut rng = self.rng.lock();
+        loop {
+            let id = rng.i64(1..i64::MAX);
+            if state.is_free_lease(id) {
+                return id;
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Store for Driver {
+    async fn range(&self, request: RangeRequest) -> Result<RangeResponse> {
+        mvcc::check_range(&request, &self.shared.config)?;
+        self.shared.range(request).await
+    }
+
+    async fn txn(&self, request: TxnRequest) -> Result<TxnResponse> {
+        mvcc::check_txn(&request, &self.shared.config)?;
+        if request.is_read_only() {
+            return self.shared.state.read().read(request);
+        }
+        let quota = self.shared.config.quota_bytes;
+        self.shared
+            .write(|state| state.check_space(&request, quota).and_then(|()| state.apply(request)))
+            .await
+    }
+
+    async fn watch(&self, request: WatchRequest) -> Result<WatchStream> {
+        mvcc::check_watch(&request, &self.shared.config)?;
+        watcher::start(&self.shared, request)
+    }
+
+    async fn compact(&self, revision: Revision) -> Result<()> {
+        self.shared.compact(revision).await
+    }
+
+    async fn lease(&self, request: LeaseRequest) -> Result<LeaseResponse> {
+        let shared = &self.shared;
+        match request {
+            LeaseRequest::Grant { id, ttl } => shared.grant(id, ttl).await,
+            LeaseRequest::Revoke { id } => shared.write(|state| state.revoke(id)).await,
+            LeaseRequest::KeepAlive { id } => shared.state.write().keep_alive(id, Instant::now()),
+            LeaseRequest::TimeToLive { id } => shared.state.read().time_to_live(id, Instant::now()),
+            LeaseRequest::List => Ok(shared.state.read().lease_ids()),
+        }
+    }
+
+    async fn status(&self) -> Result<StoreStatus> {
+        let state = self.shared.state.read();
+        Ok(StoreStatus {
+            revision: state.visible(),
+            compacted: state.compacted(),
+            keys: state.keys(),
+            bytes: state.bytes(),
+            bytes_on_disk: 0,
+            watchers: self.shared.hub.lock().watchers(),
+            leases: state.lease_count(),
+            failure: state.failure().cloned(),
+        })
+    }
+}
+
+/// Makes a wrapper of a [`Driver`] a [`Store`].
+macro_rules! delegate {
+    ($store:ty) => {
+        #[async_trait]
+        impl Store for $store {
+            async fn range(&self, request: RangeRequest) -> Result<RangeResponse> {
+                self.0.range(request).await
+            }
+
+            async fn txn(&self, request: TxnRequest) -> Result<TxnResponse> {
+                self.0.txn(request).await
+            }
+
+            async fn watch(&self, request: WatchRequest) -> Result<WatchStream> {
+                self.0.watch(request).await
+            }
+
+            async fn compact(&self, revision: Revision) -> Result<()> {
+                self.0.compact(revision).await
+            }
+
+            async fn lease(&self, request: LeaseRequest) -> Result<LeaseResponse> {
+                self.0.lease(request).await
+            }
+
+            async fn status(&self) -> Result<StoreStatus> {
+                self.0.status().await
+            }
+        }
+    };
+}
+pub(crate) use delegate;

@@ -1,0 +1,25 @@
+//! The store as a value: every key with its kept history, the log of events, leases. Pure and synchronous; drivers hold it
+//! under a lock, make its changes durable and wake watchers.
+//!
+//! Three revisions matter. `head` is the newest applied transaction, on which the next one is evaluated; `visible` is the
+//! newest durable one, and all that readers and watchers see; `compacted` is where history starts. Because old versions are
+//! kept anyway, reading at `visible` while `head` runs ahead costs nothing, and syncing one batch overlaps with evaluating
+//! the next.
+
+mod apply;
+mod check;
+mod compact;
+mod history;
+mod lease;
+mod log;
+mod record;
+mod scan;
+mod state;
+
+pub(crate) use check::{check_range, check_txn, check_watch};
+pub(crate) use record::Change;
+pub(crate) use scan::Scan;
+pub(crate) use state::State;
+
+#[cfg(test)]
+mod tests;
