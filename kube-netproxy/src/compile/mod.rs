@@ -1,0 +1,8 @@
+//! Services and EndpointSlices in, rules out: pure functions, no clock, no client, no root.
+
+mod compiler;
+mod endpoints;
+mod service;
+
+pub use compiler::{Compiler, compile};
+pub use service::compile_service;

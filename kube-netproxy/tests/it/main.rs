@@ -1,0 +1,8 @@
+//! Tests of the crate against real parts. Those named `root_*` make network namespaces of their own and never touch the one
+//! they are started in.
+
+#![expect(clippy::print_stderr, reason = "a skipped test says so")]
+
+mod network;
+mod nftables;
+mod objects;
