@@ -1,1 +1,3 @@
 //! The Kubernetes API server as a tower service.
+
+pub mod pki;
