@@ -1,3 +1,4 @@
 //! The Kubernetes API server as a tower service.
 
 pub mod pki;
+pub mod serve;
