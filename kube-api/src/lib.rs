@@ -1,4 +1,5 @@
 //! The Kubernetes API server as a tower service.
 
+pub mod node;
 pub mod pki;
 pub mod serve;
