@@ -3,3 +3,4 @@
 pub mod node;
 pub mod pki;
 pub mod serve;
+pub mod token;
