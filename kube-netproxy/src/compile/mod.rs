@@ -4,5 +4,6 @@ mod compiler;
 mod endpoints;
 mod service;
 
+pub(crate) use compiler::key;
 pub use compiler::{Compiler, compile};
 pub use service::compile_service;

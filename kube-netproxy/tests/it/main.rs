@@ -3,6 +3,9 @@
 
 #![expect(clippy::print_stderr, reason = "a skipped test says so")]
 
+mod cluster;
+mod driver;
 mod network;
 mod nftables;
 mod objects;
+mod userspace;

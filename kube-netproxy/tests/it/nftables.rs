@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 
+use kube_netproxy::testing::dataplane_suite;
 use kube_netproxy::{Dataplane, Nftables, Ruleset};
 use serde_json::json;
 
@@ -276,4 +277,10 @@ async fn root_tables_survive_the_value_but_not_cleanup_nor_others() {
     } else {
         eprintln!("SKIPPED: no nft program to look at what is left");
     }
+}
+
+#[tokio::test]
+async fn root_passes_the_suite() {
+    let Some(network) = Network::new(0) else { return };
+    dataplane_suite(&dataplane(&network.node)).await;
 }
