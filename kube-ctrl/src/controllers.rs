@@ -1,0 +1,50 @@
+//! The table of controllers: one row each.
+
+use crate::manager::Starter;
+use crate::runner::Reconcile;
+use crate::{Result, deployment, endpoints, endpointslice, namespace, nodeipam, replicaset, serviceaccount};
+
+/// Wires every configured controller.
+pub(crate) fn start(starter: &mut Starter) -> Result<()> {
+    let informers = starter.informers.clone();
+    let config = starter.config.clone();
+    add(starter, || namespace::NamespaceController::new(&informers));
+    add(starter, || serviceaccount::ServiceAccountController::new(&informers));
+    add(starter, || serviceaccount::RootCaPublisher::new(&informers, &config.root_ca));
+    add(starter, || replicaset::ReplicaSetController::new(&informers));
+    add(starter, || deployment::DeploymentController::new(&informers));
+    add(starter, || endpointslice::EndpointSliceController::new(&informers));
+    add(starter, || endpoints::EndpointsController::new(&informers));
+    let pool = nodeipam::Pool::parse(&config.cluster_cidr, config.node_cidr_mask)?;
+    add(starter, || nodeipam::NodeIpamController::new(&informers, pool));
+    Ok(())
+}
+
+fn add<R: Reconcile + Named>(starter: &mut Starter, make: impl FnOnce() -> R) {
+    if starter.config.runs(R::NAME) {
+        starter.add(make());
+    }
+}
+
+/// The name a controller is switched on and off by, which is not always the one its events carry.
+pub(crate) trait Named {
+    /// One of [`crate::config::CONTROLLERS`].
+    const NAME: &'static str;
+}
+
+macro_rules! names {
+    ($($controller:path => $name:literal),* $(,)?) => {
+        $(impl Named for $controller { const NAME: &'static str = $name; })*
+    };
+}
+
+names! {
+    namespace::NamespaceController => "namespace-controller",
+    serviceaccount::ServiceAccountController => "serviceaccount-controller",
+    serviceaccount::RootCaPublisher => "root-ca-certificate-publisher-controller",
+    replicaset::ReplicaSetController => "replicaset-controller",
+    deployment::DeploymentController => "deployment-controller",
+    endpointslice::EndpointSliceController => "endpointslice-controller",
+    endpoints::EndpointsController => "endpoints-controller",
+    nodeipam::NodeIpamController => "node-ipam-controller",
+}
