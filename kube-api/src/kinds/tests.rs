@@ -1,0 +1,104 @@
+use serde_json::json;
+
+use super::*;
+
+fn texts(errors: &[crate::field::FieldError]) -> Vec<String> {
+    errors.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn every_row_has_its_schema_and_its_parts() {
+    let kinds = Kinds::builtin();
+    assert_eq!(kinds.iter().count(), 50);
+    let pods = kinds.find("", "v1", "pods").unwrap();
+    assert_eq!(pods.schema.name, "io.k8s.api.core.v1.Pod");
+    assert_eq!(pods.subresource("eviction").unwrap().group, "policy");
+    assert_eq!(pods.subresource("proxy").unwrap().kind, "PodProxyOptions");
+    assert_eq!(kinds.by_kind("apps", "v1", "Deployment").unwrap().group_resource(), "deployments.apps");
+    assert_eq!(kinds.groups()[0].group, "apps");
+    let autoscaling = kinds.groups().into_iter().find(|g| g.group == "autoscaling").unwrap();
+    assert_eq!(autoscaling.versions, ["v2", "v1"]);
+}
+
+#[test]
+fn metadata_is_validated_in_upstreams_words() {
+    let kind = Kinds::builtin().find("", "v1", "configmaps").unwrap();
+    let object = json!({"metadata": {"name": "Bad_Name", "labels": {"a b": "c d"}, "generateName": ""}});
+    assert_eq!(
+        texts(&kind.validate(&object)),
+        [
+            "metadata.name: Invalid value: \"Bad_Name\": a lowercase RFC 1123 subdomain must consist of lower case \
+             alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. \
+             'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')",
+            "metadata.namespace: Required value",
+            "metadata.labels: Invalid value: \"a b\": name part must consist of alphanumeric characters, '-', '_' or \
+             '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', \
+             regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')",
+            "metadata.labels: Invalid value: \"c d\": a valid label must be an empty string or consist of alphanumeric \
+             characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or \
+             'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')",
+        ]
+    );
+}
+
+#[test]
+fn updates_keep_status_and_count_generations() {
+    let kind = Kinds::builtin().find("apps", "v1", "replicasets").unwrap();
+    let old = json!({"metadata": {"generation": 3}, "spec": {"replicas": 1}, "status": {"replicas": 1}});
+    let mut new = json!({"metadata": {}, "spec": {"replicas": 2}, "status": {"replicas": 9}});
+    kind.prepare_update(&mut new, &old);
+    assert_eq!(
+        new,
+        json!({"metadata": {"generation": 4}, "spec": {"replicas": 2}, "status": {"replicas": 1}})
+    );
+    let mut new = json!({"metadata": {}, "spec": {"replicas": 7}, "status": {"replicas": 9}});
+    kind.prepare_status_update(&mut new, &old);
+    assert_eq!(
+        new,
+        json!({"metadata": {"generation": 3}, "spec": {"replicas": 1}, "status": {"replicas": 9}})
+    );
+}
+
+#[test]
+fn immutable_metadata_is_refused() {
+    let kind = Kinds::builtin().find("", "v1", "configmaps").unwrap();
+    let old = json!({"metadata": {"name": "a", "uid": "1", "resourceVersion": "1"}});
+    let new = json!({"metadata": {"name": "a", "uid": "2"}});
+    assert_eq!(
+        texts(&kind.validate_update(&new, &old)),
+        [
+            "metadata.resourceVersion: Invalid value: \"\": must be specified for an update",
+            "metadata.uid: Invalid value: \"2\": field is immutable",
+        ]
+    );
+}
+
+#[test]
+fn events_share_their_objects_between_versions() {
+    let kind = Kinds::builtin().find("events.k8s.io", "v1", "events").unwrap();
+    let mut object = json!({"apiVersion": "events.k8s.io/v1", "note": "n", "regarding": {"kind": "Pod"}});
+    let before = object.clone();
+    kind.to_storage(&mut object);
+    assert_eq!(object, json!({"apiVersion": "v1", "message": "n", "involvedObject": {"kind": "Pod"}}));
+    assert_eq!(kind.field_value("regarding.kind", &object).unwrap(), "Pod");
+    kind.from_storage(&mut object);
+    assert_eq!(object, before);
+}
+
+#[test]
+fn names_follow_their_rule() {
+    let ok = [
+        (NameRule::Dns1123Label, "a-1"),
+        (NameRule::Dns1123Subdomain, "a.b-c"),
+        (NameRule::Dns1035Label, "a1"),
+        (NameRule::PathSegment, "system:node"),
+    ];
+    for (rule, name) in ok {
+        assert!(rule.complaints(name, false).is_empty(), "{name}");
+    }
+    assert!(NameRule::Dns1123Subdomain.complaints("web-", true).is_empty());
+    assert_eq!(NameRule::Dns1123Label.complaints("a.b", false), ["must not contain dots"]);
+    assert_eq!(NameRule::PathSegment.complaints("a/b", false), ["may not contain '/'"]);
+    assert_eq!(NameRule::PathSegment.complaints("..", false), ["may not be '..'"]);
+    assert!(!NameRule::Dns1035Label.complaints("1a", false).is_empty());
+}
