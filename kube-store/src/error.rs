@@ -128,7 +128,6 @@ pub enum Precondition {
 }
 
 impl Error {
-    #[expect(dead_code, reason = "only engines meet storage errors")]
     pub(crate) fn storage(source: impl Into<std::io::Error>) -> Self {
         Self::Storage(Arc::new(source.into()))
     }

@@ -6,9 +6,10 @@
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> kube_store::Result<()> {
 //! use futures::StreamExt;
-//! use kube_store::{MemoryStore, Store, StoreExt, Swap, WatchRequest};
+//! use kube_store::{Config, EmbeddedStore, Store, StoreExt, Swap, WatchRequest};
 //!
-//! let store = MemoryStore::new();
+//! # let dir = tempfile::tempdir().unwrap();
+//! let store = EmbeddedStore::open(dir.path(), Config::default()).await?;
 //! let mut events = store.watch(WatchRequest::prefix("/pods/")).await?;
 //! let created = store.put("/pods/web", "v1").await?;
 //! store.put("/pods/web", "v2").await?;
@@ -22,25 +23,30 @@
 //! # Map
 //! - [`Store`] is the seam; [`StoreExt`] adds conveniences to every implementation. Requests and answers are plain values:
 //!   [`RangeRequest`], [`TxnRequest`], [`WatchRequest`], [`LeaseRequest`].
-//! - [`MemoryStore`] keeps nothing.
+//! - [`MemoryStore`] keeps nothing; [`EmbeddedStore`] keeps everything in a directory, or in any [`engine`].
 //! - [`Config`] has the limits, [`Error`] what can go wrong by what to do about it.
+//! - `testing` (feature `testing`) is the conformance suite that every implementation of the seam passes.
 //! - `mvcc` (private) is the pure, synchronous core that all our stores share; `driver` runs it.
 
 mod config;
 mod driver;
+mod embedded;
+pub mod engine;
 mod error;
 mod ext;
 mod key_value;
 mod lease;
 mod memory;
-#[expect(dead_code, reason = "the durable driver takes changes")]
 mod mvcc;
 mod range;
 mod store;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 mod txn;
 mod watch;
 
 pub use config::{AutoCompaction, Config};
+pub use embedded::EmbeddedStore;
 pub use error::{Error, InvalidRequest, Precondition, Result};
 pub use ext::{StoreExt, Swap};
 pub use key_value::{KeyRange, KeyValue, Revision};

@@ -1,20 +1,24 @@
 //! Runs the pure state: the lock around it, watchers, time, and making it durable.
 
 mod hub;
+mod journal;
 mod upkeep;
 mod watcher;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use parking_lot::{Mutex, RwLock};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::hub::Hub;
+use self::journal::Journal;
+use crate::engine::Engine;
 use crate::mvcc::{self, Scan, State};
 use crate::{
     AutoCompaction, Config, Error, LeaseRequest, LeaseResponse, RangeRequest, RangeResponse, Result,
@@ -24,12 +28,16 @@ use crate::{
 /// Keys that a range visits, and revisions that a compaction frees, before others get the lock.
 const STEP: usize = 1024;
 
-/// A running store. Dropping it stops its task and ends its watches.
+/// A running store. Dropping it stops its task and thread and ends its watches.
 #[derive(Debug)]
 pub(crate) struct Driver {
     shared: Arc<Shared>,
+    committer: Option<JoinHandle<()>>,
     _stop: DropGuard,
 }
+
+/// Resolves when a change is durable.
+type Durable = oneshot::Receiver<Result<()>>;
 
 /// What the driver shares with its tasks and watchers.
 #[derive(Debug)]
@@ -37,6 +45,8 @@ pub(crate) struct Shared {
     state: RwLock<State>,
     hub: Mutex<Hub>,
     config: Config,
+    /// Who makes changes durable, if anybody does.
+    journal: Option<Arc<Journal>>,
     rng: Mutex<fastrand::Rng>,
     /// Wakes the upkeep task.
     upkeep: Arc<Notify>,
@@ -45,14 +55,28 @@ pub(crate) struct Shared {
 }
 
 impl Driver {
-    /// Starts a store on `state`. Must be called within a tokio runtime for leases to end and history to be compacted by
-    /// itself.
+    /// Starts a store that keeps nothing. Must be called within a tokio runtime for leases to end and history to be
+    /// compacted by itself.
     pub(crate) fn start(state: State, config: Config) -> Self {
+        Self::with_journal(state, config, None)
+    }
+
+    /// Starts a store whose changes `engine` makes durable.
+    pub(crate) fn start_durable(state: State, config: Config, engine: Box<dyn Engine>) -> Result<Self> {
+        let journal = Arc::new(Journal::default());
+        let mut driver = Self::with_journal(state, config, Some(journal.clone()));
+        let committer = journal::start(driver.shared.clone(), journal, engine).map_err(Error::storage)?;
+        driver.committer = Some(committer);
+        Ok(driver)
+    }
+
+    fn with_journal(state: State, config: Config, journal: Option<Arc<Journal>>) -> Self {
         let rng = config.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
         let shared = Arc::new(Shared {
             state: RwLock::new(state),
             hub: Mutex::default(),
             config,
+            journal,
             rng: Mutex::new(rng),
             upkeep: Arc::default(),
             idle: AtomicBool::new(false),
@@ -61,12 +85,23 @@ impl Driver {
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(upkeep::run(Arc::downgrade(&shared), shared.upkeep.clone(), stop.clone()));
         }
-        Self { shared, _stop: stop.drop_guard() }
+        Self { shared, committer: None, _stop: stop.drop_guard() }
+    }
+
+    /// Makes durable what is noted already.
+    pub(crate) async fn flush(&self) -> Result<()> {
+        self.shared.write(|_| Ok(())).await
     }
 }
 
 impl Drop for Driver {
     fn drop(&mut self) {
+        if let (Some(journal), Some(committer)) = (&self.shared.journal, self.committer.take()) {
+            journal.stop();
+            if committer.join().is_err() {
+                tracing::error!("the committing thread panicked");
+            }
+        }
         self.shared.hub.lock().close();
     }
 }
@@ -74,25 +109,40 @@ impl Drop for Driver {
 impl Shared {
     /// Changes the state by `change`, and answers when that is durable and visible.
     async fn write<T>(&self, change: impl FnOnce(&mut State) -> Result<T>) -> Result<T> {
-        let (answer, woken) = {
-            let mut state = self.state.write();
-            if let Some(failure) = state.failure() {
-                return Err(failure.clone());
-            }
-            let answer = change(&mut state)?;
-            let woken = self.publish(&mut state);
-            (answer, woken)
-        };
-        woken.into_iter().for_each(std::task::Waker::wake);
+        let (answer, durable) = self.apply(change)?;
+        if let Some(durable) = durable {
+            // The thread drops what it does not answer when it ends.
+            durable.await.unwrap_or_else(|_| Err(Error::closed()))?;
+        }
         if self.idle.swap(false, Ordering::Relaxed) {
             self.upkeep.notify_one();
         }
         Ok(answer)
     }
 
-    /// Makes what is durable visible; answers the watchers to wake once the lock is free.
-    fn publish(&self, state: &mut State) -> Vec<std::task::Waker> {
-        let revisions = state.publish_all();
+    /// Changes the state by `change`; answers with it what to wait for.
+    fn apply<T>(&self, change: impl FnOnce(&mut State) -> Result<T>) -> Result<(T, Option<Durable>)> {
+        let mut state = self.state.write();
+        if let Some(failure) = state.failure() {
+            return Err(failure.clone());
+        }
+        let answer = change(&mut state)?;
+        match &self.journal {
+            // Even an answer that changes nothing may show what is not durable yet.
+            Some(journal) => Ok((answer, (!state.is_settled()).then(|| journal.enqueue()))),
+            None => {
+                let head = state.head();
+                let woken = self.publish(&mut state, head);
+                drop(state);
+                woken.into_iter().for_each(std::task::Waker::wake);
+                Ok((answer, None))
+            }
+        }
+    }
+
+    /// Makes everything up to `revision` visible; answers the watchers to wake once the lock is free.
+    fn publish(&self, state: &mut State, revision: Revision) -> Vec<std::task::Waker> {
+        let revisions = state.publish(revision);
         if revisions.is_empty() {
             return Vec::new();
         }
@@ -204,7 +254,7 @@ impl Store for Driver {
             compacted: state.compacted(),
             keys: state.keys(),
             bytes: state.bytes(),
-            bytes_on_disk: 0,
+            bytes_on_disk: self.shared.journal.as_ref().map_or(0, |journal| journal.disk_bytes()),
             watchers: self.shared.hub.lock().watchers(),
             leases: state.lease_count(),
             failure: state.failure().cloned(),

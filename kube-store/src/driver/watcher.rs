@@ -72,7 +72,7 @@ impl Watcher {
     fn collect(&mut self, state: &State, from: Revision) -> Result<Option<Revision>> {
         /// Revisions to look through at once, matching or not.
         const LOOK: i64 = 4096;
-        if from < state.first_events() {
+        if from < state.compacted() {
             return Err(Error::Compacted { compacted: state.compacted() });
         }
         let mut bytes = 0;

@@ -35,7 +35,7 @@ impl State {
         false
     }
 
-    fn sweep_keys(&mut self, events: &[Event]) {
+    pub(super) fn sweep_keys(&mut self, events: &[Event]) {
         for event in events {
             let Some(history) = self.index.get_mut(&event.kv.key) else { continue };
             let (bytes, outbox) = (&mut self.bytes, &mut self.outbox);

@@ -11,6 +11,7 @@ mod check;
 mod compact;
 mod history;
 mod lease;
+mod load;
 mod log;
 mod record;
 mod scan;

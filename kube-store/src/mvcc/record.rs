@@ -1,12 +1,29 @@
-//! What has to be made durable.
+//! What has to be made durable, and its form on disk: entries of an ordered map.
+//!
+//! | key | value |
+//! |---|---|
+//! | `f` | format number, 1 |
+//! | `l` lease | time to live in milliseconds |
+//! | `m` | oldest readable revision |
+//! | `v` revision, number of the event (4 bytes) | version, create revision, lease, length of the key (4 bytes), key, value |
+//!
+//! Numbers are big-endian and 8 bytes unless said otherwise. A version of 0 says that the key was deleted. The order matters:
+//! reading all entries in turn meets leases before the keys bound to them, and revisions as they came.
 
 use std::time::Duration;
 
-use crate::{KeyValue, Revision};
+use bytes::Bytes;
+
+use crate::engine::Batch;
+use crate::{Error, KeyValue, Result, Revision};
+
+const FORMAT: i64 = 1;
 
 /// One durable change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Change {
+    /// The directory has this crate's format.
+    Format,
     /// A version of a key, put or (version 0) deleted.
     Write {
         /// Which of the transaction's events it is.
@@ -38,4 +55,101 @@ pub(crate) enum Change {
         /// Its identifier.
         id: i64,
     },
+}
+
+impl Change {
+    /// Adds the change to a batch.
+    pub(crate) fn encode(&self, batch: &mut Batch) {
+        let number = |n: i64| move |buffer: &mut Vec<u8>| buffer.extend_from_slice(&n.to_be_bytes());
+        match self {
+            Self::Format => batch.put(b"f", number(FORMAT)),
+            Self::Write { sub, kv } => {
+                batch.put(&version_key(kv.mod_revision, *sub), |buffer| encode_kv(kv, buffer))
+            }
+            Self::Drop { revision, sub } => batch.delete(&version_key(*revision, *sub)),
+            Self::Compact { revision } => batch.put(b"m", number(*revision)),
+            Self::Grant { id, ttl } => {
+                batch.put(&lease_key(*id), number(i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX)));
+            }
+            Self::Revoke { id } => batch.delete(&lease_key(*id)),
+        }
+    }
+
+    /// Reads back one entry.
+    pub(crate) fn decode(key: &[u8], value: &[u8]) -> Result<Self> {
+        decode(key, value).ok_or_else(|| Error::corrupt(format!("entry {}", key.escape_ascii())))?
+    }
+}
+
+fn decode(key: &[u8], value: &[u8]) -> Option<Result<Change>> {
+    let (kind, mut key) = key.split_first()?;
+    let mut value = value;
+    Some(Ok(match kind {
+        b'f' => match take_number(&mut value)? {
+            FORMAT => Change::Format,
+            other => return Some(Err(Error::corrupt(format!("format {other} is not known")))),
+        },
+        b'l' => {
+            let ttl = Duration::from_millis(take_number(&mut value)?.try_into().ok()?);
+            Change::Grant { id: take_number(&mut key)?, ttl }
+        }
+        b'm' => Change::Compact { revision: take_number(&mut value)? },
+        b'v' => {
+            let (mod_revision, sub) = (take_number(&mut key)?, take_u32(&mut key)?);
+            Change::Write { sub, kv: decode_kv(mod_revision, value)? }
+        }
+        _ => return None,
+    }))
+}
+
+fn version_key(revision: Revision, sub: u32) -> [u8; 13] {
+    let mut key = [b'v'; 13];
+    let [_, rest @ ..] = &mut key;
+    let (high, low) = rest.split_at_mut(8);
+    high.copy_from_slice(&revision.to_be_bytes());
+    low.copy_from_slice(&sub.to_be_bytes());
+    key
+}
+
+fn lease_key(id: i64) -> [u8; 9] {
+    let mut key = [b'l'; 9];
+    let [_, rest @ ..] = &mut key;
+    rest.copy_from_slice(&id.to_be_bytes());
+    key
+}
+
+fn encode_kv(kv: &KeyValue, buffer: &mut Vec<u8>) {
+    buffer.reserve(28 + kv.bytes());
+    for number in [kv.version, kv.create_revision, kv.lease] {
+        buffer.extend_from_slice(&number.to_be_bytes());
+    }
+    // A key is never longer than a request.
+    buffer.extend_from_slice(&u32::try_from(kv.key.len()).unwrap_or(u32::MAX).to_be_bytes());
+    buffer.extend_from_slice(&kv.key);
+    buffer.extend_from_slice(&kv.value);
+}
+
+fn decode_kv(mod_revision: Revision, mut record: &[u8]) -> Option<KeyValue> {
+    let (version, create_revision) = (take_number(&mut record)?, take_number(&mut record)?);
+    let lease = take_number(&mut record)?;
+    let length = usize::try_from(take_u32(&mut record)?).ok()?;
+    if length == 0 || length > record.len() {
+        return None;
+    }
+    // One allocation holds key and value.
+    let mut key = Bytes::copy_from_slice(record);
+    let value = key.split_off(length);
+    Some(KeyValue { key, value, create_revision, mod_revision, version, lease })
+}
+
+fn take_number(bytes: &mut &[u8]) -> Option<i64> {
+    let (number, rest) = bytes.split_first_chunk()?;
+    *bytes = rest;
+    Some(i64::from_be_bytes(*number))
+}
+
+fn take_u32(bytes: &mut &[u8]) -> Option<u32> {
+    let (number, rest) = bytes.split_first_chunk()?;
+    *bytes = rest;
+    Some(u32::from_be_bytes(*number))
 }

@@ -51,6 +51,10 @@ impl State {
         }
     }
 
+    pub(crate) fn head(&self) -> Revision {
+        self.head
+    }
+
     pub(crate) fn visible(&self) -> Revision {
         self.visible
     }
@@ -76,21 +80,11 @@ impl State {
         self.log.get(revision)
     }
 
-    /// Oldest revision whose events are kept.
-    pub(crate) fn first_events(&self) -> Revision {
-        self.log.first().max(self.compacted)
-    }
-
     /// Makes everything up to `revision` visible; answers the revisions that became so.
     pub(crate) fn publish(&mut self, revision: Revision) -> std::ops::RangeInclusive<Revision> {
         let from = self.visible + 1;
         self.visible = self.visible.max(revision.min(self.head));
         from..=self.visible
-    }
-
-    /// Makes everything visible at once, for a store that nobody makes durable.
-    pub(crate) fn publish_all(&mut self) -> std::ops::RangeInclusive<Revision> {
-        self.publish(self.head)
     }
 
     /// Whether everything is durable.

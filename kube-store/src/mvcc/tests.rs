@@ -5,7 +5,7 @@ use crate::{Compare, DeleteRequest, KeyRange, Op, PutRequest, RangeRequest, TxnR
 
 fn put(state: &mut State, key: &'static str, value: &'static str) -> i64 {
     let revision = state.apply(TxnRequest::of([PutRequest::new(key, value).into()])).unwrap().revision;
-    state.publish_all();
+    state.publish(i64::MAX);
     revision
 }
 
@@ -21,7 +21,7 @@ fn every_revision_stays_readable_until_compacted() {
     let first = put(&mut state, "a", "1");
     let second = put(&mut state, "a", "2");
     state.apply(TxnRequest::of([DeleteRequest::key("a").into()])).unwrap();
-    state.publish_all();
+    state.publish(i64::MAX);
     let again = put(&mut state, "a", "3");
     assert_eq!((first, second, again), (2, 3, 5));
     assert_eq!(values(&state, 1), [""; 0]);
@@ -43,7 +43,7 @@ fn compaction_frees_all_that_is_unreachable() {
         put(&mut state, "b", "1");
     }
     state.apply(TxnRequest::of([DeleteRequest::new(KeyRange::All).into()])).unwrap();
-    state.publish_all();
+    state.publish(i64::MAX);
     let last = put(&mut state, "c", "1");
     state.compact(last).unwrap();
     while !state.sweep(3) {}

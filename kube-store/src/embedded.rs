@@ -1,0 +1,53 @@
+//! The store on the local disk.
+
+use std::io::ErrorKind;
+use std::path::Path;
+
+use async_trait::async_trait;
+use tokio::time::Instant;
+
+use crate::driver::Driver;
+use crate::engine::{Engine, FjallEngine};
+use crate::mvcc::State;
+use crate::{
+    Config, Error, LeaseRequest, LeaseResponse, RangeRequest, RangeResponse, Result, Revision, Store,
+    StoreStatus, TxnRequest, TxnResponse, WatchRequest, WatchStream,
+};
+
+/// A store in a directory of this machine. An answered write has been synced to the disk. All keys and the kept history
+/// are held in memory as well, so reads touch no disk.
+///
+/// Dropping it waits for the batch being written; after that the directory can be opened again.
+#[derive(Debug)]
+pub struct EmbeddedStore(Driver);
+
+impl EmbeddedStore {
+    /// Opens the store in `dir`, or makes one there; the directory is locked against other processes. Call it within a
+    /// tokio runtime. [`Error::Unavailable`] when another process, or another store in this one, has it.
+    pub async fn open(dir: impl AsRef<Path>, config: Config) -> Result<Self> {
+        let dir = dir.as_ref().to_owned();
+        let open = move || {
+            std::fs::create_dir_all(&dir)?;
+            FjallEngine::open(&dir)
+        };
+        let engine = tokio::task::spawn_blocking(open).await.map_err(|_| Error::closed())?;
+        let engine = engine.map_err(|error| match error.kind() {
+            ErrorKind::ResourceBusy => Error::Unavailable { reason: error.to_string() },
+            _ => Error::storage(error),
+        })?;
+        Self::with_engine(engine, config).await
+    }
+
+    /// Opens the store that `engine` holds.
+    pub async fn with_engine(engine: impl Engine, config: Config) -> Result<Self> {
+        config.validate()?;
+        let now = Instant::now();
+        let load = move || State::load(&engine, now).map(|state| (state, engine));
+        let (state, engine) = tokio::task::spawn_blocking(load).await.map_err(|_| Error::closed())??;
+        let driver = Driver::start_durable(state, config, Box::new(engine))?;
+        driver.flush().await?;
+        Ok(Self(driver))
+    }
+}
+
+crate::driver::delegate!(EmbeddedStore);

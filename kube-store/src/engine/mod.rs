@@ -1,0 +1,91 @@
+//! Where a durable store keeps its records: an ordered map of byte strings that syncs.
+
+mod fjall;
+#[cfg(any(test, feature = "testing"))]
+mod memory;
+
+use std::fmt::Debug;
+use std::io;
+use std::ops::Range;
+
+pub use self::fjall::FjallEngine;
+#[cfg(any(test, feature = "testing"))]
+pub use self::memory::{Fault, MemoryEngine};
+
+/// What a scan calls with each key and value.
+pub type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> io::Result<()> + 'a;
+
+/// An ordered map of byte strings with atomic, durable batches. One thread owns it.
+///
+/// All that the store knows is in memory too, so an engine is written all the time and read once, when the store opens.
+pub trait Engine: Send + Debug + 'static {
+    /// Calls `visit` with every entry whose key starts with `prefix`, in order of keys, until it fails.
+    fn scan(&self, prefix: &[u8], visit: &mut Visit<'_>) -> io::Result<()>;
+
+    /// Does all of `batch` or nothing, and returns when it would survive a crash. After an error the engine is not used
+    /// again, and whether the batch happened is open.
+    fn commit(&mut self, batch: &Batch) -> io::Result<()>;
+
+    /// Bytes on disk, roughly.
+    fn disk_bytes(&self) -> u64;
+}
+
+/// Puts and deletes to be done together, in one buffer.
+#[derive(Debug, Default)]
+pub struct Batch {
+    buffer: Vec<u8>,
+    entries: Vec<Entry>,
+}
+
+/// Where key and value lie in the buffer.
+#[derive(Debug)]
+struct Entry {
+    key: Range<usize>,
+    value: Option<Range<usize>>,
+}
+
+impl Batch {
+    /// Adds a put; `value` appends the value to the buffer it is given.
+    pub fn put(&mut self, key: &[u8], value: impl FnOnce(&mut Vec<u8>)) {
+        let key = self.append(|buffer| buffer.extend_from_slice(key));
+        let value = self.append(value);
+        self.entries.push(Entry { key, value: Some(value) });
+    }
+
+    /// Adds a delete.
+    pub fn delete(&mut self, key: &[u8]) {
+        let key = self.append(|buffer| buffer.extend_from_slice(key));
+        self.entries.push(Entry { key, value: None });
+    }
+
+    /// Key and new value (`None`: deleted) of every entry, in the order added.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
+        let slice = |range: &Range<usize>| self.buffer.get(range.clone()).unwrap_or_default();
+        self.entries.iter().map(move |entry| (slice(&entry.key), entry.value.as_ref().map(slice)))
+    }
+
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Number of entries.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Forgets all entries and keeps the memory, unless it has become large.
+    pub fn clear(&mut self) {
+        /// What a batch keeps for the next one.
+        const KEEP: usize = 1 << 20;
+        self.entries.clear();
+        self.buffer.clear();
+        self.buffer.shrink_to(KEEP);
+    }
+
+    fn append(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Range<usize> {
+        let start = self.buffer.len();
+        write(&mut self.buffer);
+        start..self.buffer.len()
+    }
+}

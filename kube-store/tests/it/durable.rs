@@ -1,0 +1,179 @@
+//! What reaches the engine, when, and what happens when it does not.
+
+use std::io;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+use futures::{FutureExt, StreamExt};
+use kube_store::engine::{Batch, Engine, Fault, MemoryEngine, Visit};
+use kube_store::{
+    Config, EmbeddedStore, Error, LeaseRequest, LeaseResponse, PutRequest, RangeRequest, Store, StoreExt,
+    WatchRequest,
+};
+use tokio::sync::mpsc as async_mpsc;
+
+async fn open(engine: impl Engine) -> EmbeddedStore {
+    EmbeddedStore::with_engine(engine, Config::default()).await.unwrap()
+}
+
+/// Commits only when told.
+#[derive(Debug)]
+struct Gate {
+    inner: MemoryEngine,
+    entered: async_mpsc::UnboundedSender<()>,
+    permits: mpsc::Receiver<()>,
+}
+
+impl Engine for Gate {
+    fn scan(&self, prefix: &[u8], visit: &mut Visit<'_>) -> io::Result<()> {
+        self.inner.scan(prefix, visit)
+    }
+
+    fn commit(&mut self, batch: &Batch) -> io::Result<()> {
+        self.entered.send(()).map_err(io::Error::other)?;
+        self.permits.recv().map_err(io::Error::other)?;
+        self.inner.commit(batch)
+    }
+
+    fn disk_bytes(&self) -> u64 {
+        0
+    }
+}
+
+#[tokio::test]
+async fn one_sync_serves_all_who_wait_and_nobody_sees_more() {
+    let inner = MemoryEngine::default();
+    let (entered, mut has_entered) = async_mpsc::unbounded_channel();
+    let (permit, permits) = mpsc::channel();
+    permit.send(()).unwrap();
+    let store = open(Gate { inner: inner.clone(), entered, permits }).await;
+    has_entered.recv().await.unwrap();
+    let before = (store.revision().await.unwrap(), inner.commits());
+    let mut watch = store.watch(WatchRequest::prefix("")).await.unwrap();
+
+    let mut first = Box::pin(store.put("first", "x"));
+    assert!((&mut first).now_or_never().is_none());
+    has_entered.recv().await.unwrap();
+    let mut rest: Vec<_> = (0..50).map(|n| Box::pin(store.put(format!("rest/{n:02}"), "x"))).collect();
+    assert!(rest.iter_mut().all(|put| put.now_or_never().is_none()), "not acknowledged before it is durable");
+    assert_eq!(store.get("first").await.unwrap(), None, "not readable before it is durable");
+    assert!(watch.next().now_or_never().is_none(), "not reported before it is durable");
+    assert_eq!(store.revision().await.unwrap(), before.0);
+
+    permit.send(()).unwrap();
+    assert_eq!(first.await.unwrap(), before.0 + 1);
+    permit.send(()).unwrap();
+    let revisions: Vec<_> = futures::future::join_all(rest).await.into_iter().map(Result::unwrap).collect();
+    assert_eq!(revisions, (before.0 + 2..before.0 + 52).collect::<Vec<_>>());
+    assert_eq!(inner.commits(), before.1 + 2, "all that waited went in one batch");
+    assert_eq!(watch.next().await.unwrap().unwrap().revision, before.0 + 1);
+    drop(permit);
+}
+
+#[tokio::test]
+async fn a_failed_commit_stops_all_writes_and_says_so() {
+    for fault in [Fault::Before, Fault::After] {
+        let engine = MemoryEngine::default();
+        let store = open(engine.clone()).await;
+        let good = store.put("good", "1").await.unwrap();
+        let mut watch = store.watch(WatchRequest::prefix("")).await.unwrap();
+        engine.break_with(fault);
+        let error = store.put("bad", "1").await.unwrap_err();
+        assert!(matches!(error, Error::Storage(_)), "{error}");
+        engine.repair();
+        let error = store.put("later", "1").await.unwrap_err();
+        assert!(matches!(error, Error::Storage(_)), "no write is taken after a failure: {error}");
+        let revoked =
+            store.lease(LeaseRequest::Grant { id: 0, ttl: Duration::from_secs(9) }).await.unwrap_err();
+        assert!(matches!(revoked, Error::Storage(_)), "{revoked}");
+        let status = store.status().await.unwrap();
+        assert_eq!(status.revision, good);
+        assert!(matches!(status.failure, Some(Error::Storage(_))));
+        assert_eq!(store.get("good").await.unwrap().unwrap().value, "1");
+        assert_eq!(store.get("bad").await.unwrap(), None);
+        assert!(watch.next().now_or_never().is_none());
+        drop(store);
+        let again = open(engine).await;
+        assert_eq!(again.get("good").await.unwrap().unwrap().value, "1");
+        assert_eq!(again.get("bad").await.unwrap().is_some(), fault == Fault::After);
+        assert_eq!(again.get("later").await.unwrap(), None);
+        again.put("works", "1").await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn everything_is_there_after_opening_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = EmbeddedStore::open(dir.path(), Config::default()).await.unwrap();
+    let busy = EmbeddedStore::open(dir.path(), Config::default()).await.unwrap_err();
+    assert!(matches!(busy, Error::Unavailable { .. }), "{busy}");
+    let ttl = Duration::from_secs(3600);
+    store.lease(LeaseRequest::Grant { id: 5, ttl }).await.unwrap();
+    store.put_with(PutRequest::new("leased", "1").with_lease(5)).await.unwrap();
+    let first = store.put("a", "1").await.unwrap();
+    store.put("a", "2").await.unwrap();
+    let deleted = store.delete("a").await.unwrap().revision;
+    let last = store.put("b", vec![7; 100_000]).await.unwrap();
+    store.compact(deleted).await.unwrap();
+    drop(store);
+
+    let store = EmbeddedStore::open(dir.path(), Config::default()).await.unwrap();
+    let status = store.status().await.unwrap();
+    assert_eq!((status.revision, status.compacted, status.keys, status.leases), (last, deleted, 2, 1));
+    assert!(status.bytes_on_disk > 100_000);
+    assert_eq!(store.get("b").await.unwrap().unwrap().value, vec![7; 100_000]);
+    let gone = store.range(RangeRequest::key("a").at_revision(first)).await.unwrap_err();
+    assert!(matches!(gone, Error::Compacted { compacted } if compacted == deleted), "{gone}");
+    let mut watch = store.watch(WatchRequest::prefix("").from_revision(deleted)).await.unwrap();
+    for revision in [deleted, last] {
+        let response = watch.next().await.unwrap().unwrap();
+        assert_eq!((response.revision, response.events.len()), (revision, 1));
+    }
+    let lease = store.lease(LeaseRequest::TimeToLive { id: 5 }).await.unwrap();
+    assert!(
+        matches!(lease, LeaseResponse::TimeToLive { granted, keys, .. } if granted == ttl && keys == ["leased"])
+    );
+    assert_eq!(store.put("c", "1").await.unwrap(), last + 1);
+    store.lease(LeaseRequest::Revoke { id: 5 }).await.unwrap();
+    drop(store);
+    let store = EmbeddedStore::open(dir.path(), Config::default()).await.unwrap();
+    assert_eq!(store.status().await.unwrap().leases, 0);
+    assert_eq!(store.get("leased").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn compaction_frees_the_engine_too() {
+    let engine = MemoryEngine::default();
+    let store = open(engine.clone()).await;
+    for n in 0..50 {
+        store.put(format!("{}", n % 3), "x").await.unwrap();
+        store.delete("2").await.unwrap();
+    }
+    let last = store.put("0", "x").await.unwrap();
+    store.compact(last).await.unwrap();
+    // Two keys, the format and the compacted revision.
+    assert_eq!(engine.entries(), 4);
+    drop(store);
+    assert_eq!(open(engine).await.list("").await.unwrap().kvs.len(), 2);
+}
+
+#[tokio::test]
+async fn foreign_data_is_refused() {
+    let mut engine = MemoryEngine::default();
+    let mut batch = Batch::default();
+    batch.put(b"v-nonsense", |value| value.push(1));
+    engine.commit(&batch).unwrap();
+    let error = EmbeddedStore::with_engine(engine, Config::default()).await.unwrap_err();
+    assert!(matches!(error, Error::Corrupt { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn watches_end_with_their_store() {
+    let store = Arc::new(open(MemoryEngine::default()).await);
+    let mut watch = store.watch(WatchRequest::prefix("")).await.unwrap();
+    let revision = store.put("a", "1").await.unwrap();
+    drop(store);
+    assert_eq!(watch.next().await.unwrap().unwrap().revision, revision);
+    assert!(matches!(watch.next().await, Some(Err(Error::Unavailable { .. }))));
+    assert!(watch.next().await.is_none());
+}
