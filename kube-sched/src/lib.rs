@@ -1,1 +1,70 @@
-//! The Kubernetes scheduler as a pure function, with a driver around it.
+//! The Kubernetes scheduler as a pure function, with a thin driver around it.
+//!
+//! [`schedule`](schedule()) takes a [`Snapshot`] of a cluster, a pod, a [`Profile`](framework::Profile) of plugins and a seeded generator and
+//! returns a [`Decision`] that explains itself. There is no I/O, clock or client inside, so it can be embedded in autoscalers,
+//! simulators and tests. [`Scheduler`] is the drop-in kube-scheduler: it feeds the same function from watches and binds
+//! pods through a [`kube::Client`].
+//!
+//! It does not elect a leader, serve HTTP or read files; the caller does. It never talks to nodes or to the store.
+//!
+//! # Why is this pod pending?
+//! ```
+//! use k8s_openapi::api::core::v1::{Node, Pod};
+//! use kube_sched::{PodInfo, Snapshot, framework::Profile, schedule};
+//! use serde_json::{from_value, json};
+//!
+//! let node = |name: &str, cpu: &str| -> Node {
+//!     from_value(json!({"metadata": {"name": name}, "status": {"allocatable": {"cpu": cpu, "memory": "4Gi", "pods": "110"}}})).unwrap()
+//! };
+//! let pod = |name: &str, cpu: &str| -> Pod {
+//!     from_value(json!({"metadata": {"name": name, "namespace": "default"},
+//!         "spec": {"containers": [{"name": "c", "resources": {"requests": {"cpu": cpu}}}]}})).unwrap()
+//! };
+//! let nodes: Vec<Node> = vec![node("small", "1"), node("large", "4")];
+//! let mut snapshot = Snapshot::from_objects(&nodes, &[])?;
+//! let (profile, mut rng) = (Profile::default(), fastrand::Rng::with_seed(1));
+//!
+//! let fits = PodInfo::parse(pod("fits", "3"))?;
+//! let decision = schedule(&snapshot, &fits, &profile, &mut rng);
+//! let chosen = decision.node().cloned().unwrap();
+//! assert_eq!(&*chosen, "large");
+//! snapshot.assume(&fits, &chosen);
+//!
+//! let decision = schedule(&snapshot, &PodInfo::parse(pod("pending", "2"))?, &profile, &mut rng);
+//! assert_eq!(decision.node(), None);
+//! assert_eq!(decision.message(), "0/2 nodes are available: 2 Insufficient cpu. preemption: 0/2 nodes are available: \
+//!     1 No preemption victims found for incoming pod, 1 Preemption is not helpful for scheduling.");
+//! # Ok::<(), kube_sched::Error>(())
+//! ```
+//!
+//! # Modules
+//! - [`framework`]: the extension points, the registry of plugins and profiles
+//! - [`plugins`]: the built-in plugins
+//! - [`snapshot`]: the cluster as a structure of arrays, forked in O(1)
+//! - [`mod@schedule`]: the decision
+//! - [`queue`]: the pods that wait
+//! - [`resources`]: quantities and requests as integers
+//! - [`selector`]: node selectors, label selectors and tolerations
+
+mod clock;
+mod config;
+mod driver;
+mod error;
+pub mod framework;
+mod node;
+pub mod plugins;
+mod pod;
+pub mod queue;
+pub mod resources;
+pub mod schedule;
+pub mod selector;
+pub mod snapshot;
+
+pub use clock::Clock;
+pub use config::Config;
+pub use driver::Scheduler;
+pub use error::Error;
+pub use node::NodeInfo;
+pub use pod::{HostPort, PodInfo};
+pub use schedule::{Decision, Outcome, schedule};
+pub use snapshot::{NodeId, Snapshot};

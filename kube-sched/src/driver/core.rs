@@ -1,0 +1,211 @@
+//! The scheduler without its I/O: changes in, commands out.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use fastrand::Rng;
+use k8s_openapi::api::core::v1::{Node, Pod};
+use tokio::time::Instant;
+
+use crate::Config;
+use crate::framework::{Binding, ClusterEvent, Preemption, Profile, Reserve};
+use crate::node::NodeInfo;
+use crate::pod::PodInfo;
+use crate::queue::{QueuedPod, SchedulingQueue};
+use crate::schedule::{Decision, Outcome, schedule};
+use crate::snapshot::Snapshot;
+
+/// What the driver has to do after a scheduling cycle.
+#[derive(Debug)]
+pub(super) enum Command {
+    /// Bind the pod, then report with [`Core::bound`].
+    Bind { queued: QueuedPod, node: Arc<str>, profile: Arc<Profile> },
+    /// Tell the user why the pod is not placed, and carry out a preemption.
+    Refuse { pod: Arc<PodInfo>, message: String, reason: &'static str, nominated: Option<Arc<str>>, victims: Vec<Arc<PodInfo>> },
+}
+
+/// The scheduler's state.
+#[derive(Debug)]
+pub(super) struct Core {
+    snapshot: Snapshot,
+    queue: SchedulingQueue,
+    profiles: BTreeMap<String, Arc<Profile>>,
+    rng: Rng,
+}
+
+impl Core {
+    pub(super) fn new(config: &Config) -> Self {
+        let profiles: BTreeMap<_, _> =
+            config.profiles.iter().map(|profile| (profile.scheduler_name.clone(), Arc::new(profile.clone()))).collect();
+        Self {
+            snapshot: Snapshot::new(),
+            queue: SchedulingQueue::new(config.queue.clone(), profiles.values().cloned()),
+            profiles,
+            rng: Rng::with_seed(config.seed),
+        }
+    }
+
+    pub(super) fn has_active(&self) -> bool {
+        self.queue.has_active()
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        self.queue.next_deadline()
+    }
+
+    pub(super) fn flush(&mut self, now: Instant) {
+        self.queue.flush(now);
+    }
+
+    pub(super) fn node_applied(&mut self, node: &Node, now: Instant) {
+        let new = match NodeInfo::parse(node) {
+            Ok(info) => Arc::new(info),
+            Err(error) => return tracing::warn!(%error, node = node.metadata.name, "ignoring a node"),
+        };
+        let old = self.snapshot.node(&new.name).and_then(|view| view.info()).cloned();
+        if old.as_ref() == Some(&new) {
+            return;
+        }
+        self.snapshot.upsert_node(Arc::clone(&new));
+        let event = match old {
+            Some(old) => ClusterEvent::NodeUpdated { old, new },
+            None => ClusterEvent::NodeAdded(new),
+        };
+        self.queue.on_event(&event, now);
+    }
+
+    pub(super) fn node_deleted(&mut self, name: &str, now: Instant) {
+        let Some(info) = self.snapshot.node(name).and_then(|view| view.info()).cloned() else { return };
+        self.snapshot.remove_node(name);
+        self.queue.on_event(&ClusterEvent::NodeRemoved(info), now);
+    }
+
+    pub(super) fn pod_applied(&mut self, pod: Pod, now: Instant) {
+        let name = pod.metadata.name.clone();
+        let pod = match PodInfo::parse(pod) {
+            Ok(pod) => Arc::new(pod),
+            Err(error) => return tracing::warn!(%error, pod = name, "ignoring a pod"),
+        };
+        if pod.node_name.is_some() && !pod.is_finished() {
+            return self.placed(pod, now);
+        }
+        let known = self.snapshot.pod(&pod.key).map(|known| Arc::clone(&known.uid));
+        if known.is_some_and(|uid| uid == pod.uid) && self.snapshot.is_assumed(&pod.key) && !pod.is_finished() && !pod.is_terminating() {
+            // Its binding is under way; this is an echo of an earlier state.
+            return;
+        }
+        self.unplaced(&pod.key, now);
+        if pod.is_finished() || pod.is_terminating() || !self.profiles.contains_key(pod.scheduler_name()) {
+            self.snapshot.withdraw_nomination(&pod.key);
+            return self.queue.remove(&pod.key);
+        }
+        match pod.nominated_node() {
+            Some(node) => self.snapshot.nominate(Arc::clone(&pod), node.into()),
+            None => self.snapshot.withdraw_nomination(&pod.key),
+        }
+        self.queue.upsert(pod, now);
+    }
+
+    pub(super) fn pod_deleted(&mut self, key: &str, now: Instant) {
+        self.snapshot.withdraw_nomination(key);
+        self.queue.remove(key);
+        self.unplaced(key, now);
+    }
+
+    fn placed(&mut self, pod: Arc<PodInfo>, now: Instant) {
+        self.queue.remove(&pod.key);
+        let old = self.snapshot.pod(&pod.key).filter(|old| old.uid == pod.uid).cloned();
+        let confirmed = self.snapshot.is_assumed(&pod.key);
+        self.snapshot.upsert_pod(Arc::clone(&pod));
+        let event = match old {
+            // The pods that wait have heard of it when it was assumed.
+            Some(old) if confirmed && old.node_name == pod.node_name => return,
+            Some(old) => ClusterEvent::PlacedPodUpdated { old, new: pod },
+            None => ClusterEvent::PodPlaced(pod),
+        };
+        self.queue.on_event(&event, now);
+    }
+
+    fn unplaced(&mut self, key: &str, now: Instant) {
+        if let Some(pod) = self.snapshot.pod(key).cloned() {
+            self.snapshot.remove_pod(key);
+            self.queue.on_event(&ClusterEvent::PodRemoved(pod), now);
+        }
+    }
+
+    /// Schedules the pod that goes first; `None` when none is waiting.
+    pub(super) fn step(&mut self, now: Instant) -> Option<Command> {
+        let queued = self.queue.pop(now)?;
+        let profile = Arc::clone(self.profiles.get(queued.pod.scheduler_name())?);
+        let decision = schedule(&self.snapshot, &queued.pod, &profile, &mut self.rng);
+        let Some(node) = decision.node().cloned() else {
+            return Some(self.refuse(queued, &decision, now));
+        };
+        let binding = Binding { pod: &queued.pod, node: &node };
+        if let Some((plugin, status)) = reserve(&profile, &binding) {
+            unreserve(&profile, &binding);
+            let mut failed = decision;
+            failed.outcome = Outcome::Failed { plugin, status };
+            return Some(self.refuse(queued, &failed, now));
+        }
+        self.snapshot.assume(&queued.pod, &node);
+        self.queue.done(&queued.pod.key);
+        if let Some(pod) = self.snapshot.pod(&queued.pod.key).cloned() {
+            self.queue.on_event(&ClusterEvent::PodPlaced(pod), now);
+        }
+        Some(Command::Bind { queued, node, profile })
+    }
+
+    fn refuse(&mut self, queued: QueuedPod, decision: &Decision, now: Instant) -> Command {
+        let pod = Arc::clone(&queued.pod);
+        let failed = matches!(decision.outcome, Outcome::Failed { .. });
+        let rejected_by = if failed { Vec::new() } else { self.waits_for(decision) };
+        self.queue.fail(queued, rejected_by, now);
+        let (nominated, victims) = match &decision.preemption {
+            Some(preemption) => self.preempt(&pod, preemption),
+            None => (None, Vec::new()),
+        };
+        let reason = if failed { "SchedulerError" } else { "Unschedulable" };
+        Command::Refuse { pod, message: decision.message(), reason, nominated, victims }
+    }
+
+    /// The plugins whose events wake the pod; the node name's when there is no node at all.
+    fn waits_for(&self, decision: &Decision) -> Vec<&'static str> {
+        if decision.total_nodes == 0 { vec!["NodeUnschedulable", "NodeResourcesFit"] } else { decision.rejected_by() }
+    }
+
+    fn preempt(&mut self, pod: &Arc<PodInfo>, preemption: &Preemption) -> (Option<Arc<str>>, Vec<Arc<PodInfo>>) {
+        let victims = preemption.victims.iter().filter_map(|key| self.snapshot.pod(key).cloned()).collect();
+        let node = self.snapshot.view(preemption.node).info().map(|info| Arc::clone(&info.name));
+        if let Some(node) = &node {
+            self.snapshot.nominate(Arc::clone(pod), Arc::clone(node));
+        }
+        (node, victims)
+    }
+
+    /// A binding has ended. A pod whose binding failed leaves its node and is tried again, unless it is gone.
+    pub(super) fn bound(&mut self, queued: QueuedPod, node: &str, profile: &Profile, failure: Option<&crate::Error>, now: Instant) {
+        let Some(error) = failure else { return };
+        unreserve(profile, &Binding { pod: &queued.pod, node });
+        if !self.snapshot.is_assumed(&queued.pod.key) {
+            // Confirmed, deleted or replaced in the meantime.
+            return;
+        }
+        self.unplaced(&queued.pod.key, now);
+        if !matches!(error, crate::Error::Gone(_)) {
+            self.queue.retry(queued, now);
+        }
+    }
+}
+
+fn plugins(profile: &Profile) -> impl Iterator<Item = (&'static str, &dyn Reserve)> {
+    profile.plugins.iter().filter_map(|enabled| Some((enabled.plugin.name(), enabled.plugin.as_reserve()?)))
+}
+
+fn reserve(profile: &Profile, binding: &Binding<'_>) -> Option<(&'static str, crate::framework::Status)> {
+    plugins(profile).find_map(|(name, plugin)| plugin.reserve(binding).err().map(|status| (name, status)))
+}
+
+fn unreserve(profile: &Profile, binding: &Binding<'_>) {
+    plugins(profile).for_each(|(_, plugin)| plugin.unreserve(binding));
+}

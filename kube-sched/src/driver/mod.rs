@@ -1,0 +1,10 @@
+//! The thin part: informers feed the core, the core's commands go to the API server.
+
+mod bind;
+mod core;
+mod informer;
+mod report;
+mod run;
+mod series;
+
+pub use run::Scheduler;

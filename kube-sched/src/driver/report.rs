@@ -1,0 +1,196 @@
+//! Events, conditions and evictions: everything that is written besides bindings.
+
+use std::sync::Arc;
+
+use futures::StreamExt;
+use k8s_openapi::api::core::v1::{ObjectReference, Pod};
+use k8s_openapi::api::events::v1::{Event, EventSeries};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta, Time};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::{Api, Client};
+use parking_lot::Mutex;
+use serde_json::json;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::series::{Occurrence, Series, SeriesKey};
+use crate::clock::Clock;
+use crate::pod::PodInfo;
+
+/// Longest note of an event, in bytes.
+const MAX_NOTE: usize = 1024;
+/// Requests under way at a time.
+const CONCURRENCY: usize = 16;
+
+/// Something to tell the API server.
+#[derive(Debug)]
+pub(super) enum Report {
+    Scheduled { pod: Arc<PodInfo>, node: Arc<str> },
+    Refused { pod: Arc<PodInfo>, message: String, reason: &'static str, nominated: Option<Arc<str>> },
+    BindingFailed { pod: Arc<PodInfo>, message: String },
+    Preempted { victim: Arc<PodInfo>, by: Arc<PodInfo>, node: Arc<str> },
+}
+
+/// Writes reports.
+#[derive(Debug)]
+pub(super) struct Reporter {
+    pub(super) client: ClientHandle,
+    pub(super) clock: Clock,
+    pub(super) instance: String,
+    pub(super) series: Mutex<Series>,
+}
+
+/// A client that can be printed.
+#[derive(Clone)]
+pub(super) struct ClientHandle(pub(super) Client);
+
+impl std::fmt::Debug for ClientHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Client")
+    }
+}
+
+impl Reporter {
+    /// Writes reports until their sender is gone or `abort` fires.
+    pub(super) async fn run(self, reports: mpsc::Receiver<Report>, abort: CancellationToken) {
+        let reporter = Arc::new(self);
+        let writing = stream(reports).for_each_concurrent(CONCURRENCY, move |report| {
+            let reporter = Arc::clone(&reporter);
+            async move {
+                if let Err(error) = reporter.write(report).await {
+                    tracing::debug!(%error, "cannot report");
+                }
+            }
+        });
+        abort.run_until_cancelled(writing).await;
+    }
+
+    async fn write(&self, report: Report) -> Result<(), kube::Error> {
+        match report {
+            Report::Scheduled { pod, node } => {
+                let note = format!("Successfully assigned {} to {node}", pod.key);
+                self.event(&pod, None, "Normal", "Scheduled", "Binding", note).await
+            }
+            Report::Refused { pod, message, reason, nominated } => {
+                self.event(&pod, None, "Warning", "FailedScheduling", "Scheduling", message.clone()).await?;
+                self.condition(&pod, reason, &message, nominated.as_deref()).await
+            }
+            Report::BindingFailed { pod, message } => {
+                self.event(&pod, None, "Warning", "FailedScheduling", "Scheduling", message.clone()).await?;
+                self.condition(&pod, "SchedulerError", &message, None).await
+            }
+            Report::Preempted { victim, by, node } => self.evict(&victim, &by, &node).await,
+        }
+    }
+
+    async fn event(
+        &self,
+        pod: &PodInfo,
+        related: Option<&PodInfo>,
+        kind: &str,
+        reason: &'static str,
+        action: &str,
+        note: String,
+    ) -> Result<(), kube::Error> {
+        let note = truncate(note);
+        let key = SeriesKey { uid: Arc::clone(&pod.uid), reason, note: note.clone() };
+        let now = self.clock.now();
+        let occurrence = self.series.lock().count(key.clone(), pod.name(), now);
+        let api: Api<Event> = Api::namespaced(self.client.0.clone(), pod.namespace());
+        let result = match occurrence {
+            Occurrence::Again { name, count } => {
+                let series = EventSeries { count, last_observed_time: MicroTime(now) };
+                api.patch(&name, &PatchParams::default(), &Patch::Merge(json!({"series": series}))).await
+            }
+            Occurrence::First { name } => {
+                let event = Event {
+                    metadata: ObjectMeta { name: Some(name), namespace: Some(pod.namespace().to_owned()), ..ObjectMeta::default() },
+                    action: Some(action.to_owned()),
+                    event_time: Some(MicroTime(now)),
+                    note: Some(note),
+                    reason: Some(reason.to_owned()),
+                    regarding: Some(reference(pod)),
+                    related: related.map(reference),
+                    reporting_controller: Some(pod.scheduler_name().to_owned()),
+                    reporting_instance: Some(self.instance.clone()),
+                    type_: Some(kind.to_owned()),
+                    ..Event::default()
+                };
+                api.create(&PostParams::default(), &event).await
+            }
+        };
+        if result.is_err() {
+            self.series.lock().forget(&key);
+        }
+        result.map(drop)
+    }
+
+    /// Sets `PodScheduled` to false, unless it says the same already.
+    async fn condition(&self, pod: &PodInfo, reason: &str, message: &str, nominated: Option<&str>) -> Result<(), kube::Error> {
+        let conditions = pod.object.status.as_ref().and_then(|s| s.conditions.as_deref()).unwrap_or_default();
+        let old = conditions.iter().find(|condition| condition.type_ == "PodScheduled").filter(|old| old.status == "False");
+        let same = old.is_some_and(|old| old.reason.as_deref() == Some(reason) && old.message.as_deref() == Some(message));
+        if same && (nominated.is_none() || nominated == pod.nominated_node()) {
+            return Ok(());
+        }
+        let since = old.and_then(|old| old.last_transition_time.clone()).unwrap_or_else(|| Time(self.clock.now()));
+        let mut status = json!({"conditions": [{
+            "type": "PodScheduled", "status": "False", "reason": reason, "message": message,
+            "lastProbeTime": null, "lastTransitionTime": since, "observedGeneration": pod.object.metadata.generation,
+        }]});
+        if let Some(node) = nominated {
+            status["nominatedNodeName"] = node.into();
+        }
+        self.patch_status(pod, &status).await
+    }
+
+    async fn evict(&self, victim: &PodInfo, by: &PodInfo, node: &str) -> Result<(), kube::Error> {
+        let message = format!("{}: preempting to accommodate a higher priority pod", by.scheduler_name());
+        let status = json!({"conditions": [{
+            "type": "DisruptionTarget", "status": "True", "reason": "PreemptionByScheduler", "message": message,
+            "lastProbeTime": null, "lastTransitionTime": Time(self.clock.now()),
+        }]});
+        self.patch_status(victim, &status).await?;
+        let uid = Some(victim.uid.to_string()).filter(|uid| !uid.is_empty());
+        let params = DeleteParams { preconditions: Some(Preconditions { uid, resource_version: None }), ..DeleteParams::default() };
+        self.pods(victim).delete(victim.name(), &params).await?;
+        let note = format!("Preempted by pod {} on node {node}", by.uid);
+        self.event(victim, Some(by), "Normal", "Preempted", "Preempting", note).await
+    }
+
+    async fn patch_status(&self, pod: &PodInfo, status: &serde_json::Value) -> Result<(), kube::Error> {
+        let patch = json!({"metadata": {"uid": *pod.uid}, "status": status});
+        self.pods(pod).patch_status(pod.name(), &PatchParams::default(), &Patch::Strategic(patch)).await.map(drop)
+    }
+
+    fn pods(&self, pod: &PodInfo) -> Api<Pod> {
+        Api::namespaced(self.client.0.clone(), pod.namespace())
+    }
+}
+
+fn stream(mut reports: mpsc::Receiver<Report>) -> impl futures::Stream<Item = Report> {
+    futures::stream::poll_fn(move |cx| reports.poll_recv(cx))
+}
+
+fn reference(pod: &PodInfo) -> ObjectReference {
+    ObjectReference {
+        api_version: Some("v1".to_owned()),
+        kind: Some("Pod".to_owned()),
+        name: Some(pod.name().to_owned()),
+        namespace: Some(pod.namespace().to_owned()),
+        resource_version: pod.object.metadata.resource_version.clone(),
+        uid: Some(pod.uid.to_string()),
+        ..ObjectReference::default()
+    }
+}
+
+/// Cuts a note to the length that the API accepts.
+fn truncate(mut note: String) -> String {
+    const SUFFIX: &str = " ...";
+    if note.len() > MAX_NOTE {
+        let end = (0..=MAX_NOTE - SUFFIX.len()).rev().find(|end| note.is_char_boundary(*end)).unwrap_or_default();
+        note.truncate(end);
+        note.push_str(SUFFIX);
+    }
+    note
+}

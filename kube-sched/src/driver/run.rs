@@ -1,0 +1,250 @@
+//! The scheduling loop.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::stream::BoxStream;
+use futures::{FutureExt, StreamExt};
+use k8s_openapi::api::core::v1::{Node, Pod};
+use kube::{Api, Client};
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::bind::bind;
+use super::core::{Command, Core};
+use super::informer::{Change, changes};
+use super::report::{ClientHandle, Report, Reporter};
+use super::series::Series;
+use crate::framework::{Binding, Profile};
+use crate::queue::QueuedPod;
+use crate::{Config, Error};
+
+/// Changes taken in, and pods scheduled, before the other has its turn.
+const BURST: usize = 64;
+/// How long bindings and reports may take to finish after the end.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// A scheduler for a cluster: watches its nodes and pods and binds those that wait.
+///
+/// Only one may be active for a `schedulerName`; electing it is the caller's concern.
+#[derive(Debug)]
+pub struct Scheduler {
+    client: ClientHandle,
+    config: Config,
+    ready: watch::Sender<bool>,
+}
+
+/// A change of either watched kind.
+#[derive(Debug)]
+enum Observed {
+    Node(Change<Node>),
+    Pod(Change<Pod>),
+}
+
+/// A binding that has ended.
+#[derive(Debug)]
+struct Bound {
+    queued: QueuedPod,
+    node: Arc<str>,
+    profile: Arc<Profile>,
+    result: Result<(), Error>,
+}
+
+impl Scheduler {
+    /// A scheduler that speaks to the cluster through `client`.
+    ///
+    /// # Errors
+    /// [`Error::Config`] when the configuration is not valid.
+    pub fn new(client: Client, config: Config) -> Result<Self, Error> {
+        config.validate()?;
+        Ok(Self { client: ClientHandle(client), config, ready: watch::Sender::new(false) })
+    }
+
+    /// Turns true when nodes and pods are known and scheduling begins.
+    #[must_use]
+    pub fn ready(&self) -> watch::Receiver<bool> {
+        self.ready.subscribe()
+    }
+
+    /// Schedules until `shutdown` fires, then lets bindings under way finish. Failing requests are retried without end,
+    /// so a missing API server is waited for.
+    pub async fn run(self, shutdown: CancellationToken) {
+        let abort = CancellationToken::new();
+        let (reports, receiver) = mpsc::channel(self.config.max_reports);
+        let reporter = Reporter {
+            client: self.client.clone(),
+            clock: self.config.clock,
+            instance: self.config.reporting_instance.clone(),
+            series: Mutex::new(Series::default()),
+        };
+        let mut reporting = tokio::spawn(reporter.run(receiver, abort.clone()));
+        let mut run = Loop::new(&self, reports);
+        shutdown.run_until_cancelled(run.run()).await;
+        if timeout(GRACE, run.finish()).await.is_err() || timeout(GRACE, &mut reporting).await.is_err() {
+            tracing::warn!("stopped before everything was written");
+            abort.cancel();
+        }
+    }
+}
+
+/// The state of a running scheduler.
+struct Loop<'a> {
+    core: Core,
+    client: Client,
+    max_bindings: usize,
+    changes: BoxStream<'static, Observed>,
+    bindings: JoinSet<Bound>,
+    reports: mpsc::Sender<Report>,
+    ready: &'a watch::Sender<bool>,
+    /// Whether nodes and pods have been listed.
+    synced: (bool, bool),
+}
+
+impl<'a> Loop<'a> {
+    fn new(scheduler: &'a Scheduler, reports: mpsc::Sender<Report>) -> Self {
+        let client = scheduler.client.0.clone();
+        let nodes = changes(Api::all(client.clone())).map(Observed::Node);
+        let pods = changes(Api::all(client.clone())).map(Observed::Pod);
+        Self {
+            core: Core::new(&scheduler.config),
+            client,
+            max_bindings: scheduler.config.max_bindings,
+            changes: futures::stream::select(nodes, pods).boxed(),
+            bindings: JoinSet::new(),
+            reports,
+            ready: &scheduler.ready,
+            synced: (false, false),
+        }
+    }
+
+    async fn run(&mut self) {
+        loop {
+            self.take_in();
+            if self.may_schedule() {
+                self.schedule();
+                tokio::task::yield_now().await;
+            } else {
+                self.wait().await;
+            }
+        }
+    }
+
+    fn may_schedule(&self) -> bool {
+        self.synced == (true, true) && self.core.has_active() && self.bindings.len() < self.max_bindings
+    }
+
+    /// Takes in what has happened, without waiting.
+    fn take_in(&mut self) {
+        for _ in 0..BURST {
+            let Some(Some(change)) = self.changes.next().now_or_never() else { break };
+            self.observe(change);
+        }
+        while let Some(bound) = self.bindings.try_join_next() {
+            self.bound(bound);
+        }
+        self.core.flush(Instant::now());
+    }
+
+    /// Waits until something happens.
+    async fn wait(&mut self) {
+        let deadline = self.core.next_deadline();
+        let rest = async {
+            match deadline {
+                Some(deadline) => sleep_until(deadline).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            Some(change) = self.changes.next() => self.observe(change),
+            Some(bound) = self.bindings.join_next() => self.bound(bound),
+            () = rest => {}
+        }
+    }
+
+    fn observe(&mut self, change: Observed) {
+        let now = Instant::now();
+        match change {
+            Observed::Node(Change::Applied(node)) => self.core.node_applied(&node, now),
+            Observed::Node(Change::Deleted(name)) => self.core.node_deleted(&name, now),
+            Observed::Node(Change::Synced) => self.synced.0 = true,
+            Observed::Pod(Change::Applied(pod)) => self.core.pod_applied(*pod, now),
+            Observed::Pod(Change::Deleted(key)) => self.core.pod_deleted(&key, now),
+            Observed::Pod(Change::Synced) => self.synced.1 = true,
+        }
+        if self.synced == (true, true) {
+            self.ready.send_if_modified(|ready| !std::mem::replace(ready, true));
+        }
+    }
+
+    fn schedule(&mut self) {
+        for _ in 0..BURST {
+            if self.bindings.len() >= self.max_bindings {
+                break;
+            }
+            let Some(command) = self.core.step(Instant::now()) else { break };
+            self.carry_out(command);
+        }
+    }
+
+    fn carry_out(&mut self, command: Command) {
+        match command {
+            Command::Bind { queued, node, profile } => {
+                let client = self.client.clone();
+                self.bindings.spawn(async move {
+                    let result = bind(&client, &profile, &Binding { pod: &queued.pod, node: &node }).await;
+                    Bound { queued, node, profile, result }
+                });
+            }
+            Command::Refuse { pod, message, reason, nominated, victims } => {
+                tracing::debug!(pod = %pod.key, %message, "unable to schedule pod");
+                if let Some(node) = &nominated {
+                    for victim in victims {
+                        self.report(Report::Preempted { victim, by: Arc::clone(&pod), node: Arc::clone(node) });
+                    }
+                }
+                self.report(Report::Refused { pod, message, reason, nominated });
+            }
+        }
+    }
+
+    fn bound(&mut self, bound: Result<Bound, tokio::task::JoinError>) {
+        let Bound { queued, node, profile, result } = match bound {
+            Ok(bound) => bound,
+            Err(error) => return tracing::error!(%error, "a binding plugin panicked; its pod waits for the next list"),
+        };
+        let pod = Arc::clone(&queued.pod);
+        self.core.bound(queued, &node, &profile, result.as_ref().err(), Instant::now());
+        match result {
+            Ok(()) => self.report(Report::Scheduled { pod, node }),
+            Err(Error::Gone(_)) => tracing::debug!(pod = %pod.key, "gone before it was bound"),
+            Err(error) => {
+                tracing::warn!(pod = %pod.key, %node, %error, "binding failed");
+                let message = format!("running Bind plugin \"DefaultBinder\": {}", chain(&error));
+                self.report(Report::BindingFailed { pod, message });
+            }
+        }
+    }
+
+    /// Hands a report over without waiting.
+    fn report(&self, report: Report) {
+        if self.reports.try_send(report).is_err() {
+            tracing::debug!("too many reports, dropping one");
+        }
+    }
+
+    /// Lets bindings finish and closes the way to the reporter.
+    async fn finish(mut self) {
+        while let Some(bound) = self.bindings.join_next().await {
+            self.bound(bound);
+        }
+    }
+}
+
+/// An error with its causes.
+fn chain(error: &Error) -> String {
+    let causes = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

@@ -1,0 +1,75 @@
+//! Extension points between the decision and the bound pod.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use kube::Client;
+
+use super::Status;
+use crate::Error;
+use crate::pod::PodInfo;
+
+/// A decision on its way to the API server.
+#[derive(Clone, Debug)]
+pub struct Binding<'a> {
+    /// The pod.
+    pub pod: &'a PodInfo,
+    /// The name of the chosen node.
+    pub node: &'a str,
+}
+
+/// Bookkeeping for a chosen node, inside the scheduling cycle.
+pub trait Reserve {
+    /// Notes that the pod will run on the node.
+    ///
+    /// # Errors
+    /// A [`Status`] when that turns out to be impossible; every plugin's `unreserve` is called then.
+    fn reserve(&self, binding: &Binding<'_>) -> Result<(), Status>;
+
+    /// Takes the note back. Idempotent; also called for plugins whose `reserve` was never called.
+    fn unreserve(&self, binding: &Binding<'_>);
+}
+
+/// A [`Permit`] plugin's yes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PermitDecision {
+    /// Go ahead.
+    Allow,
+    /// Ask again, for at most this long in total; then the pod is refused.
+    Wait(Duration),
+}
+
+/// The last word before binding; also holds pods back until others are ready (gangs).
+pub trait Permit: Send + Sync {
+    /// Whether binding may begin; asked repeatedly while the answer is [`PermitDecision::Wait`].
+    ///
+    /// # Errors
+    /// A [`Status`] when the pod is refused.
+    fn permit(&self, binding: &Binding<'_>) -> Result<PermitDecision, Status>;
+}
+
+/// Preparation of the node, such as attaching volumes.
+#[async_trait]
+pub trait PreBind: Send + Sync {
+    /// Prepares the node for the pod. May be cancelled at any await; must be idempotent.
+    ///
+    /// # Errors
+    /// Any [`Error`] stops the binding; the pod is retried after a back-off.
+    async fn pre_bind(&self, client: &Client, binding: &Binding<'_>) -> Result<(), Error>;
+}
+
+/// A way of binding.
+#[async_trait]
+pub trait Bind: Send + Sync {
+    /// Binds the pod; `Ok(false)` leaves it to the next plugin. Must be idempotent.
+    ///
+    /// # Errors
+    /// Any [`Error`] stops the binding; the pod is retried after a back-off.
+    async fn bind(&self, client: &Client, binding: &Binding<'_>) -> Result<bool, Error>;
+}
+
+/// Notification after binding.
+pub trait PostBind: Send + Sync {
+    /// The pod is bound.
+    fn post_bind(&self, binding: &Binding<'_>);
+}

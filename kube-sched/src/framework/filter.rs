@@ -1,0 +1,84 @@
+//! Extension points that decide which nodes are feasible.
+
+use super::{Reason, Status};
+use crate::framework::Profile;
+use crate::pod::PodInfo;
+use crate::snapshot::{NodeId, NodeView, Snapshot};
+
+/// One scheduling attempt: the pod and the state it is judged on.
+#[derive(Debug, Clone, Copy)]
+pub struct Cycle<'a> {
+    /// The cluster.
+    pub snapshot: &'a Snapshot,
+    /// The pod to place.
+    pub pod: &'a PodInfo,
+}
+
+/// The nodes that a [`PreFilter`] leaves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Feasible {
+    /// No opinion.
+    All,
+    /// Only these can be feasible.
+    Only(Vec<NodeId>),
+}
+
+/// Judges the pod as a whole before any node is looked at.
+pub trait PreFilter {
+    /// Narrows the nodes or refuses the pod.
+    ///
+    /// # Errors
+    /// A [`Status`] when the pod cannot be placed anywhere.
+    fn pre_filter(&self, cycle: &Cycle<'_>) -> Result<Feasible, Status>;
+}
+
+/// Judges nodes one by one.
+pub trait Filter {
+    /// Compiles the pod's demands against the snapshot, once per attempt; `None` when every node meets them.
+    fn compile<'a>(&'a self, cycle: &Cycle<'a>) -> Option<Box<dyn NodeFilter + 'a>>;
+}
+
+/// A pod's demands in the form that is applied to each node. Called thousands of times per pod: it should not allocate
+/// for a yes.
+pub trait NodeFilter {
+    /// Whether the pod may run on `node`.
+    ///
+    /// # Errors
+    /// A [`Status`] with the reasons when it may not.
+    fn check(&mut self, node: NodeView<'_>) -> Result<(), Status>;
+}
+
+/// A node and the status it was refused with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeStatus {
+    /// The node.
+    pub node: NodeId,
+    /// The plugin that refused it.
+    pub plugin: &'static str,
+    /// The kind of refusal and the reasons.
+    pub status: Status,
+}
+
+/// A way out that a [`PostFilter`] found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Preemption {
+    /// The node on which there will be room.
+    pub node: NodeId,
+    /// Keys of the pods to remove from it, least important last.
+    pub victims: Vec<std::sync::Arc<str>>,
+}
+
+/// What a [`PostFilter`] did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PostFilterOutcome {
+    /// The pod becomes schedulable once this has been carried out.
+    Resolved(Preemption),
+    /// No help; the reasons become part of the pod's message.
+    Unresolved(Vec<Reason>),
+}
+
+/// Looks for a remedy when no node is feasible.
+pub trait PostFilter {
+    /// `refused` has every node that a filter refused; nodes that a [`PreFilter`] ruled out are absent.
+    fn post_filter(&self, cycle: &Cycle<'_>, profile: &Profile, refused: &[NodeStatus]) -> PostFilterOutcome;
+}

@@ -1,0 +1,100 @@
+//! Why an extension point did not say yes.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+/// Why a pod or node was refused; shared or static, so that repeating it for thousands of nodes is cheap.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reason {
+    /// A text known at compile time.
+    Static(&'static str),
+    /// A text made for this decision.
+    Shared(Arc<str>),
+}
+
+impl Reason {
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Static(text) => text,
+            Self::Shared(text) => text,
+        }
+    }
+}
+
+impl From<&'static str> for Reason {
+    fn from(text: &'static str) -> Self {
+        Self::Static(text)
+    }
+}
+
+impl From<String> for Reason {
+    fn from(text: String) -> Self {
+        Self::Shared(text.into())
+    }
+}
+
+impl From<Cow<'static, str>> for Reason {
+    fn from(text: Cow<'static, str>) -> Self {
+        match text {
+            Cow::Borrowed(text) => text.into(),
+            Cow::Owned(text) => text.into(),
+        }
+    }
+}
+
+/// What kind of no it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Code {
+    /// Not now; removing pods could change it.
+    Unschedulable,
+    /// Not now, and preemption cannot change it.
+    Unresolvable,
+    /// The pod waits for something outside the cluster's state.
+    Pending,
+    /// The plugin itself failed; the pod is retried after a back-off.
+    Error,
+}
+
+/// An extension point's no. Its yes is `Ok`, as everywhere in Rust.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Status {
+    /// The kind.
+    pub code: Code,
+    /// The reasons, one at least; texts follow upstream because users read and tools match them.
+    pub reasons: Vec<Reason>,
+}
+
+impl Status {
+    /// A no that preemption might turn.
+    #[must_use]
+    pub fn unschedulable(reason: impl Into<Reason>) -> Self {
+        Self { code: Code::Unschedulable, reasons: vec![reason.into()] }
+    }
+
+    /// A no that preemption cannot turn.
+    #[must_use]
+    pub fn unresolvable(reason: impl Into<Reason>) -> Self {
+        Self { code: Code::Unresolvable, reasons: vec![reason.into()] }
+    }
+
+    /// A failure of the plugin.
+    #[must_use]
+    pub fn error(reason: impl Into<Reason>) -> Self {
+        Self { code: Code::Error, reasons: vec![reason.into()] }
+    }
+
+    /// Whether this says no rather than reporting a failure.
+    #[must_use]
+    pub fn is_rejection(&self) -> bool {
+        self.code != Code::Error
+    }
+
+    /// The reasons, separated by commas.
+    #[must_use]
+    pub fn message(&self) -> String {
+        let texts: Vec<_> = self.reasons.iter().map(Reason::as_str).collect();
+        texts.join(", ")
+    }
+}

@@ -1,0 +1,43 @@
+//! Pods with scheduling gates stay out of the queue.
+
+use crate::framework::{ClusterEvent, Hint, Plugin, PreEnqueue, QueueingHints, Status};
+use crate::pod::PodInfo;
+
+/// Holds a pod back while `spec.schedulingGates` is not empty.
+#[derive(Debug, Clone, Copy)]
+pub struct SchedulingGates;
+
+impl Plugin for SchedulingGates {
+    fn name(&self) -> &'static str {
+        "SchedulingGates"
+    }
+
+    fn as_pre_enqueue(&self) -> Option<&dyn PreEnqueue> {
+        Some(self)
+    }
+
+    fn as_queueing_hints(&self) -> Option<&dyn QueueingHints> {
+        Some(self)
+    }
+}
+
+impl PreEnqueue for SchedulingGates {
+    fn pre_enqueue(&self, pod: &PodInfo) -> Result<(), Status> {
+        let gates = pod.spec().and_then(|spec| spec.scheduling_gates.as_deref()).unwrap_or_default();
+        if gates.is_empty() {
+            return Ok(());
+        }
+        let names: Vec<_> = gates.iter().map(|gate| gate.name.as_str()).collect();
+        Err(Status::unresolvable(format!("waiting for scheduling gates: [{}]", names.join(" "))))
+    }
+}
+
+impl QueueingHints for SchedulingGates {
+    fn hint(&self, pod: &PodInfo, event: &ClusterEvent) -> Hint {
+        match event {
+            ClusterEvent::PodUpdated { new, .. } if new.uid == pod.uid && PreEnqueue::pre_enqueue(self, new).is_ok() => Hint::Queue,
+            ClusterEvent::Unknown => Hint::Queue,
+            _ => Hint::Skip,
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! Host ports can be open only once per node.
+
+use crate::framework::{ClusterEvent, Cycle, Filter, Hint, NodeFilter, Plugin, QueueingHints, Status};
+use crate::pod::{HostPort, PodInfo};
+use crate::snapshot::NodeView;
+
+/// Refuses nodes on which a wanted host port is taken.
+#[derive(Debug, Clone, Copy)]
+pub struct NodePorts;
+
+impl Plugin for NodePorts {
+    fn name(&self) -> &'static str {
+        "NodePorts"
+    }
+
+    fn as_filter(&self) -> Option<&dyn Filter> {
+        Some(self)
+    }
+
+    fn as_queueing_hints(&self) -> Option<&dyn QueueingHints> {
+        Some(self)
+    }
+}
+
+struct Wanted<'a>(&'a [HostPort]);
+
+fn clash(wanted: &[HostPort], used: &[HostPort]) -> bool {
+    wanted.iter().any(|port| used.iter().any(|other| port.conflicts(other)))
+}
+
+impl Filter for NodePorts {
+    fn compile<'a>(&'a self, cycle: &Cycle<'a>) -> Option<Box<dyn NodeFilter + 'a>> {
+        let wanted = &cycle.pod.host_ports;
+        (!wanted.is_empty()).then(|| Box::new(Wanted(wanted)) as Box<dyn NodeFilter>)
+    }
+}
+
+impl NodeFilter for Wanted<'_> {
+    fn check(&mut self, node: NodeView<'_>) -> Result<(), Status> {
+        if clash(self.0, node.ports()) {
+            Err(Status::unschedulable("node(s) didn't have free ports for the requested pod ports"))
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl QueueingHints for NodePorts {
+    fn hint(&self, pod: &PodInfo, event: &ClusterEvent) -> Hint {
+        match event {
+            ClusterEvent::NodeAdded(_) | ClusterEvent::Unknown => Hint::Queue,
+            ClusterEvent::PodRemoved(removed) if clash(&pod.host_ports, &removed.host_ports) => Hint::Queue,
+            _ => Hint::Skip,
+        }
+    }
+}

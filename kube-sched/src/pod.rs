@@ -1,0 +1,171 @@
+//! A pod as the scheduler sees it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Pod, PodSpec, Toleration};
+
+use crate::Error;
+use crate::resources::{Amounts, Resources, effective_requests, nonzero_requests};
+
+/// A pod in parsed form: what decisions read, computed once when the object arrives.
+#[derive(Debug, Clone)]
+pub struct PodInfo {
+    /// `namespace/name`.
+    pub key: Arc<str>,
+    /// The object's UID; tells a pod from its successor of the same name.
+    pub uid: Arc<str>,
+    /// The node it is bound to, if any.
+    pub node_name: Option<Arc<str>>,
+    /// Its priority; higher goes first and may preempt lower.
+    pub priority: i32,
+    /// When it was created.
+    pub created: Timestamp,
+    /// What it asks for, as filters count it; `pods` is always one.
+    pub requests: Resources,
+    /// What scoring assumes it uses: as `requests`, with defaults for containers that name no CPU or memory.
+    pub nonzero: Amounts,
+    /// The host ports it wants.
+    pub host_ports: Vec<HostPort>,
+    /// The images of its containers, with `:latest` added where there is no tag.
+    pub images: Vec<Arc<str>>,
+    /// The object itself, for plugins that need more.
+    pub object: Arc<Pod>,
+}
+
+/// A port on the node's own addresses.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct HostPort {
+    /// `TCP`, `UDP` or `SCTP`.
+    pub protocol: Arc<str>,
+    /// The address; `0.0.0.0` means all.
+    pub ip: Arc<str>,
+    /// The port number.
+    pub port: i32,
+}
+
+impl HostPort {
+    /// Whether both cannot be open on one node.
+    #[must_use]
+    pub fn conflicts(&self, other: &Self) -> bool {
+        const ANY: &str = "0.0.0.0";
+        self.port == other.port
+            && self.protocol == other.protocol
+            && (self.ip == other.ip || &*self.ip == ANY || &*other.ip == ANY)
+    }
+}
+
+impl PodInfo {
+    /// Parses a pod.
+    ///
+    /// # Errors
+    /// [`Error::Quantity`] when one of its quantities is malformed.
+    pub fn parse(object: impl Into<Arc<Pod>>) -> Result<Self, Error> {
+        let object = object.into();
+        let mut requests = effective_requests(&object)?;
+        requests.base.pods = 1;
+        requests.extended.retain(|(_, amount)| *amount != 0);
+        let metadata = &object.metadata;
+        let spec = object.spec.as_ref();
+        let namespace = metadata.namespace.as_deref().unwrap_or("default");
+        Ok(Self {
+            key: format!("{namespace}/{}", metadata.name.as_deref().unwrap_or_default()).into(),
+            uid: metadata.uid.as_deref().unwrap_or_default().into(),
+            node_name: spec.and_then(|s| s.node_name.as_deref()).filter(|n| !n.is_empty()).map(Into::into),
+            priority: spec.and_then(|s| s.priority).unwrap_or_default(),
+            created: metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |t| t.0),
+            requests,
+            nonzero: nonzero_requests(&object)?.base,
+            host_ports: spec.map(host_ports).unwrap_or_default(),
+            images: spec.map(images).unwrap_or_default(),
+            object,
+        })
+    }
+
+    /// The namespace.
+    #[must_use]
+    pub fn namespace(&self) -> &str {
+        self.key.split_once('/').map_or("", |(namespace, _)| namespace)
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.key.split_once('/').map_or("", |(_, name)| name)
+    }
+
+    /// The pod's specification, if it has one.
+    #[must_use]
+    pub fn spec(&self) -> Option<&PodSpec> {
+        self.object.spec.as_ref()
+    }
+
+    /// The pod's labels.
+    #[must_use]
+    pub fn labels(&self) -> Option<&BTreeMap<String, String>> {
+        self.object.metadata.labels.as_ref()
+    }
+
+    /// The pod's tolerations.
+    #[must_use]
+    pub fn tolerations(&self) -> &[Toleration] {
+        self.spec().and_then(|s| s.tolerations.as_deref()).unwrap_or_default()
+    }
+
+    /// The scheduler that is to place it.
+    #[must_use]
+    pub fn scheduler_name(&self) -> &str {
+        self.spec().and_then(|s| s.scheduler_name.as_deref()).unwrap_or("default-scheduler")
+    }
+
+    /// The node that preemption made room on, if any.
+    #[must_use]
+    pub fn nominated_node(&self) -> Option<&str> {
+        self.object.status.as_ref()?.nominated_node_name.as_deref().filter(|name| !name.is_empty())
+    }
+
+    /// Whether deletion has begun.
+    #[must_use]
+    pub fn is_terminating(&self) -> bool {
+        self.object.metadata.deletion_timestamp.is_some()
+    }
+
+    /// Whether it has run to its end and holds no resources any more.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        let phase = self.object.status.as_ref().and_then(|s| s.phase.as_deref());
+        matches!(phase, Some("Succeeded" | "Failed"))
+    }
+
+    /// The same pod, bound to `node`.
+    #[must_use]
+    pub fn bound_to(&self, node: &Arc<str>) -> Self {
+        Self { node_name: Some(Arc::clone(node)), ..self.clone() }
+    }
+}
+
+fn host_ports(spec: &PodSpec) -> Vec<HostPort> {
+    let sidecars = spec.init_containers.iter().flatten().filter(|c| c.restart_policy.as_deref() == Some("Always"));
+    let ports = spec.containers.iter().chain(sidecars).flat_map(|container| container.ports.iter().flatten());
+    ports
+        .filter_map(|port| {
+            Some(HostPort {
+                port: port.host_port.filter(|port| *port > 0)?,
+                protocol: port.protocol.as_deref().unwrap_or("TCP").into(),
+                ip: port.host_ip.as_deref().filter(|ip| !ip.is_empty()).unwrap_or("0.0.0.0").into(),
+            })
+        })
+        .collect()
+}
+
+fn images(spec: &PodSpec) -> Vec<Arc<str>> {
+    let containers = spec.init_containers.iter().flatten().chain(&spec.containers);
+    containers.filter_map(|container| container.image.as_deref()).map(normalized_image).collect()
+}
+
+/// An image's name with `:latest` when it has no tag.
+#[must_use]
+pub(crate) fn normalized_image(name: &str) -> Arc<str> {
+    if name.rfind(':') <= name.rfind('/') { format!("{name}:latest").into() } else { name.into() }
+}

@@ -1,0 +1,151 @@
+use fastrand::Rng;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::framework::Profile;
+use crate::{NodeInfo, PodInfo, Snapshot};
+use std::sync::Arc;
+
+fn node(name: &str, cpu: u32, extra: Value) -> Arc<NodeInfo> {
+    let mut node = json!({"metadata": {"name": name}, "spec": {}, "status": {"allocatable": {"cpu": cpu.to_string(), "memory": "8Gi", "pods": "110"}}});
+    node["spec"] = extra;
+    Arc::new(NodeInfo::parse(&serde_json::from_value(node).unwrap()).unwrap())
+}
+
+fn pod(name: &str, cpu: &str, priority: i32, extra: Value) -> PodInfo {
+    let mut pod = json!({"metadata": {"name": name, "namespace": "ns", "uid": name}, "spec": {"priority": priority,
+        "containers": [{"name": "c", "resources": {"requests": {"cpu": cpu}}}]}});
+    for (key, value) in extra.as_object().into_iter().flatten() {
+        pod["spec"][key] = value.clone();
+    }
+    PodInfo::parse(serde_json::from_value::<k8s_openapi::api::core::v1::Pod>(pod).unwrap()).unwrap()
+}
+
+fn cluster(nodes: &[Arc<NodeInfo>]) -> Snapshot {
+    let mut snapshot = Snapshot::new();
+    nodes.iter().for_each(|node| drop(snapshot.upsert_node(Arc::clone(node))));
+    snapshot
+}
+
+fn decide(snapshot: &Snapshot, pod: &PodInfo) -> Decision {
+    schedule(snapshot, pod, &Profile::default(), &mut Rng::with_seed(7))
+}
+
+#[test]
+fn messages_count_nodes_per_reason() {
+    let tainted = json!({"taints": [{"key": "gpu", "value": "yes", "effect": "NoSchedule"}]});
+    let snapshot = cluster(&[node("a", 1, tainted), node("b", 1, json!({})), node("c", 1, json!({}))]);
+    let decision = decide(&snapshot, &pod("p", "2", 0, json!({})));
+    assert_eq!(
+        decision.message(),
+        "0/3 nodes are available: 1 node(s) had untolerated taint {gpu: yes}, 2 Insufficient cpu. preemption: 0/3 nodes are \
+         available: 1 Preemption is not helpful for scheduling, 2 No preemption victims found for incoming pod."
+            .replace("1 Preemption is not helpful for scheduling, 2 No preemption victims found for incoming pod", "3 Preemption is not helpful for scheduling"),
+        "a request beyond the node's size cannot be helped by preemption"
+    );
+    assert_eq!(decision.rejected_by(), ["NodeResourcesFit", "TaintToleration"]);
+    let mut full = snapshot.fork();
+    full.assume(&pod("q", "1", 0, json!({})), &"b".into());
+    full.assume(&pod("r", "1", 0, json!({})), &"c".into());
+    assert_eq!(
+        decide(&full, &pod("p", "1", 0, json!({}))).message(),
+        "0/3 nodes are available: 1 node(s) had untolerated taint {gpu: yes}, 2 Insufficient cpu. preemption: 0/3 nodes are \
+         available: 1 Preemption is not helpful for scheduling, 2 No preemption victims found for incoming pod."
+    );
+    let never = pod("p", "1", 0, json!({"preemptionPolicy": "Never"}));
+    assert!(decide(&full, &never).message().ends_with(". preemption: not eligible due to preemptionPolicy=Never."));
+    assert_eq!(decide(&Snapshot::new(), &never).message(), "no nodes available to schedule pods");
+}
+
+#[test]
+fn daemon_pods_look_at_their_node_only() {
+    let affinity = |name| json!({"affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [
+        {"matchFields": [{"key": "metadata.name", "operator": "In", "values": [name]}]}]}}}});
+    let nodes: Vec<_> = (0..300).map(|i| node(&format!("n{i}"), 1, json!({}))).collect();
+    let mut snapshot = cluster(&nodes);
+    let decision = decide(&snapshot, &pod("p", "1", 0, affinity("n7")));
+    assert_eq!(decision.node().map(|name| &**name), Some("n7"));
+    assert_eq!(decision.feasible.len() + decision.refused.len(), 1);
+    snapshot.assume(&pod("q", "1", 0, json!({})), &"n7".into());
+    let message = decide(&snapshot, &pod("p", "1", 0, affinity("n7"))).message();
+    assert!(message.starts_with("0/300 nodes are available: 1 Insufficient cpu, 299 node(s) didn't satisfy plugin(s) [NodeAffinity]. preemption: "), "{message}");
+}
+
+#[test]
+fn large_clusters_are_sampled() {
+    for (percentage, nodes, expected) in
+        [(None, 99, 99), (None, 100, 100), (None, 1000, 420), (None, 5000, 500), (None, 6000, 300), (None, 100_000, 5000), (Some(100), 500, 500), (Some(1), 5000, 100), (Some(0), 1000, 420)]
+    {
+        assert_eq!(feasible_nodes_to_find(percentage, nodes), expected, "{percentage:?} of {nodes}");
+    }
+    let nodes: Vec<_> = (0..1000).map(|i| node(&format!("n{i}"), 1, json!({}))).collect();
+    assert_eq!(decide(&cluster(&nodes), &pod("p", "1", 0, json!({}))).feasible.len(), 420);
+}
+
+#[test]
+fn preemption_takes_the_least_important() {
+    let mut snapshot = cluster(&[node("a", 2, json!({})), node("b", 2, json!({}))]);
+    for (name, cpu, priority, node) in [("a1", "1", 5, "a"), ("a2", "1", 1, "a"), ("b1", "1", 3, "b"), ("b2", "1", 4, "b")] {
+        snapshot.assume(&pod(name, cpu, priority, json!({})), &node.into());
+    }
+    let preemptor = pod("p", "1", 10, json!({}));
+    let preemption = decide(&snapshot, &preemptor).preemption.unwrap();
+    assert_eq!((snapshot.view(preemption.node).name(), &*preemption.victims[0], preemption.victims.len()), ("a", "ns/a2", 1));
+    // Room that was made is not given to pods of lower priority.
+    snapshot.remove_pod("ns/a2");
+    snapshot.nominate(Arc::new(preemptor.clone()), "a".into());
+    assert_eq!(decide(&snapshot, &pod("low", "1", 0, json!({}))).node(), None);
+    assert_eq!(decide(&snapshot, &preemptor).node().map(|name| &**name), Some("a"));
+    assert_eq!(decide(&snapshot, &pod("higher", "1", 11, json!({}))).node().map(|name| &**name), Some("a"));
+}
+
+#[test]
+fn scores_explain_the_choice() {
+    let mut snapshot = cluster(&[node("a", 4, json!({})), node("b", 4, json!({}))]);
+    snapshot.assume(&pod("q", "2", 0, json!({})), &"a".into());
+    let decision = decide(&snapshot, &pod("p", "1", 0, json!({})));
+    assert_eq!(decision.node().map(|name| &**name), Some("b"));
+    let sums: Vec<i64> = (0..2).map(|i| decision.scores.iter().map(|score| score.weighted[i]).sum()).collect();
+    assert_eq!(sums, decision.totals);
+    let fit = decision.scores.iter().find(|score| score.plugin == "NodeResourcesFit").unwrap();
+    assert_eq!(fit.raw.iter().max(), Some(&86));
+}
+
+fn shape() -> impl Strategy<Value = (u32, bool, u8)> {
+    (1..5_u32, any::<bool>(), 0..3_u8)
+}
+
+proptest! {
+    #[test]
+    fn no_decision_violates_a_filter_and_the_same_seed_gives_the_same_order(
+        nodes in proptest::collection::vec(shape(), 1..20),
+        pods in proptest::collection::vec((1..2000_u32, 0..3_i32, any::<bool>()), 1..40),
+        seed in any::<u64>(),
+    ) {
+        let nodes: Vec<_> = nodes.iter().enumerate().map(|(i, (cpu, cordoned, taints))| {
+            let taints: Vec<_> = (0..*taints).map(|t| json!({"key": format!("t{t}"), "effect": "NoSchedule"})).collect();
+            node(&format!("n{i}"), *cpu, json!({"unschedulable": cordoned, "taints": taints}))
+        }).collect();
+        let run = || {
+            let (mut snapshot, mut rng, profile) = (cluster(&nodes), Rng::with_seed(seed), Profile::default());
+            let mut order = Vec::new();
+            for (i, (cpu, priority, tolerant)) in pods.iter().enumerate() {
+                let tolerations = if *tolerant { json!({"tolerations": [{"operator": "Exists"}]}) } else { json!({}) };
+                let pod = pod(&format!("p{i}"), &format!("{cpu}m"), *priority, tolerations);
+                let decision = schedule(&snapshot, &pod, &profile, &mut rng);
+                let Some(name) = decision.node().cloned() else { order.push(None); continue };
+                let chosen = snapshot.node(&name).unwrap();
+                assert!(check_node(&snapshot, &pod, &profile, chosen.id()).is_ok());
+                let info = chosen.info().unwrap();
+                assert!(*tolerant || (info.taints.is_empty() && !info.unschedulable));
+                snapshot.assume(&pod, &name);
+                let view = snapshot.node(&name).unwrap();
+                assert!(view.requested().milli_cpu <= view.allocatable().milli_cpu, "over-committed");
+                order.push(Some(name));
+            }
+            order
+        };
+        prop_assert_eq!(run(), run());
+    }
+}

@@ -1,0 +1,189 @@
+//! The cluster as the scheduler sees it: a structure of arrays over nodes, kept up to date by events.
+//!
+//! A [`Snapshot`] is a plain value. [`Snapshot::fork`] costs a few reference counts whatever its size: the columns are
+//! shared in chunks and a write to a fork copies only the chunk it touches, so that what-if questions
+//! (preemption, autoscaling, drains) are asked on a fork that is thrown away afterwards.
+
+mod column;
+mod interner;
+mod map;
+mod nodes;
+mod pods;
+mod view;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::{Node, Pod};
+
+use crate::Error;
+use crate::node::NodeInfo;
+use crate::pod::{HostPort, PodInfo};
+use crate::resources::Amounts;
+use column::Column;
+use interner::Interner;
+use map::CowMap;
+
+pub use nodes::TaintSet;
+pub use view::{LabelKey, LabelValue, NodeView};
+
+/// A node's place in a snapshot; valid until the node is removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct NodeId(pub(crate) u32);
+
+impl NodeId {
+    pub(crate) fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// Amounts of resources beyond the common four, sorted by name.
+type ExtendedAmounts = Vec<(Arc<str>, i64)>;
+/// Pods for which preemption makes room and their node, by key.
+type Nominations = BTreeMap<Arc<str>, (Arc<PodInfo>, Arc<str>)>;
+
+/// The state that decisions are taken on: nodes and the pods placed on them.
+#[derive(Debug, Clone, Default)]
+pub struct Snapshot {
+    /// Slots of the nodes that exist, in no particular order.
+    order: Column<NodeId>,
+    /// Where in `order` a slot is.
+    position: Column<u32>,
+    free: Column<NodeId>,
+    by_name: CowMap<Arc<str>, NodeId>,
+
+    /// `None` for a slot that only holds pods whose node is not known (yet, or any more).
+    infos: Column<Option<Arc<NodeInfo>>>,
+    allocatable: Column<Amounts>,
+    requested: Column<Amounts>,
+    nonzero: Column<Amounts>,
+    unschedulable: Column<bool>,
+    taint_sets: Column<u32>,
+    labels: Column<Arc<Vec<(u32, u32)>>>,
+    extended_requested: Column<Arc<ExtendedAmounts>>,
+    ports: Column<Arc<Vec<HostPort>>>,
+    pods: Column<Arc<Vec<Arc<PodInfo>>>>,
+
+    pods_by_key: CowMap<Arc<str>, Placement>,
+    nominated: Arc<Nominations>,
+    label_keys: Interner<Arc<str>>,
+    label_values: Interner<Arc<str>>,
+    taints: Interner<TaintSet>,
+    /// Size in bytes and number of nodes of each image.
+    images: CowMap<Arc<str>, (i64, u32)>,
+}
+
+/// Where a pod is and whether the API server has confirmed it.
+#[derive(Debug, Clone)]
+struct Placement {
+    node: NodeId,
+    node_name: Arc<str>,
+    pod: Arc<PodInfo>,
+    assumed: bool,
+}
+
+impl Snapshot {
+    /// An empty snapshot.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Builds a snapshot of `nodes` and of those `pods` that are bound and not finished.
+    ///
+    /// # Errors
+    /// [`Error::Quantity`] when an object has a malformed quantity.
+    pub fn from_objects<'a>(
+        nodes: impl IntoIterator<Item = &'a Node>,
+        pods: impl IntoIterator<Item = &'a Pod>,
+    ) -> Result<Self, Error> {
+        let mut snapshot = Self::new();
+        for node in nodes {
+            snapshot.upsert_node(Arc::new(NodeInfo::parse(node)?));
+        }
+        for pod in pods {
+            snapshot.upsert_pod(Arc::new(PodInfo::parse(pod.clone())?));
+        }
+        Ok(snapshot)
+    }
+
+    /// A copy that shares everything with this one until either changes; O(1).
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        self.clone()
+    }
+
+    /// Number of nodes.
+    #[must_use]
+    pub fn node_count(&self) -> usize {
+        self.order.len()
+    }
+
+    /// The nodes, in no particular order.
+    pub fn nodes(&self) -> impl Iterator<Item = NodeView<'_>> {
+        (0..self.order.len()).map(|position| self.view(self.order.at(position)))
+    }
+
+    /// The node called `name`.
+    #[must_use]
+    pub fn node(&self, name: &str) -> Option<NodeView<'_>> {
+        let id = *self.by_name.get(name)?;
+        self.infos.get(id.index())?.as_ref()?;
+        Some(self.view(id))
+    }
+
+    /// The node with the given number.
+    #[must_use]
+    pub fn view(&self, id: NodeId) -> NodeView<'_> {
+        NodeView { snapshot: self, id }
+    }
+
+    /// The node at a position of the iteration order.
+    pub(crate) fn at_position(&self, position: usize) -> NodeView<'_> {
+        self.view(self.order.at(position))
+    }
+
+    /// The placed pod with the key `namespace/name`.
+    #[must_use]
+    pub fn pod(&self, key: &str) -> Option<&Arc<PodInfo>> {
+        self.pods_by_key.get(key).map(|placement| &placement.pod)
+    }
+
+    /// Whether the pod with this key is assumed and not confirmed yet.
+    #[must_use]
+    pub fn is_assumed(&self, key: &str) -> bool {
+        self.pods_by_key.get(key).is_some_and(|placement| placement.assumed)
+    }
+
+    /// The number of a label key, if a node has it.
+    #[must_use]
+    pub fn label_key(&self, key: &str) -> Option<LabelKey> {
+        self.label_keys.find(key).map(LabelKey)
+    }
+
+    /// The number of a label value, if a node has it.
+    #[must_use]
+    pub fn label_value(&self, value: &str) -> Option<LabelValue> {
+        self.label_values.find(value).map(LabelValue)
+    }
+
+    /// Size in bytes of an image and the number of nodes that have it.
+    #[must_use]
+    pub fn image(&self, name: &str) -> Option<(i64, u32)> {
+        self.images.get(name).copied()
+    }
+
+    /// The taints of each set, by its number.
+    pub(crate) fn taint_sets(&self) -> impl Iterator<Item = &[k8s_openapi::api::core::v1::Taint]> {
+        let number = |id| u32::try_from(id).unwrap_or(u32::MAX);
+        (0..self.taints.bound()).map(move |id| self.taints.value(number(id)).map_or(&[][..], TaintSet::taints))
+    }
+
+    /// All numbers of taint sets are below this.
+    pub(crate) fn taint_set_bound(&self) -> usize {
+        self.taints.bound()
+    }
+}
