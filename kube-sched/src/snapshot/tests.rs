@@ -102,7 +102,9 @@ impl Model {
 
     fn rebuild(&self) -> Snapshot {
         let mut snapshot = Snapshot::new();
-        self.nodes.values().for_each(|node| drop(snapshot.upsert_node(Arc::clone(node))));
+        for node in self.nodes.values() {
+            snapshot.upsert_node(Arc::clone(node));
+        }
         self.pods.values().for_each(|(pod, _)| snapshot.upsert_pod(Arc::clone(pod)));
         snapshot
     }
@@ -110,7 +112,9 @@ impl Model {
 
 fn apply(snapshot: &mut Snapshot, step: &Step) {
     match *step {
-        Step::Node(n, s) => drop(snapshot.upsert_node(node(n, s))),
+        Step::Node(n, s) => {
+            snapshot.upsert_node(node(n, s));
+        }
         Step::NodeGone(n) => snapshot.remove_node(&format!("n{n}")),
         Step::Pod(p, n, s) => snapshot.upsert_pod(pod(p, n, s)),
         Step::PodGone(p) => snapshot.remove_pod(&format!("ns/p{p}")),
