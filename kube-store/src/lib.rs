@@ -25,6 +25,7 @@
 //!   [`RangeRequest`], [`TxnRequest`], [`WatchRequest`], [`LeaseRequest`].
 //! - [`MemoryStore`] keeps nothing; [`EmbeddedStore`] keeps everything in a directory, or in any [`engine`].
 //! - [`Config`] has the limits, [`Error`] what can go wrong by what to do about it.
+//! - `EtcdServer` (feature `server`) serves the etcd v3 gRPC API on any store, for `etcdctl` and a stock kube-apiserver.
 //! - `testing` (feature `testing`) is the conformance suite that every implementation of the seam passes.
 //! - `mvcc` (private) is the pure, synchronous core that all our stores share; `driver` runs it.
 
@@ -33,6 +34,8 @@ mod driver;
 mod embedded;
 pub mod engine;
 mod error;
+#[cfg(feature = "server")]
+mod etcd;
 mod ext;
 mod key_value;
 mod lease;
@@ -48,6 +51,8 @@ mod watch;
 pub use config::{AutoCompaction, Config};
 pub use embedded::EmbeddedStore;
 pub use error::{Error, InvalidRequest, Precondition, Result};
+#[cfg(feature = "server")]
+pub use etcd::{EtcdServer, Member};
 pub use ext::{StoreExt, Swap};
 pub use key_value::{KeyRange, KeyValue, Revision};
 pub use lease::{LeaseRequest, LeaseResponse};

@@ -1,0 +1,262 @@
+//! Between etcd's messages and this crate's values.
+
+use bytes::Bytes;
+use tonic::Status;
+
+use super::r#gen::etcdserverpb as pb;
+use crate::{
+    Compare, CompareOp, CompareTarget, DeleteRequest, DeleteResponse, Error, Event, EventFilter, EventKind,
+    InvalidRequest, KeyRange, KeyValue, Op, OpResult, Precondition, PutRequest, PutResponse, RangeContent,
+    RangeRequest, RangeResponse, Revision, Sort, SortOrder, SortTarget, TxnRequest, TxnResponse,
+    WatchRequest,
+};
+
+/// etcd's way to name a set of keys: no end is one key, an end of one zero byte is open.
+pub(super) fn range(key: Bytes, end: Bytes) -> KeyRange {
+    match (key.as_ref(), end.as_ref()) {
+        (_, []) => KeyRange::Key(key),
+        ([] | [0], [0]) => KeyRange::All,
+        (_, [0]) => KeyRange::From(key),
+        _ => {
+            let prefix = KeyRange::Prefix(key.clone());
+            // Prefixes are the common case and are matched faster.
+            if !key.is_empty() && prefix.end().as_ref() == Some(&end) {
+                prefix
+            } else {
+                KeyRange::Range(key, end)
+            }
+        }
+    }
+}
+
+pub(super) fn header(revision: Revision) -> Option<pb::ResponseHeader> {
+    Some(pb::ResponseHeader {
+        cluster_id: super::server::CLUSTER,
+        member_id: super::server::MEMBER,
+        revision,
+        raft_term: 1,
+    })
+}
+
+fn key_value(kv: KeyValue) -> pb::KeyValue {
+    pb::KeyValue {
+        key: kv.key,
+        create_revision: kv.create_revision,
+        mod_revision: kv.mod_revision,
+        version: kv.version,
+        value: kv.value,
+        lease: kv.lease,
+    }
+}
+
+pub(super) fn event(event: Event) -> pb::Event {
+    let kind = match event.kind {
+        EventKind::Put => pb::event::EventType::Put,
+        EventKind::Delete => pb::event::EventType::Delete,
+    };
+    pb::Event { r#type: kind.into(), kv: Some(key_value(event.kv)), prev_kv: event.prev.map(key_value) }
+}
+
+pub(super) fn range_request(request: pb::RangeRequest) -> RangeRequest {
+    let (order, target) = (request.sort_order(), request.sort_target());
+    RangeRequest {
+        range: range(request.key, request.range_end),
+        revision: Some(request.revision),
+        limit: usize::try_from(request.limit).unwrap_or(0),
+        sort: sort(order, target),
+        content: match (request.count_only, request.keys_only) {
+            (true, _) => RangeContent::CountOnly,
+            (false, true) => RangeContent::KeysOnly,
+            (false, false) => RangeContent::KeysAndValues,
+        },
+        min_mod_revision: request.min_mod_revision,
+        max_mod_revision: request.max_mod_revision,
+        min_create_revision: request.min_create_revision,
+        max_create_revision: request.max_create_revision,
+    }
+}
+
+/// Sorting by anything but the key is ascending when no order is given.
+fn sort(order: pb::range_request::SortOrder, target: pb::range_request::SortTarget) -> Option<Sort> {
+    use pb::range_request::{SortOrder as Order, SortTarget as Target};
+    let order = match (order, target) {
+        (Order::None | Order::Ascend, Target::Key) => return None,
+        (Order::None | Order::Ascend, _) => SortOrder::Ascending,
+        (Order::Descend, _) => SortOrder::Descending,
+    };
+    let target = match target {
+        Target::Key => SortTarget::Key,
+        Target::Version => SortTarget::Version,
+        Target::Create => SortTarget::CreateRevision,
+        Target::Mod => SortTarget::ModRevision,
+        Target::Value => SortTarget::Value,
+    };
+    Some(Sort { target, order })
+}
+
+pub(super) fn range_response(response: RangeResponse) -> pb::RangeResponse {
+    pb::RangeResponse {
+        header: header(response.revision),
+        kvs: response.kvs.into_iter().map(key_value).collect(),
+        more: response.more,
+        count: i64::try_from(response.count).unwrap_or(i64::MAX),
+    }
+}
+
+pub(super) fn put_request(request: pb::PutRequest) -> PutRequest {
+    PutRequest {
+        key: request.key,
+        value: request.value,
+        lease: request.lease,
+        prev_kv: request.prev_kv,
+        ignore_value: request.ignore_value,
+        ignore_lease: request.ignore_lease,
+    }
+}
+
+pub(super) fn put_response(response: PutResponse) -> pb::PutResponse {
+    pb::PutResponse { header: header(response.revision), prev_kv: response.prev.map(key_value) }
+}
+
+pub(super) fn delete_request(request: pb::DeleteRangeRequest) -> DeleteRequest {
+    DeleteRequest { range: range(request.key, request.range_end), prev_kv: request.prev_kv }
+}
+
+pub(super) fn delete_response(response: DeleteResponse) -> pb::DeleteRangeResponse {
+    pb::DeleteRangeResponse {
+        header: header(response.revision),
+        deleted: i64::try_from(response.deleted).unwrap_or(i64::MAX),
+        prev_kvs: response.prev.into_iter().map(key_value).collect(),
+    }
+}
+
+pub(super) fn txn_request(request: pb::TxnRequest) -> TxnRequest {
+    let ops = |ops: Vec<pb::RequestOp>| ops.into_iter().filter_map(op).collect();
+    TxnRequest {
+        compares: request.compare.into_iter().map(compare).collect(),
+        success: ops(request.success),
+        failure: ops(request.failure),
+    }
+}
+
+fn op(op: pb::RequestOp) -> Option<Op> {
+    use pb::request_op::Request;
+    Some(match op.request? {
+        Request::RequestRange(range) => range_request(range).into(),
+        Request::RequestPut(put) => put_request(put).into(),
+        Request::RequestDeleteRange(delete) => delete_request(delete).into(),
+        Request::RequestTxn(txn) => txn_request(txn).into(),
+    })
+}
+
+fn compare(compare: pb::Compare) -> Compare {
+    use pb::compare::{CompareResult, CompareTarget as Target, TargetUnion};
+    let (result, target) = (compare.result(), compare.target());
+    // A number that is left out is 0; a value that does not fit its target counts as left out.
+    let number = match compare.target_union {
+        Some(
+            TargetUnion::Version(n)
+            | TargetUnion::CreateRevision(n)
+            | TargetUnion::ModRevision(n)
+            | TargetUnion::Lease(n),
+        ) => n,
+        _ => 0,
+    };
+    Compare {
+        op: match result {
+            CompareResult::Equal => CompareOp::Equal,
+            CompareResult::NotEqual => CompareOp::NotEqual,
+            CompareResult::Greater => CompareOp::Greater,
+            CompareResult::Less => CompareOp::Less,
+        },
+        target: match (target, compare.target_union) {
+            (Target::Value, Some(TargetUnion::Value(value))) => CompareTarget::Value(value),
+            (Target::Value, _) => CompareTarget::Value(Bytes::new()),
+            (Target::Version, _) => CompareTarget::Version(number),
+            (Target::Create, _) => CompareTarget::CreateRevision(number),
+            (Target::Mod, _) => CompareTarget::ModRevision(number),
+            (Target::Lease, _) => CompareTarget::Lease(number),
+        },
+        range: range(compare.key, compare.range_end),
+    }
+}
+
+pub(super) fn txn_response(response: TxnResponse) -> pb::TxnResponse {
+    use pb::response_op::Response;
+    let result = |result| {
+        let response = match result {
+            OpResult::Range(range) => Response::ResponseRange(range_response(range)),
+            OpResult::Put(put) => Response::ResponsePut(put_response(put)),
+            OpResult::Delete(delete) => Response::ResponseDeleteRange(delete_response(delete)),
+            OpResult::Txn(txn) => Response::ResponseTxn(txn_response(txn)),
+        };
+        pb::ResponseOp { response: Some(response) }
+    };
+    pb::TxnResponse {
+        header: header(response.revision),
+        succeeded: response.succeeded,
+        responses: response.results.into_iter().map(result).collect(),
+    }
+}
+
+pub(super) fn watch_request(request: pb::WatchCreateRequest) -> WatchRequest {
+    use pb::watch_create_request::FilterType;
+    let no_puts = request.filters().any(|filter| filter == FilterType::Noput);
+    let no_deletes = request.filters().any(|filter| filter == FilterType::Nodelete);
+    WatchRequest {
+        filter: match (no_puts, no_deletes) {
+            (true, _) => EventFilter::DeletesOnly,
+            (false, true) => EventFilter::PutsOnly,
+            (false, false) => EventFilter::All,
+        },
+        range: range(request.key, request.range_end),
+        start_revision: Some(request.start_revision),
+        prev_kv: request.prev_kv,
+        progress_notify: request.progress_notify,
+    }
+}
+
+/// The status and the text that etcd's clients know; Go's compares the text.
+pub(super) fn status(error: Error) -> Status {
+    match error {
+        Error::Compacted { .. } => Status::out_of_range(COMPACTED),
+        Error::FutureRevision { .. } => {
+            Status::out_of_range("etcdserver: mvcc: required revision is a future revision")
+        }
+        Error::Invalid(invalid) => invalid_status(&invalid),
+        Error::Precondition(Precondition::KeyNotFound) => {
+            Status::invalid_argument("etcdserver: key not found")
+        }
+        Error::Precondition(Precondition::LeaseNotFound(_)) => {
+            Status::not_found("etcdserver: requested lease not found")
+        }
+        Error::Precondition(Precondition::LeaseExists(_)) => {
+            Status::failed_precondition("etcdserver: lease already exists")
+        }
+        Error::NoSpace { .. } => Status::resource_exhausted("etcdserver: mvcc: database space exceeded"),
+        Error::NotLeader { .. } => Status::unavailable("etcdserver: leader changed"),
+        Error::Unavailable { reason } => Status::unavailable(format!("etcdserver: {reason}")),
+        Error::WatcherTooSlow => Status::unavailable("etcdserver: watcher is too slow"),
+        Error::Storage(_) => Status::unavailable("etcdserver: server stopped"),
+        Error::Corrupt { .. } => Status::data_loss("etcdserver: corrupt cluster"),
+    }
+}
+
+/// What etcd says for a compacted revision.
+pub(super) const COMPACTED: &str = "etcdserver: mvcc: required revision has been compacted";
+
+fn invalid_status(invalid: &InvalidRequest) -> Status {
+    match invalid {
+        InvalidRequest::EmptyKey => Status::invalid_argument("etcdserver: key is not provided"),
+        InvalidRequest::DuplicateKey(_) => {
+            Status::invalid_argument("etcdserver: duplicate key given in txn request")
+        }
+        InvalidRequest::TooManyOps { .. } | InvalidRequest::TooDeep { .. } => {
+            Status::invalid_argument("etcdserver: too many operations in txn request")
+        }
+        InvalidRequest::TooLarge { .. } => Status::invalid_argument("etcdserver: request is too large"),
+        InvalidRequest::ValueProvided => Status::invalid_argument("etcdserver: value is provided"),
+        InvalidRequest::LeaseProvided => Status::invalid_argument("etcdserver: lease is provided"),
+        InvalidRequest::LeaseTtl => Status::out_of_range("etcdserver: too large lease TTL"),
+    }
+}
