@@ -2,8 +2,11 @@
 
 mod clock;
 mod error;
+pub mod image;
+pub mod network;
 pub mod runtime;
 pub mod seam;
+pub mod shim;
 
 pub use clock::Clock;
 pub use error::{Error, Result};

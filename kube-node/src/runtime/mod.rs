@@ -1,1 +1,3 @@
 //! Implementations of the [`Runtime`](crate::seam::Runtime) seam.
+
+pub mod embedded;

@@ -1,0 +1,160 @@
+//! The supervisor's beginning, before its loop.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixListener;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use rustix::fs::{Mode, OFlags, open};
+use rustix::mount::mount_bind;
+use rustix::process::{WaitId, WaitIdOptions, getpid, set_child_subreaper, setsid, waitid};
+use rustix::system::sethostname;
+use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space};
+
+use super::cgroup::Hierarchies;
+use super::protocol::ShimConfig;
+use super::server::Server;
+
+/// The name (`argv[0]`) under which a program becomes a supervisor.
+pub const PROGRAM_NAME: &str = "kube-shim";
+/// The name under which a program becomes the first process of a shared process namespace.
+const PAUSE_NAME: &str = "kube-pause";
+/// What the supervisor prints once it serves its socket.
+pub(super) const READY: &str = "kube-shim: ready";
+/// What it prints, with the reason, when it cannot.
+pub(super) const FAILED: &str = "kube-shim: failed: ";
+/// Its socket's name in [`ShimConfig::dir`].
+pub(super) const SOCKET: &str = "shim.sock";
+
+/// Becomes a pod's supervisor and never returns, when this process was started as one; otherwise returns at once.
+///
+/// Must be the first line of `main` of every program that runs pods with the embedded runtime: before any thread is started and
+/// before the arguments are parsed.
+pub fn maybe_run() {
+    let mut args = std::env::args_os();
+    let name = args.next();
+    if name.as_deref() == Some(PAUSE_NAME.as_ref()) {
+        pause();
+    }
+    if name.as_deref() == Some(PROGRAM_NAME.as_ref()) {
+        std::process::exit(run(args.last()));
+    }
+}
+
+/// The first process of a process namespace: inherits orphans and buries them.
+fn pause() -> ! {
+    loop {
+        // With no child there is nothing to wait for; the pod's end kills this process.
+        if waitid(WaitId::All, WaitIdOptions::EXITED).is_err() {
+            let _woken = rustix::event::poll(&mut [], Some(&rustix::event::Timespec { tv_sec: 1, tv_nsec: 0 }));
+        }
+    }
+}
+
+fn run(config: Option<OsString>) -> i32 {
+    match config.ok_or_else(|| io::Error::other("no configuration file")).and_then(|path| prepare(Path::new(&path))) {
+        Ok(mut server) => {
+            announce(READY);
+            server.run();
+            0
+        }
+        Err(error) => {
+            announce(&format!("{FAILED}{error}"));
+            1
+        }
+    }
+}
+
+/// Tells the agent, which reads no further than this line.
+fn announce(text: &str) {
+    let _nobody = writeln!(io::stdout(), "\n{text}").and_then(|()| io::stdout().flush());
+}
+
+fn prepare(path: &Path) -> io::Result<Server> {
+    let config: ShimConfig = serde_json::from_slice(&fs::read(path)?)?;
+    // A supervisor started from a session leader's shell is not one itself, so this succeeds; if not, it already is one.
+    let _session = setsid();
+    let _named = rustix::thread::set_name(c"kube-shim");
+    set_child_subreaper(Some(getpid()))?;
+    join_cgroup(&config)?;
+    // The last to go when memory runs out; needs a privilege that not every machine gives.
+    let _refused = fs::write("/proc/self/oom_score_adj", "-998");
+    std::env::set_current_dir("/")?;
+    namespaces(&config)?;
+    fs::create_dir_all(config.dir.join("oci"))?;
+    let (_folder, socket) = short_path(&config.dir.join(SOCKET))?;
+    let _stale = fs::remove_file(&socket);
+    let listener = UnixListener::bind(socket)?;
+    Server::new(config, listener)
+}
+
+fn join_cgroup(config: &ShimConfig) -> io::Result<()> {
+    let hierarchies = Hierarchies::detect()?;
+    hierarchies.create(&config.cgroup)?;
+    hierarchies.join(&config.cgroup, getpid())
+}
+
+fn namespaces(config: &ShimConfig) -> io::Result<()> {
+    let mut flags = UnshareFlags::empty();
+    flags.set(UnshareFlags::NEWNET, config.netns.is_some());
+    flags.set(UnshareFlags::NEWIPC, !config.host_ipc);
+    flags.set(UnshareFlags::NEWUTS, config.hostname.is_some());
+    unshare(flags)?;
+    if let Some(netns) = &config.netns {
+        File::create(netns)?;
+        mount_bind("/proc/thread-self/ns/net", netns)?;
+    }
+    if let Some(hostname) = &config.hostname {
+        sethostname(hostname.as_bytes())?;
+    }
+    for (name, value) in &config.sysctls {
+        set_sysctl(name, value).map_err(|error| io::Error::other(format!("sysctl {name}: {error}")))?;
+    }
+    if config.shared_pid {
+        start_pause(&config.dir)?;
+    }
+    Ok(())
+}
+
+fn set_sysctl(name: &str, value: &str) -> io::Result<()> {
+    if name.split(['.', '/']).any(|part| part.is_empty()) {
+        return Err(io::Error::from(io::ErrorKind::InvalidInput));
+    }
+    fs::write(Path::new("/proc/sys").join(name.replace('.', "/")), value)
+}
+
+/// Starts the first process of the pod's shared process namespace, which lives as long as that process; `<dir>/pid` names it.
+fn start_pause(dir: &Path) -> io::Result<()> {
+    let own = File::open("/proc/thread-self/ns/pid_for_children")?;
+    unshare(UnshareFlags::NEWPID)?;
+    let child = Command::new("/proc/self/exe")
+        .arg0(PAUSE_NAME)
+        .env_clear()
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    move_into_link_name_space(rustix::fd::AsFd::as_fd(&own), Some(LinkNameSpaceType::ProcessID))?;
+    let path = dir.join("pid");
+    let _stale = fs::remove_file(&path);
+    std::os::unix::fs::symlink(format!("/proc/{}/ns/pid", child?.id()), path)
+}
+
+/// A path of at most a socket address's 107 bytes that leads to `path`, valid while the returned folder is open.
+pub(super) fn short_path(path: &Path) -> io::Result<(File, PathBuf)> {
+    let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+    let folder = File::from(open(folder, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?);
+    let short = Path::new("/proc/self/fd").join(folder.as_raw_fd().to_string()).join(name);
+    Ok((folder, short))
+}
+
+#[expect(unsafe_code, reason = "unshare is unsafe in rustix because of the file table flag")]
+fn unshare(flags: UnshareFlags) -> io::Result<()> {
+    // SAFETY: only namespace flags are passed, never `FILES`, so no file descriptor that other code relies on goes away.
+    Ok(unsafe { rustix::thread::unshare_unsafe(flags) }?)
+}

@@ -1,0 +1,143 @@
+//! What containers are and how they end.
+
+use std::time::Duration;
+
+use kube_node::seam::{ContainerReason, ContainerState, Mount, NamespaceMode, Runtime};
+
+use super::node::{Node, script, skip};
+
+#[tokio::test]
+async fn root_a_container_runs_and_its_output_and_exit_code_are_kept() {
+    if skip() {
+        return;
+    }
+    let node = Node::start().await;
+    let pod = node.sandbox("web").await;
+    let id = node.run(&pod, script("c", "echo out; echo err >&2; hostname; id -u; printf tail; exit 3")).await;
+    let status = node.ended(&id).await;
+    assert_eq!((status.exit_code, status.reason), (3, ContainerReason::Error));
+    assert!(status.finished_at >= status.started_at);
+    let log = node.log(&id).await;
+    for line in ["stdout F out", "stderr F err", "stdout F web", "stdout F 0", "stdout P tail"] {
+        assert!(log.contains(&line.to_owned()), "{line:?} is in {log:?}");
+    }
+    node.finish().await;
+}
+
+#[tokio::test]
+async fn root_a_command_that_is_not_there_is_a_start_error() {
+    if skip() {
+        return;
+    }
+    let node = Node::start().await;
+    let pod = node.sandbox("web").await;
+    let mut config = script("c", "");
+    config.command = vec!["/no/such/program".into()];
+    let id = node.runtime.create_container(&pod.0, &config, &pod.1).await.unwrap();
+    let error = node.runtime.start_container(&id).await.unwrap_err().to_string();
+    assert!(error.contains("/no/such/program"), "{error}");
+    let status = node.status(&id).await;
+    assert_eq!((status.state, status.exit_code, status.reason), (ContainerState::Exited, 128, ContainerReason::StartError));
+    node.finish().await;
+}
+
+#[tokio::test]
+async fn root_a_container_over_its_memory_limit_is_oom_killed() {
+    if skip() {
+        return;
+    }
+    let node = Node::start().await;
+    let pod = node.sandbox("web").await;
+    // `tail` keeps the last line, which never ends.
+    let mut config = script("c", "exec tail -n 1 /dev/zero");
+    config.linux.resources.memory_limit = Some(16 << 20);
+    config.linux.resources.oom_score_adj = Some(-997);
+    let id = node.run(&pod, config).await;
+    let status = node.ended(&id).await;
+    assert_eq!((status.exit_code, status.reason), (137, ContainerReason::OomKilled));
+    node.finish().await;
+}
+
+#[tokio::test]
+async fn root_stopping_asks_first_and_kills_after_the_grace_time() {
+    if skip() {
+        return;
+    }
+    let node = Node::start().await;
+    let pod = node.sandbox("web").await;
+    let polite = node.run(&pod, script("polite", "trap 'exit 7' TERM; echo up; while :; do sleep 0.02; done")).await;
+    node.logged(&polite, "up").await;
+    node.runtime.stop_container(&polite, Duration::from_secs(20), None).await.unwrap();
+    assert_eq!(node.status(&polite).await.exit_code, 7);
+    let deaf = node.run(&pod, script("deaf", "trap '' TERM; echo up; while :; do sleep 0.02; done")).await;
+    node.logged(&deaf, "up").await;
+    node.runtime.stop_container(&deaf, Duration::from_millis(100), None).await.unwrap();
+    assert_eq!(node.status(&deaf).await.exit_code, 137);
+    // Once more changes nothing.
+    node.runtime.stop_container(&deaf, Duration::ZERO, None).await.unwrap();
+    node.finish().await;
+}
+
+#[tokio::test]
+async fn root_security_settings_reach_the_process() {
+    if skip() {
+        return;
+    }
+    let node = Node::start().await;
+    let pod = node.sandbox("web").await;
+    let mut config = script("c", "id -u; id -g; touch /x || echo readonly; cat /proc/self/status; cat /etc/resolv.conf /data/file; touch /data/y || echo ro2");
+    let data = node.dir.path().join("volume");
+    std::fs::create_dir(&data).unwrap();
+    std::fs::write(data.join("file"), "content\n").unwrap();
+    config.mounts = vec![Mount { host_path: data, container_path: "/data".into(), read_only: true, ..Mount::default() }];
+    let security = &mut config.linux.security;
+    security.run_as_username = Some("web".into());
+    security.readonly_rootfs = true;
+    security.no_new_privs = true;
+    security.capabilities.drop = vec!["ALL".into()];
+    let id = node.run(&pod, config).await;
+    node.ended(&id).await;
+    let log = node.log(&id).await;
+    for line in ["F 33", "F readonly", "F content", "F ro2", "NoNewPrivs:\t1", "CapBnd:\t0000000000000000", "CapEff:\t0000000000000000"] {
+        assert!(log.iter().any(|known| known.ends_with(line)), "{line:?} is in {log:#?}");
+    }
+    node.finish().await;
+}
+
+#[tokio::test]
+async fn root_containers_of_a_pod_can_share_processes() {
+    if skip() {
+        return;
+    }
+    let node = Node::start().await;
+    let mut config = node.pod("web");
+    config.linux.namespaces.pid = NamespaceMode::Pod;
+    let pod = (node.runtime.run_sandbox(&config).await.unwrap(), config);
+    let mut first = script("first", "echo up; sleep 1000");
+    first.linux.security.namespaces.pid = NamespaceMode::Pod;
+    let mut second = script("second", "cat /proc/*/cmdline");
+    second.linux.security.namespaces.pid = NamespaceMode::Pod;
+    let first = node.run(&pod, first).await;
+    node.logged(&first, "up").await;
+    let second = node.run(&pod, second).await;
+    assert_eq!(node.ended(&second).await.exit_code, 0);
+    let log = node.log(&second).await.concat();
+    assert!(log.contains("sleep") && log.contains("kube-pause"), "{log}");
+    node.finish().await;
+}
+
+#[tokio::test]
+async fn root_statistics_are_measured() {
+    if skip() {
+        return;
+    }
+    let node = Node::start().await;
+    let pod = node.sandbox("web").await;
+    let id = node.run(&pod, script("c", "dd if=/dev/zero of=/big bs=1024 count=512; echo up; sleep 1000")).await;
+    node.logged(&id, "up").await;
+    let stats = node.runtime.stats(&kube_node::seam::ContainerFilter::default()).await.unwrap();
+    assert_eq!(stats.len(), 1);
+    let stats = &stats[0];
+    assert!(stats.cpu_nanos > 0 && stats.pids >= 1 && stats.fs_used >= 512 << 10, "{stats:?}");
+    node.finish().await;
+}

@@ -1,0 +1,14 @@
+//! The embedded runtime, its supervisor, images and network, for real. All need root; each makes a host network namespace of its own, so
+//! that the machine's network stays as it is.
+
+mod container;
+mod network;
+mod node;
+mod stream;
+mod survival;
+
+/// Not a test: the supervisors of the other tests are this program, started with this test's name and `argv[0]` `kube-shim`.
+#[test]
+fn supervisor_entry() {
+    kube_node::shim::maybe_run();
+}
