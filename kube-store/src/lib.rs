@@ -25,6 +25,7 @@
 //!   [`RangeRequest`], [`TxnRequest`], [`WatchRequest`], [`LeaseRequest`].
 //! - [`MemoryStore`] keeps nothing; [`EmbeddedStore`] keeps everything in a directory, or in any [`engine`].
 //! - [`Config`] has the limits, [`Error`] what can go wrong by what to do about it.
+//! - `EtcdStore` (feature `etcd`) keeps everything in an etcd cluster.
 //! - `EtcdServer` (feature `server`) serves the etcd v3 gRPC API on any store, for `etcdctl` and a stock kube-apiserver.
 //! - `testing` (feature `testing`) is the conformance suite that every implementation of the seam passes.
 //! - `mvcc` (private) is the pure, synchronous core that all our stores share; `driver` runs it.
@@ -34,7 +35,7 @@ mod driver;
 mod embedded;
 pub mod engine;
 mod error;
-#[cfg(feature = "server")]
+#[cfg(any(feature = "etcd", feature = "server"))]
 mod etcd;
 mod ext;
 mod key_value;
@@ -51,6 +52,8 @@ mod watch;
 pub use config::{AutoCompaction, Config};
 pub use embedded::EmbeddedStore;
 pub use error::{Error, InvalidRequest, Precondition, Result};
+#[cfg(feature = "etcd")]
+pub use etcd::EtcdStore;
 #[cfg(feature = "server")]
 pub use etcd::{EtcdServer, Member};
 pub use ext::{StoreExt, Swap};

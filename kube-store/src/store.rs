@@ -46,7 +46,7 @@ pub trait Store: Send + Sync + Debug + 'static {
 pub struct StoreStatus {
     /// Newest revision.
     pub revision: Revision,
-    /// Oldest revision that can be read, 0 when nothing was ever compacted.
+    /// Oldest revision that can be read, 0 when nothing was ever compacted or it is not known.
     pub compacted: Revision,
     /// Number of keys.
     pub keys: u64,

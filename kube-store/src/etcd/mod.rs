@@ -1,8 +1,18 @@
-//! The etcd v3 API: its messages, what they are in this crate's words, and a server.
+//! The etcd v3 API: its messages, what they are in this crate's words, a server and a client.
 
+#[cfg(feature = "server")]
 mod convert;
+#[cfg(feature = "etcd")]
+mod encode;
 mod r#gen;
+#[cfg(feature = "server")]
 mod server;
+#[cfg(feature = "etcd")]
+mod store;
+#[cfg(feature = "server")]
 mod watch;
 
+#[cfg(feature = "server")]
 pub use self::server::{EtcdServer, Member};
+#[cfg(feature = "etcd")]
+pub use self::store::EtcdStore;

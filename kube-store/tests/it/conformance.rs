@@ -3,7 +3,12 @@
 use std::sync::Arc;
 
 use kube_store::engine::MemoryEngine;
-use kube_store::{Config, EmbeddedStore, MemoryStore, Store, testing};
+use kube_store::{
+    Config, DeleteRequest, EmbeddedStore, EtcdServer, EtcdStore, KeyRange, LeaseRequest, LeaseResponse,
+    Member, MemoryStore, Store, StoreExt, testing,
+};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 #[tokio::test(start_paused = true)]
 async fn memory() {
@@ -30,6 +35,59 @@ async fn embedded() {
 async fn on_another_engine() {
     testing::conformance(async || {
         EmbeddedStore::with_engine(MemoryEngine::default(), Config::default()).await.unwrap()
+    })
+    .await;
+}
+
+/// The client on our own server: what the two make of a request is what it was.
+#[tokio::test(flavor = "multi_thread")]
+async fn over_the_wire() {
+    testing::conformance(async || {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let server = EtcdServer::new(Arc::new(MemoryStore::new()), Member::default());
+        tokio::spawn(server.serve(listener, CancellationToken::new()));
+        EtcdStore::connect(endpoint).await.unwrap()
+    })
+    .await;
+}
+
+/// A real etcd, emptied before each check.
+#[tokio::test(flavor = "multi_thread")]
+async fn real_etcd() {
+    let dir = tempfile::tempdir().unwrap();
+    let [client, peer] = [0; 2].map(|_| {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        format!("http://{}", listener.local_addr().unwrap())
+    });
+    let etcd = tokio::process::Command::new("etcd")
+        .args(["--data-dir", dir.path().to_str().unwrap(), "--log-level", "error"])
+        .args(["--listen-client-urls", &client, "--advertise-client-urls", &client])
+        .args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer])
+        .args(["--initial-cluster", &format!("default={peer}")])
+        .stderr(std::process::Stdio::null())
+        .kill_on_drop(true)
+        .spawn();
+    let Ok(_etcd) = etcd else {
+        let skipped = b"SKIPPED: etcd is not installed (apt-get install etcd-server)\n";
+        std::io::Write::write_all(&mut std::io::stderr(), skipped).unwrap();
+        return;
+    };
+    let store = loop {
+        match EtcdStore::connect(client.clone()).await {
+            Ok(store) if store.status().await.is_ok() => break store,
+            _ => tokio::time::sleep(std::time::Duration::from_millis(50)).await,
+        }
+    };
+    testing::conformance(async || {
+        store.delete_with(DeleteRequest::new(KeyRange::All)).await.unwrap();
+        let LeaseResponse::Leases(ids) = store.lease(LeaseRequest::List).await.unwrap() else {
+            panic!("no list")
+        };
+        for id in ids {
+            store.lease(LeaseRequest::Revoke { id }).await.unwrap();
+        }
+        store.clone()
     })
     .await;
 }
