@@ -4,7 +4,7 @@ use crate::{Clock, Error, Result};
 use std::time::Duration;
 
 /// The names of all controllers, as upstream's `--controllers` flag knows them.
-pub const CONTROLLERS: [&str; 11] = [
+pub const CONTROLLERS: [&str; 12] = [
     "namespace-controller",
     "serviceaccount-controller",
     "root-ca-certificate-publisher-controller",
@@ -13,6 +13,7 @@ pub const CONTROLLERS: [&str; 11] = [
     "endpointslice-controller",
     "endpoints-controller",
     "node-lifecycle-controller",
+    "taint-eviction-controller",
     "node-ipam-controller",
     "garbage-collector-controller",
     "pod-garbage-collector-controller",

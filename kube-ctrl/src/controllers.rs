@@ -2,7 +2,10 @@
 
 use crate::manager::Starter;
 use crate::runner::Reconcile;
-use crate::{Result, deployment, endpoints, endpointslice, namespace, nodeipam, replicaset, serviceaccount};
+use crate::{
+    Result, deployment, endpoints, endpointslice, garbagecollector, namespace, nodeipam, nodelifecycle,
+    podgc, replicaset, serviceaccount, tainteviction,
+};
 
 /// Wires every configured controller.
 pub(crate) fn start(starter: &mut Starter) -> Result<()> {
@@ -17,6 +20,15 @@ pub(crate) fn start(starter: &mut Starter) -> Result<()> {
     add(starter, || endpoints::EndpointsController::new(&informers));
     let pool = nodeipam::Pool::parse(&config.cluster_cidr, config.node_cidr_mask)?;
     add(starter, || nodeipam::NodeIpamController::new(&informers, pool));
+    add(starter, || nodelifecycle::NodeLifecycleController::new(&informers, &config));
+    add(starter, || tainteviction::TaintEvictionController::new(&informers, &config));
+    add(starter, || podgc::PodGcController::new(&informers, &config));
+    let collector = garbagecollector::GarbageCollector::new(&informers);
+    if config.runs(garbagecollector::GarbageCollector::NAME) {
+        let watch = collector.clone().watch_resources(starter.tasks.clone(), starter.shutdown.clone());
+        starter.tasks.spawn(watch);
+    }
+    add(starter, || collector);
     Ok(())
 }
 
@@ -46,5 +58,9 @@ names! {
     deployment::DeploymentController => "deployment-controller",
     endpointslice::EndpointSliceController => "endpointslice-controller",
     endpoints::EndpointsController => "endpoints-controller",
+    nodelifecycle::NodeLifecycleController => "node-lifecycle-controller",
+    tainteviction::TaintEvictionController => "taint-eviction-controller",
+    podgc::PodGcController => "pod-garbage-collector-controller",
+    garbagecollector::GarbageCollector => "garbage-collector-controller",
     nodeipam::NodeIpamController => "node-ipam-controller",
 }

@@ -33,17 +33,22 @@
 //! | [`namespace`], [`serviceaccount`] | namespaces: what every one has, and taking one apart |
 //! | [`replicaset`], [`deployment`] | workloads |
 //! | [`endpointslice`], [`endpoints`] | which pods stand behind a service |
-//! | [`nodeipam`] | nodes |
+//! | [`nodeipam`], [`nodelifecycle`], [`tainteviction`] | nodes: their networks, their heartbeats, and what happens to pods of failing ones |
+//! | [`garbagecollector`], [`podgc`] | deleting what nobody wants any more |
 
 pub mod deployment;
 pub mod endpoints;
 pub mod endpointslice;
+pub mod garbagecollector;
 pub mod leader;
 pub mod namespace;
 pub mod nodeipam;
+pub mod nodelifecycle;
+pub mod podgc;
 pub mod replicaset;
 pub mod runner;
 pub mod serviceaccount;
+pub mod tainteviction;
 
 mod backends;
 mod claim;

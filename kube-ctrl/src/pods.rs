@@ -2,6 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{Pod, PodCondition};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 /// The phase, empty if unknown.
 pub(crate) fn phase(pod: &Pod) -> &str {
@@ -55,4 +56,38 @@ pub(crate) fn is_available(pod: &Pod, min_ready_seconds: i32, now: Timestamp) ->
 /// The node the pod is bound to, empty if none.
 pub(crate) fn node(pod: &Pod) -> &str {
     pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).unwrap_or_default()
+}
+
+/// The name of the index by node.
+pub(crate) const BY_NODE: &str = "node";
+
+/// Index words: the node the pod is bound to.
+pub(crate) fn node_words(pod: &Pod) -> Vec<String> {
+    Some(node(pod).to_owned()).filter(|node| !node.is_empty()).into_iter().collect()
+}
+
+/// Sets a condition, keeping the transition time of a status that stays.
+pub(crate) fn set_condition(pod: &mut Pod, mut condition: PodCondition) {
+    let conditions = pod.status.get_or_insert_default().conditions.get_or_insert_default();
+    match conditions.iter_mut().find(|known| known.type_ == condition.type_) {
+        Some(known) => {
+            if known.status == condition.status {
+                condition.last_transition_time = known.last_transition_time.take();
+            }
+            *known = condition;
+        }
+        None => conditions.push(condition),
+    }
+}
+
+/// The condition that says that somebody other than its owner ends a pod.
+pub(crate) fn disruption(reason: &str, message: &str, now: Timestamp) -> PodCondition {
+    PodCondition {
+        type_: "DisruptionTarget".into(),
+        status: "True".into(),
+        reason: Some(reason.into()),
+        message: Some(message.into()),
+        last_transition_time: Some(Time(now)),
+        ..PodCondition::default()
+    }
 }

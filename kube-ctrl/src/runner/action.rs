@@ -30,6 +30,8 @@ pub enum Action {
     Event(Box<Note>),
     /// Runs all steps, first one, then two, then four at a time and so on; a batch with a failure is the last.
     SlowStart(Vec<Action>),
+    /// Runs all steps one after the other up to the first failure, as one step of another list.
+    InOrder(Vec<Action>),
     /// Runs all steps at once; the first failure is reported after all have ended.
     Together(Vec<Action>),
 }

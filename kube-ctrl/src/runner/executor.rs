@@ -54,6 +54,7 @@ impl Executor {
                     self.recorder.record(self.controller, *note);
                     Ok(())
                 }
+                Action::InOrder(actions) => self.run(actions).await,
                 Action::SlowStart(actions) => self.slow_start(actions).await,
                 Action::Together(actions) => self.together(actions).await,
             }
@@ -125,10 +126,15 @@ impl Executor {
         let (name, params) = (&patch.target.key.name, PatchParams::default());
         let body = kube::api::Patch::Merge(&patch.body);
         let patched = match patch.subresource {
-            None => api.patch(name, &params, &body).await?,
-            Some(subresource) => api.patch_subresource(subresource, name, &params, &body).await?,
+            None => api.patch(name, &params, &body).await,
+            Some(subresource) => api.patch_subresource(subresource, name, &params, &body).await,
         };
-        self.informers.absorb(&patch.target, patched);
+        match patched.map_err(Error::from) {
+            Ok(patched) => self.informers.absorb(&patch.target, patched),
+            // There is nothing left to change, and the informer will say so.
+            Err(error) if error.is_not_found() => {}
+            Err(error) => return Err(error),
+        }
         Ok(())
     }
 

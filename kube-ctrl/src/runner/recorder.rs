@@ -2,6 +2,7 @@
 
 use super::Note;
 use crate::Clock;
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Event, EventSource};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::{Api, ObjectMeta, Patch, PatchParams, PostParams};
@@ -29,6 +30,8 @@ pub struct EventWriter {
     receiver: mpsc::Receiver<(&'static str, Note)>,
     known: HashMap<String, Seen>,
     order: VecDeque<String>,
+    /// The time the last event was named after.
+    last: i128,
 }
 
 impl fmt::Debug for EventWriter {
@@ -47,7 +50,8 @@ impl Recorder {
     /// A recorder and the writer that must run for its events to be written.
     pub fn new(client: Client, clock: Clock) -> (Self, EventWriter) {
         let (sender, receiver) = mpsc::channel(WAITING);
-        let writer = EventWriter { client, clock, receiver, known: HashMap::new(), order: VecDeque::new() };
+        let writer =
+            EventWriter { client, clock, receiver, known: HashMap::new(), order: VecDeque::new(), last: 0 };
         (Self { sender }, writer)
     }
 
@@ -92,7 +96,9 @@ impl EventWriter {
                 Err(error) => return Err(error),
             }
         }
-        let event = new_event(component, note, namespace, self.clock);
+        // Two events of one nanosecond, as a coarse clock may give them, still need two names.
+        self.last = self.clock.now().as_nanosecond().max(self.last + 1);
+        let event = new_event(component, note, namespace, (self.clock.now(), self.last));
         let name = event.name_any();
         api.create(&PostParams::default(), &event).await?;
         self.remember(identity, Seen { name, count: 1 });
@@ -121,9 +127,13 @@ fn identity(component: &str, note: &Note) -> String {
     identity
 }
 
-fn new_event(component: &'static str, note: &Note, namespace: &str, clock: Clock) -> Event {
-    let now = clock.now();
-    let name = format!("{}.{:x}", note.about.name.as_deref().unwrap_or_default(), now.as_nanosecond());
+fn new_event(
+    component: &'static str,
+    note: &Note,
+    namespace: &str,
+    (now, serial): (Timestamp, i128),
+) -> Event {
+    let name = format!("{}.{:x}", note.about.name.as_deref().unwrap_or_default(), serial);
     Event {
         metadata: ObjectMeta { name: Some(name), namespace: Some(namespace.into()), ..ObjectMeta::default() },
         involved_object: note.about.clone(),

@@ -1,8 +1,5 @@
 //! What every namespace has: the service account `default` and the config map `kube-root-ca.crt`.
 
-#[cfg(test)]
-mod tests;
-
 use crate::Result;
 use crate::runner::{Action, Informer, Informers, Key, Plan, Reconcile, Wiring};
 use jiff::Timestamp;
