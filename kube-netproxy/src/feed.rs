@@ -27,7 +27,6 @@ pub(crate) trait Sink {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Selection {
     /// All.
-    #[expect(dead_code, reason = "cluster DNS is the one that wants it")]
     Everything,
     /// Those that a service proxy handles.
     ForProxies,
@@ -35,7 +34,7 @@ pub(crate) enum Selection {
 
 enum Event {
     Service(Box<watcher::Event<Service>>),
-    Slice(watcher::Event<EndpointSlice>),
+    Slice(Box<watcher::Event<EndpointSlice>>),
 }
 
 /// A stream of changes that is listed anew whenever it breaks.
@@ -65,7 +64,7 @@ impl Feed {
         let slices = watcher(Api::<EndpointSlice>::all(client.clone()), config())
             .modify(|slice| slice.managed_fields_mut().clear())
             .default_backoff()
-            .map(|event| event.map(Event::Slice));
+            .map(|event| event.map(|event| Event::Slice(Box::new(event))));
         Self {
             events: select(services, slices).boxed(),
             services: Listing::default(),
@@ -86,7 +85,7 @@ impl Feed {
             None => return false,
             Some(Err(error)) => tracing::warn!(%error, "watch failed, trying again"),
             Some(Ok(Event::Service(event))) => self.service(*event, sink),
-            Some(Ok(Event::Slice(event))) => self.slice(event, sink),
+            Some(Ok(Event::Slice(event))) => self.slice(*event, sink),
         }
         true
     }

@@ -3,6 +3,7 @@
 mod compile;
 mod config;
 mod dataplane;
+pub mod dns;
 mod driver;
 mod error;
 mod feed;

@@ -100,7 +100,7 @@ mod tests {
     async fn affinity_lasts_until_time_or_endpoint_are_gone() {
         let mut balancer = Balancer::new(frontend(&[1, 2], Some(10)));
         let client = IpAddr::from([1, 1, 1, 1]);
-        let mut pick = |balancer: &mut Balancer, retry| balancer.pick(client, Instant::now(), retry).unwrap();
+        let pick = |balancer: &mut Balancer, retry| balancer.pick(client, Instant::now(), retry).unwrap();
         let first = pick(&mut balancer, false);
         for _ in 0..5 {
             tokio::time::advance(Duration::from_secs(9)).await;

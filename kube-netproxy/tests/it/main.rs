@@ -4,6 +4,7 @@
 #![expect(clippy::print_stderr, reason = "a skipped test says so")]
 
 mod cluster;
+mod dns;
 mod driver;
 mod network;
 mod nftables;
