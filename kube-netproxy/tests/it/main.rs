@@ -1,6 +1,7 @@
 //! Tests of the crate against real parts. Those named `root_*` make network namespaces of their own and never touch the one
 //! they are started in.
 
+#![expect(clippy::unwrap_used, reason = "a failed test panics")]
 #![expect(clippy::print_stderr, reason = "a skipped test says so")]
 
 mod cluster;
