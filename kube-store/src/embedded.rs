@@ -17,6 +17,9 @@ use crate::{
 /// A store in a directory of this machine. An answered write has been synced to the disk. All keys and the kept history
 /// are held in memory as well, so reads touch no disk.
 ///
+/// Its writes wait for a thread, which tokio's paused clock does not know of: simulations use
+/// [`MemoryStore`](crate::MemoryStore).
+///
 /// Dropping it waits for the batch being written; after that the directory can be opened again.
 #[derive(Debug)]
 pub struct EmbeddedStore(Driver);

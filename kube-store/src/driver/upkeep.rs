@@ -71,8 +71,12 @@ impl Upkeep {
         if self.next_sample.is_none_or(|at| at <= now) {
             // Set before looking, so that a write after the look is heard of.
             shared.idle.store(true, Ordering::Relaxed);
-            let newest = shared.state.read().visible();
-            if self.samples.back().is_none_or(|(_, sampled)| *sampled < newest) {
+            let (newest, compacted) = {
+                let state = shared.state.read();
+                (state.visible(), state.compacted())
+            };
+            let sampled = self.samples.back().map_or(compacted.max(State::EMPTY), |(_, revision)| *revision);
+            if newest > sampled {
                 self.samples.push_back((now, newest));
             }
             let mut target = None;

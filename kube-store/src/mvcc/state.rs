@@ -11,9 +11,6 @@ use super::log::Log;
 use super::record::Change;
 use crate::{Error, Event, KeyRange, KeyValue, Result, Revision};
 
-/// Revision of a store in which nothing was ever written, as etcd's.
-const EMPTY: Revision = 1;
-
 /// Everything a store knows.
 #[derive(Debug)]
 pub(crate) struct State {
@@ -34,16 +31,19 @@ pub(crate) struct State {
 }
 
 impl State {
+    /// Revision of a store in which nothing was ever written, as etcd's.
+    pub(crate) const EMPTY: Revision = 1;
+
     /// An empty store. `durable` says whether somebody takes changes by [`State::take_changes`].
     pub(crate) fn new(durable: bool) -> Self {
         Self {
             index: BTreeMap::new(),
-            log: Log::starting_at(EMPTY + 1),
+            log: Log::starting_at(Self::EMPTY + 1),
             leases: Leases::default(),
-            head: EMPTY,
-            visible: EMPTY,
+            head: Self::EMPTY,
+            visible: Self::EMPTY,
             compacted: 0,
-            taken: EMPTY,
+            taken: Self::EMPTY,
             keys: 0,
             bytes: 0,
             outbox: durable.then(Vec::new),

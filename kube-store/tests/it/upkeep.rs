@@ -51,6 +51,30 @@ async fn history_is_forgotten_by_age() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_store_at_rest_needs_no_timer() {
+    let store = MemoryStore::new();
+    let wait = async || {
+        // A paused clock jumps to the next timer, if there is any, while all wait for something outside.
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        let outside = std::thread::spawn(move || {
+            let (_never, nothing) = std::sync::mpsc::channel::<()>();
+            let _ = nothing.recv_timeout(Duration::from_millis(20));
+            sender.send(()).unwrap();
+        });
+        let before = Instant::now();
+        receiver.await.unwrap();
+        outside.join().unwrap();
+        before.elapsed()
+    };
+    assert_eq!(wait().await, Duration::ZERO, "nothing was ever written");
+    store.put("a", "1").await.unwrap();
+    sleep(Duration::from_secs(3600)).await;
+    assert_eq!(wait().await, Duration::ZERO, "all history is compacted");
+    store.put("a", "2").await.unwrap();
+    assert_ne!(wait().await, Duration::ZERO, "there is history again");
+}
+
+#[tokio::test(start_paused = true)]
 async fn history_is_forgotten_by_number() {
     let store = store(Config { auto_compaction: AutoCompaction::Revisions(100), ..Config::default() });
     for n in 0..1000 {
