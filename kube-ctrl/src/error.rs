@@ -10,16 +10,16 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// The object changed since it was read: observe again and retry at once.
-    #[error("the object has been modified: {}", .0.message)]
+    #[error("{}", .0.message)]
     Conflict(#[source] Box<Status>),
     /// The object, or the kind itself, does not exist (any more).
-    #[error("not found: {}", .0.message)]
+    #[error("{}", .0.message)]
     NotFound(#[source] Box<Status>),
     /// An object of that name exists already.
-    #[error("already exists: {}", .0.message)]
+    #[error("{}", .0.message)]
     AlreadyExists(#[source] Box<Status>),
     /// The namespace is being deleted: nothing can be created in it, retrying is pointless.
-    #[error("the namespace is terminating: {}", .0.message)]
+    #[error("{}", .0.message)]
     Terminating(#[source] Box<Status>),
     /// The server refused the request and will refuse it again unchanged: retry with back-off.
     #[error("{}", .0.message)]

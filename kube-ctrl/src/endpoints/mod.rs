@@ -1,6 +1,8 @@
 //! Keeps the Endpoints object of each service with a selector equal to the pods it selects.
 
 mod plan;
+#[cfg(test)]
+mod tests;
 
 use crate::runner::{Informer, Informers, Key, Plan, Reconcile, Wiring};
 use crate::{Result, backends};

@@ -4,6 +4,8 @@
 //! clock: clocks of different machines are never compared.
 
 mod plan;
+#[cfg(test)]
+mod tests;
 
 use crate::{Clock, Error, Result};
 use k8s_openapi::api::coordination::v1::Lease;

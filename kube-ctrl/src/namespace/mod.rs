@@ -1,6 +1,8 @@
 //! Takes apart namespaces that are being deleted.
 
 mod plan;
+#[cfg(test)]
+mod tests;
 
 use crate::discovery::{Discovered, discover};
 use crate::runner::{Informer, Informers, Key, Plan, Reconcile, Wiring};

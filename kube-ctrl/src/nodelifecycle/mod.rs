@@ -4,6 +4,8 @@ mod health;
 mod pace;
 mod plan;
 mod taints;
+#[cfg(test)]
+mod tests;
 
 use crate::pods::{self, BY_NODE};
 use crate::runner::{Informer, Informers, Key, Plan, Reconcile, Wiring};
@@ -41,6 +43,8 @@ pub struct View {
     pods: Vec<Arc<Pod>>,
     /// Whether pods may be evicted from nodes now: not when everything seems to be down, and not too many at once.
     eviction: pace::Eviction,
+    /// Whether the node has not been seen before.
+    first: bool,
 }
 
 impl NodeLifecycleController {
@@ -60,12 +64,13 @@ impl NodeLifecycleController {
         }
     }
 
-    fn probe(&self, node: &Node, name: &str, now: Timestamp) -> health::Probe {
+    /// The node's probe, and whether this is the first one.
+    fn probe(&self, node: &Node, name: &str, now: Timestamp) -> (health::Probe, bool) {
         let lease = self.leases.get(&Key::new(LEASES, name));
         let mut memory = self.memory.lock();
         let probe = health::probe(memory.get(name), node, lease.as_deref(), now);
-        memory.insert(name.to_owned(), probe.clone());
-        probe
+        let first = memory.insert(name.to_owned(), probe.clone()).is_none();
+        (probe, first)
     }
 }
 
@@ -94,11 +99,11 @@ impl Reconcile for NodeLifecycleController {
             return Ok(None);
         };
         let now = self.clock.now();
-        let probe = self.probe(&node, &key.name, now);
+        let (probe, first) = self.probe(&node, &key.name, now);
         let all = self.nodes.list();
         let eviction = self.pace.lock().allow(&node, &all, now);
         let pods = self.pods.by_index(BY_NODE, &key.name);
-        Ok(Some(View { node, probe, grace: self.grace, pods, eviction }))
+        Ok(Some(View { node, probe, grace: self.grace, pods, eviction, first }))
     }
 
     fn plan(&self, view: &View, now: Timestamp) -> Plan {

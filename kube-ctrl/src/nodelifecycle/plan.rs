@@ -14,14 +14,23 @@ use std::sync::Arc;
 /// A silent node is marked first; taints and pods follow from what is then written on it.
 pub(super) fn plan(view: &View, now: Timestamp) -> Plan {
     let node = view.node.as_ref();
+    let welcome = view.first.then(|| {
+        told(node, "RegisteredNode", |name| {
+            format!("Node {name} event: Registered Node {name} in Controller")
+        })
+    });
+    let mut actions: Vec<Action> = welcome.into_iter().collect();
     if health::is_silent(node, &view.probe, view.grace, now)
         && let Some(silent) = health::silenced(node, now)
     {
         let was_ready = health::is_ready(node);
-        let told = was_ready.then(|| not_ready(node));
-        return Plan::of([Action::UpdateStatus(silent.into())].into_iter().chain(told).collect());
+        actions.push(Action::UpdateStatus(silent.into()));
+        if was_ready {
+            actions
+                .push(told(node, "NodeNotReady", |name| format!("Node {name} status is now: NodeNotReady")));
+        }
+        return Plan::of(actions);
     }
-    let mut actions = Vec::new();
     let drive = match view.eviction {
         Eviction::Allowed => Drive::Follow,
         Eviction::Later => Drive::Hold,
@@ -40,10 +49,9 @@ pub(super) fn plan(view: &View, now: Timestamp) -> Plan {
     Plan::of(actions)
 }
 
-fn not_ready(node: &Node) -> Action {
-    let name = node.metadata.name.as_deref().unwrap_or_default();
-    let message = format!("Node {name} status is now: NodeNotReady");
-    Note { about: reference(node), severity: Severity::Normal, reason: "NodeNotReady", message }.into()
+fn told(node: &Node, reason: &'static str, message: impl FnOnce(&str) -> String) -> Action {
+    let message = message(node.metadata.name.as_deref().unwrap_or_default());
+    Note { about: reference(node), severity: Severity::Normal, reason, message }.into()
 }
 
 /// Takes a pod out of its services, as nobody knows how it is.

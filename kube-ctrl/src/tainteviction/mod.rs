@@ -1,6 +1,8 @@
 //! Drives pods from nodes whose `NoExecute` taints they do not tolerate, or not for long.
 
 mod plan;
+#[cfg(test)]
+mod tests;
 
 use crate::pods::{self, BY_NODE};
 use crate::runner::{Informer, Informers, Key, Plan, Reconcile, Wiring};
