@@ -1,12 +1,26 @@
 //! The Kubernetes node agent: pod workers over runtime, network and storage seams.
 
+mod agent;
 mod clock;
+mod config;
+mod dns;
+mod env;
 mod error;
+mod events;
 pub mod image;
+mod logs;
 pub mod network;
+mod node;
+mod objects;
+mod pod;
+mod probe;
 pub mod runtime;
 pub mod seam;
 pub mod shim;
+mod volumes;
+mod worker;
 
+pub use agent::Agent;
 pub use clock::Clock;
+pub use config::{Capacity, Config, Files};
 pub use error::{Error, Result};

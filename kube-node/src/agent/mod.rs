@@ -1,0 +1,8 @@
+//! The agent: a node's pods from the API server, each to its worker.
+
+mod dispatch;
+mod run;
+mod view;
+
+pub use run::Agent;
+pub(crate) use view::PodTable;

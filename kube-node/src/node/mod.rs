@@ -1,0 +1,11 @@
+//! The Node object: registration, status, Lease.
+
+mod heartbeat;
+mod machine;
+mod object;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use heartbeat::Heartbeat;
+pub(crate) use machine::Machine;
+pub(crate) use object::{allocatable, allocatable_amounts, labels};

@@ -1,0 +1,19 @@
+//! Volumes of pods, and the files that every pod has.
+//!
+//! A volume's directory is `<root>/pods/<uid>/volumes/kubernetes.io~<plugin>/<name>`, as upstream, so that tools that look there find it.
+
+mod atomic;
+mod collect;
+mod dirs;
+mod manager;
+mod mounts;
+mod ownership;
+mod subpath;
+#[cfg(test)]
+mod tests;
+mod token;
+
+pub(crate) use collect::references;
+pub(crate) use dirs::PodDirs;
+pub(crate) use manager::{Mounted, VolumeManager};
+pub(crate) use mounts::container_mounts;
