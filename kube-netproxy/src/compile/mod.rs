@@ -7,3 +7,6 @@ mod service;
 pub(crate) use compiler::key;
 pub use compiler::{Compiler, compile};
 pub use service::compile_service;
+
+#[cfg(test)]
+mod tests;
