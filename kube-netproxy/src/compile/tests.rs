@@ -251,7 +251,7 @@ fn make_service(name: u8, address: u8, local: bool) -> Service {
 }
 
 fn make_slice(name: u8, owner: u8, hosts: &[u8]) -> EndpointSlice {
-    let endpoint = |host: &u8| json!({"addresses": [format!("10.0.0.{host}")], "nodeName": if host % 2 == 0 { "here" } else { "there" }});
+    let endpoint = |host: &u8| json!({"addresses": [format!("10.0.0.{host}")], "nodeName": if host.is_multiple_of(2) { "here" } else { "there" }});
     slice(&name.to_string(), &owner.to_string(), json!(hosts.iter().map(endpoint).collect::<Vec<_>>()))
 }
 
