@@ -1,0 +1,65 @@
+//! The order of the steps.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde_json::Value;
+
+use super::namespace::NamespaceLifecycle;
+use super::node_taint::TaintNodesByCondition;
+use super::pod_defaults::{DefaultTolerationSeconds, Priority};
+use super::service_account::ServiceAccount;
+use super::{Admission, Lookup, Review};
+use crate::auth::User;
+use crate::error::Result;
+use crate::registry::{Registry, Subject};
+use crate::request::{ListOptions, Query};
+
+/// The steps that every server has, in upstream's order.
+pub(crate) fn builtin() -> Vec<Arc<dyn Admission>> {
+    vec![
+        Arc::new(NamespaceLifecycle),
+        Arc::new(ServiceAccount),
+        Arc::new(TaintNodesByCondition),
+        Arc::new(Priority),
+        Arc::new(DefaultTolerationSeconds),
+    ]
+}
+
+impl Registry {
+    /// Lets every step change the object.
+    pub(crate) async fn admit(&self, review: &Review<'_>, object: &mut Value, old: Option<&Value>) -> Result<()> {
+        for step in &self.admission {
+            step.admit(review, object, old, self).await?;
+        }
+        Ok(())
+    }
+
+    /// Lets every step refuse.
+    pub(crate) async fn check(&self, review: &Review<'_>, object: Option<&Value>, old: Option<&Value>) -> Result<()> {
+        for step in &self.admission {
+            step.validate(review, object, old, self).await?;
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Lookup for Registry {
+    async fn get(&self, group: &str, plural: &str, namespace: &str, name: &str) -> Result<Option<Value>> {
+        self.lookup(group, plural, namespace, name).await
+    }
+
+    async fn list(&self, group: &str, plural: &str, namespace: &str) -> Result<Vec<Value>> {
+        let Some(kind) = self.kinds.iter().find(|k| k.group == group && k.plural == plural) else {
+            return Ok(Vec::new());
+        };
+        let subject = Subject::new(kind, namespace, "", User::admin());
+        let page = Registry::list(self, &subject, &ListOptions::parse(&Query::default(), false)?).await?;
+        page.values()
+    }
+
+    fn suffix(&self) -> String {
+        Registry::suffix(self)
+    }
+}

@@ -1,0 +1,56 @@
+//! Reading one object.
+
+use bytes::Bytes;
+use kube_store::{Revision, StoreExt};
+use serde_json::Value;
+
+use super::{Registry, Subject, keys};
+use crate::error::{Error, Result};
+use crate::kinds::Kind;
+use crate::object;
+
+/// An object as it is in the store.
+#[derive(Debug, Clone)]
+pub(crate) struct Stored {
+    pub(crate) bytes: Bytes,
+    pub(crate) revision: Revision,
+    pub(crate) lease: i64,
+}
+
+impl Stored {
+    /// The object in the version of `kind`.
+    pub(crate) fn value(&self, kind: &Kind) -> Result<Value> {
+        let mut value = object::decode(&self.bytes, self.revision)?;
+        kind.from_storage(&mut value);
+        Ok(value)
+    }
+
+    /// The bytes that a client of `kind` reads.
+    pub(crate) fn served(&self, kind: &Kind) -> Result<Bytes> {
+        if !kind.converts() {
+            return Ok(object::with_version(&self.bytes, self.revision));
+        }
+        Ok(object::with_version(&object::encode(self.value(kind)?)?, self.revision))
+    }
+}
+
+impl Registry {
+    /// The object, if it exists.
+    pub(crate) async fn find(&self, kind: &Kind, namespace: &str, name: &str) -> Result<Option<Stored>> {
+        let kv = self.store.get(keys::key(kind, namespace, name)).await?;
+        Ok(kv.map(|kv| Stored { bytes: kv.value, revision: kv.mod_revision, lease: kv.lease }))
+    }
+
+    /// The object.
+    pub(crate) async fn get(&self, subject: &Subject) -> Result<Stored> {
+        let found = self.find(&subject.kind, &subject.namespace, &subject.name).await?;
+        found.ok_or_else(|| Error::NotFound(subject.target()))
+    }
+
+    /// The object of a built-in kind in its storage version, if it exists.
+    pub(crate) async fn lookup(&self, group: &str, plural: &str, namespace: &str, name: &str) -> Result<Option<Value>> {
+        let Some(kind) = self.kinds.iter().find(|k| k.group == group && k.plural == plural) else { return Ok(None) };
+        let stored = self.find(kind, namespace, name).await?;
+        stored.map(|s| s.value(kind)).transpose()
+    }
+}

@@ -1,0 +1,7 @@
+//! The server as its clients see it: kube-rs in process, and raw requests.
+
+mod bad_input;
+mod client;
+mod raw;
+mod semantics;
+mod watch;
