@@ -78,8 +78,9 @@ async fn a_deployment_and_a_pod_are_defaulted_and_admitted() {
     let created = deployments.create(&PostParams::default(), &deployment).await.unwrap();
     assert_eq!(created.spec.as_ref().and_then(|s| s.replicas), Some(1));
     assert_eq!(created.metadata.generation, Some(1));
-    let scaled = deployments.patch_scale("web", &PatchParams::default(), &Patch::Merge(json!({"spec": {"replicas": 3}})));
-    assert_eq!(scaled.await.unwrap().spec.unwrap().replicas, Some(3));
+    let patch = Patch::Merge(json!({"spec": {"replicas": 3}}));
+    let scaled = deployments.patch_scale("web", &PatchParams::default(), &patch).await.unwrap();
+    assert_eq!(scaled.spec.unwrap().replicas, Some(3));
     assert_eq!(deployments.get("web").await.unwrap().metadata.generation, Some(2));
 
     let pods: Api<Pod> = Api::default_namespaced(client);

@@ -8,7 +8,7 @@ use http_body_util::{BodyExt, Full};
 use kube_api::{ApiServer, AsUser, Body, User};
 use kube_store::MemoryStore;
 use serde_json::Value;
-use tower::{Service, ServiceExt};
+use tower::ServiceExt;
 
 /// A server over a store of its own and one who may do everything there.
 pub(crate) struct Admin {
@@ -56,7 +56,7 @@ impl Admin {
     }
 
     pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Response<Body> {
-        self.service.clone().ready().await.unwrap().call(request).await.unwrap()
+        self.service.clone().oneshot(request).await.unwrap()
     }
 
     pub(crate) async fn call(&self, method: Method, target: &str, content_type: &str, body: impl Into<Bytes>) -> Answer {
