@@ -79,7 +79,14 @@ impl ImageStore {
         };
         let text = serde_json::to_string(&config).map_err(|error| Error::Invalid(error.to_string()))?;
         let id = digest_text(&Sha256::digest(format!("{layer} {text}").as_bytes()));
-        let image = Image { id: id.clone(), tags: [name].into(), layers: vec![layer], size, config, ..Image::default() };
+        let image = Image {
+            id: id.clone(),
+            tags: [name].into(),
+            layers: vec![layer],
+            size,
+            config,
+            ..Image::default()
+        };
         self.add(image, None)?;
         Ok(id)
     }
@@ -94,7 +101,14 @@ fn fingerprint(files: &[ImageFile]) -> io::Result<String> {
         let _always = match &file.source {
             Source::Host(path) => {
                 let meta = fs::metadata(path)?;
-                writeln!(text, "{path:?} {} {} {} {}", meta.len(), meta.mtime(), meta.mtime_nsec(), meta.ino())
+                writeln!(
+                    text,
+                    "{path:?} {} {} {} {}",
+                    meta.len(),
+                    meta.mtime(),
+                    meta.mtime_nsec(),
+                    meta.ino()
+                )
             }
             Source::Bytes(bytes) => writeln!(text, "{}", digest_text(&Sha256::digest(bytes))),
             Source::Link(target) => writeln!(text, "-> {target:?}"),
@@ -109,7 +123,10 @@ fn lay_out(folder: &Path, files: &[ImageFile]) -> io::Result<u64> {
     for file in files {
         let relative = file.path.strip_prefix("/").unwrap_or(&file.path);
         if relative.components().any(|part| !matches!(part, std::path::Component::Normal(_))) {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{}: not a plain absolute path", file.path.display())));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!("{}: not a plain absolute path", file.path.display()),
+            ));
         }
         let target = folder.join(relative);
         if let Some(parent) = relative.parent() {

@@ -31,7 +31,8 @@ pub fn program_files(program: &Path) -> io::Result<Vec<(PathBuf, PathBuf)>> {
     while let Some(path) = queue.pop_front() {
         let image = Elf::parse(fs::read(&path)?).ok_or_else(|| invalid(&path, "not a 64-bit ELF file"))?;
         for needed in image.interpreter().into_iter().chain(image.needed()) {
-            let inside = locate(&needed).ok_or_else(|| invalid(&path, &format!("needs {needed}, which is not installed")))?;
+            let inside = locate(&needed)
+                .ok_or_else(|| invalid(&path, &format!("needs {needed}, which is not installed")))?;
             if let Entry::Vacant(place) = found.entry(inside) {
                 let real = fs::canonicalize(place.key())?;
                 queue.push_back(place.insert(real).clone());
@@ -107,7 +108,9 @@ impl Elf {
 
     /// The file offset of a virtual address.
     fn offset(&self, address: u64) -> Option<u64> {
-        let inside = |(kind, _, start, size): &&(u32, u64, u64, u64)| *kind == Self::LOAD && address >= *start && address - start < *size;
+        let inside = |(kind, _, start, size): &&(u32, u64, u64, u64)| {
+            *kind == Self::LOAD && address >= *start && address - start < *size
+        };
         let (_, offset, start, _) = self.segments.iter().find(inside)?;
         offset.checked_add(address - start)
     }
@@ -121,10 +124,15 @@ impl Elf {
         const NEEDED: u64 = 1;
         const STRINGS: u64 = 5;
         let (_, start, _, size) = self.segments.iter().find(|segment| segment.0 == Self::DYNAMIC)?;
-        let entries: Vec<(u64, u64)> =
-            (0..size / 16).map_while(|n| Some((self.u64(start + n * 16)?, self.u64(start + n * 16 + 8)?))).collect();
+        let entries: Vec<(u64, u64)> = (0..size / 16)
+            .map_while(|n| Some((self.u64(start + n * 16)?, self.u64(start + n * 16 + 8)?)))
+            .collect();
         let strings = self.offset(entries.iter().find(|(tag, _)| *tag == STRINGS)?.1)?;
-        entries.iter().filter(|(tag, _)| *tag == NEEDED).map(|(_, at)| self.text(strings.checked_add(*at)?)).collect()
+        entries
+            .iter()
+            .filter(|(tag, _)| *tag == NEEDED)
+            .map(|(_, at)| self.text(strings.checked_add(*at)?))
+            .collect()
     }
 }
 

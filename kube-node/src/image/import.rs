@@ -114,12 +114,19 @@ impl ImageStore {
         }
         let folder = self.tmp("import");
         let unpacked = fs::create_dir(&folder).and_then(|()| unpack(File::open(path)?, &folder));
-        let result = unpacked.map_err(Error::io(format!("unpack {key}"))).and_then(|_| self.import_folder(&folder, path, source));
+        let result = unpacked
+            .map_err(Error::io(format!("unpack {key}")))
+            .and_then(|_| self.import_folder(&folder, path, source));
         let _left = fs::remove_dir_all(&folder);
         result
     }
 
-    fn import_folder(&self, folder: &Path, origin: &Path, source: Option<(String, String)>) -> Result<Vec<String>> {
+    fn import_folder(
+        &self,
+        folder: &Path,
+        origin: &Path,
+        source: Option<(String, String)>,
+    ) -> Result<Vec<String>> {
         let failed = |error: io::Error| Error::Failed(format!("import {}: {error}", origin.display()));
         let images = if folder.join("manifest.json").exists() {
             docker_images(folder).map_err(failed)?
@@ -140,7 +147,10 @@ impl ImageStore {
     pub(super) fn unpack_parts(&self, parts: &Parts) -> io::Result<Image> {
         let file: ConfigFile = serde_json::from_slice(&parts.config)?;
         if file.rootfs.diff_ids.len() != parts.layers.len() {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "configuration and manifest disagree about the layers"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "configuration and manifest disagree about the layers",
+            ));
         }
         let mut size = 0;
         for ((diff_id, path), digest) in file.rootfs.diff_ids.iter().zip(&parts.layers).zip(&parts.digests) {
@@ -159,7 +169,10 @@ impl ImageStore {
         fs::set_permissions(&folder, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
         let result = File::open(path).and_then(|file| unpack(file, &folder)).and_then(|found| {
             if found.diff_id != diff_id || digest.is_some_and(|digest| digest != found.digest) {
-                return Err(io::Error::new(io::ErrorKind::InvalidData, format!("layer {diff_id} has other content")));
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    format!("layer {diff_id} has other content"),
+                ));
             }
             Ok(found.bytes)
         });
@@ -206,7 +219,8 @@ fn inside(folder: &Path, path: &Path) -> io::Result<PathBuf> {
 fn docker_images(folder: &Path) -> io::Result<Vec<(Parts, Vec<String>)>> {
     let manifests: Vec<DockerManifest> = read_document(&folder.join("manifest.json"))?;
     let parts = |manifest: DockerManifest| {
-        let layers: io::Result<Vec<PathBuf>> = manifest.layers.iter().map(|layer| inside(folder, layer)).collect();
+        let layers: io::Result<Vec<PathBuf>> =
+            manifest.layers.iter().map(|layer| inside(folder, layer)).collect();
         let layers = layers?;
         let config = read_bounded(&inside(folder, &manifest.config)?)?;
         Ok((Parts { config, digests: vec![None; layers.len()], layers }, manifest.tags.unwrap_or_default()))
@@ -221,7 +235,8 @@ fn oci_images(folder: &Path, origin: &Path) -> io::Result<Vec<(Parts, Vec<String
         let name = oci_name(&entry, origin);
         let Some(manifest) = find_manifest(folder, &entry.digest, 0)? else { continue };
         let config = manifest.config.ok_or(io::ErrorKind::InvalidData)?;
-        let layers: io::Result<Vec<PathBuf>> = manifest.layers.iter().map(|layer| blob(folder, &layer.digest)).collect();
+        let layers: io::Result<Vec<PathBuf>> =
+            manifest.layers.iter().map(|layer| blob(folder, &layer.digest)).collect();
         let digests = manifest.layers.into_iter().map(|layer| Some(layer.digest)).collect();
         let config = read_verified(folder, &config.digest)?;
         images.push((Parts { config, layers: layers?, digests }, vec![name]));

@@ -13,8 +13,9 @@ use std::path::{Component, Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
 use rustix::fs::{
-    AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Timespec, Timestamps, Uid, XattrFlags, chownat, fchmod, fchown, fsetxattr, linkat,
-    makedev, mkdirat, mknodat, open, openat2, symlinkat, unlinkat, utimensat,
+    AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Timespec, Timestamps, Uid, XattrFlags, chownat,
+    fchmod, fchown, fsetxattr, linkat, makedev, mkdirat, mknodat, open, openat2, symlinkat, unlinkat,
+    utimensat,
 };
 use rustix::io::Errno;
 use sha2::{Digest, Sha256};
@@ -78,7 +79,10 @@ pub(super) fn unpack(source: impl Read, target: &Path) -> io::Result<Unpacked> {
     let (diff_id, bytes) = if magic.starts_with(&[0x1f, 0x8b]) {
         unpack_tar(MultiGzDecoder::new(&mut source), target)?
     } else if magic == [0x28, 0xb5, 0x2f, 0xfd] {
-        return Err(io::Error::new(io::ErrorKind::Unsupported, "layers compressed with zstd are not supported"));
+        return Err(io::Error::new(
+            io::ErrorKind::Unsupported,
+            "layers compressed with zstd are not supported",
+        ));
     } else {
         unpack_tar(&mut source, target)?
     };
@@ -94,7 +98,9 @@ fn unpack_tar(source: impl Read, target: &Path) -> io::Result<(String, u64)> {
     for entry in archive.entries()? {
         let mut entry = entry?;
         let name = entry.path()?.into_owned();
-        layer.entry(&mut entry).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", name.display())))?;
+        layer
+            .entry(&mut entry)
+            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", name.display())))?;
     }
     layer.finish()?;
     archive.into_inner().finish()
@@ -118,7 +124,13 @@ impl Layer {
 
     fn resolve(&self, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
         let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
-        openat2(&self.root, path, flags | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS)
+        openat2(
+            &self.root,
+            path,
+            flags | OFlags::CLOEXEC,
+            Mode::empty(),
+            ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS,
+        )
     }
 
     /// Makes `path`'s folder, where it is missing, the current parent.
@@ -187,7 +199,9 @@ impl Layer {
         let _absent = unlinkat(parent, name, AtFlags::empty());
         let mode = Mode::from_raw_mode(entry.header().mode()? & 0o7777);
         match kind {
-            EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => return self.file(entry, name, mode),
+            EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
+                return self.file(entry, name, mode);
+            }
             EntryType::Link => return self.link(entry, name),
             EntryType::Symlink => symlinkat(link_target(entry)?.as_path(), parent, name)?,
             EntryType::Char | EntryType::Block | EntryType::Fifo => {
@@ -216,7 +230,8 @@ impl Layer {
     fn link(&self, entry: &Entry<'_, impl Read>, name: &OsStr) -> io::Result<()> {
         let target = clean(&link_target(entry)?)?;
         let target_name = target.file_name().ok_or(io::ErrorKind::InvalidData)?;
-        let folder = self.resolve(target.parent().unwrap_or(Path::new("")), OFlags::PATH | OFlags::DIRECTORY)?;
+        let folder =
+            self.resolve(target.parent().unwrap_or(Path::new("")), OFlags::PATH | OFlags::DIRECTORY)?;
         Ok(linkat(&folder, target_name, &self.parent.1, name, AtFlags::empty())?)
     }
 
@@ -283,7 +298,9 @@ fn times(mtime: u64) -> Timestamps {
 fn set_attributes(file: &impl std::os::fd::AsFd, entry: &mut Entry<'_, impl Read>) -> io::Result<()> {
     let Some(extensions) = entry.pax_extensions()? else { return Ok(()) };
     for extension in extensions.flatten() {
-        let Some(name) = extension.key().ok().and_then(|key| key.strip_prefix("SCHILY.xattr.")) else { continue };
+        let Some(name) = extension.key().ok().and_then(|key| key.strip_prefix("SCHILY.xattr.")) else {
+            continue;
+        };
         if let Err(error) = fsetxattr(file, name, extension.value_bytes(), XattrFlags::empty())
             && name == "security.capability"
         {

@@ -18,7 +18,8 @@ const PARALLEL: usize = 3;
 
 impl ImageStore {
     pub(super) async fn pull_from_registry(&self, name: &str, auth: Option<&RegistryAuth>) -> Result<String> {
-        let reference: Reference = name.parse().map_err(|error| Error::Invalid(format!("invalid image name {name:?}: {error}")))?;
+        let reference: Reference =
+            name.parse().map_err(|error| Error::Invalid(format!("invalid image name {name:?}: {error}")))?;
         let secret = auth.map_or(Secret::Anonymous, secret);
         let client = client(&reference);
         let (manifest, digest) =
@@ -52,12 +53,18 @@ impl ImageStore {
     ) -> Result<Parts> {
         let fetch = async |number: usize, blob: OciDescriptor| {
             let path = folder.join(number.to_string());
-            let file = tokio::fs::File::create(&path).await.map_err(Error::io(format!("create {}", path.display())))?;
+            let file = tokio::fs::File::create(&path)
+                .await
+                .map_err(Error::io(format!("create {}", path.display())))?;
             // The client compares what it receives with the descriptor's digest.
-            client.pull_blob(reference, &blob, file).await.map_err(|error| failed(&reference.whole(), &error))?;
+            client
+                .pull_blob(reference, &blob, file)
+                .await
+                .map_err(|error| failed(&reference.whole(), &error))?;
             Ok::<_, Error>(path)
         };
-        let blobs: Vec<(usize, OciDescriptor)> = std::iter::once(config).chain(layers).cloned().enumerate().collect();
+        let blobs: Vec<(usize, OciDescriptor)> =
+            std::iter::once(config).chain(layers).cloned().enumerate().collect();
         let fetches = futures::stream::iter(blobs.into_iter().map(|(number, blob)| fetch(number, blob)));
         let mut paths: Vec<_> = fetches.buffered(PARALLEL).try_collect().await?;
         let path = paths.remove(0);
@@ -70,8 +77,9 @@ impl ImageStore {
         let _alone = self.lock_unpacking().await;
         let store = self.clone();
         let unpacked = tokio::task::spawn_blocking(move || store.unpack_parts(&parts)).await;
-        let mut image =
-            unpacked.map_err(|error| Error::Failed(error.to_string()))?.map_err(|error| Error::Failed(format!("{name}: {error}")))?;
+        let mut image = unpacked
+            .map_err(|error| Error::Failed(error.to_string()))?
+            .map_err(|error| Error::Failed(format!("{name}: {error}")))?;
         image.tags = tag_of(name);
         image.digests = [digest_name(name, digest)].into();
         let id = image.id.clone();

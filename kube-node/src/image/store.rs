@@ -36,7 +36,9 @@ pub struct ImageConfig {
     pub exposed_ports: BTreeMap<String, serde_json::Value>,
 }
 
-fn nullable<'de, D: serde::Deserializer<'de>, T: Default + Deserialize<'de>>(from: D) -> std::result::Result<T, D::Error> {
+fn nullable<'de, D: serde::Deserializer<'de>, T: Default + Deserialize<'de>>(
+    from: D,
+) -> std::result::Result<T, D::Error> {
     Option::<T>::deserialize(from).map(Option::unwrap_or_default)
 }
 
@@ -103,7 +105,9 @@ impl ImageStore {
     /// When the folders cannot be made or the list of images is damaged.
     pub async fn open(data: &Path) -> Result<Self> {
         let dir = data.to_owned();
-        let store = tokio::task::spawn_blocking(move || Self::load(dir)).await.map_err(|error| Error::Failed(error.to_string()))??;
+        let store = tokio::task::spawn_blocking(move || Self::load(dir))
+            .await
+            .map_err(|error| Error::Failed(error.to_string()))??;
         store.import_all().await;
         Ok(store)
     }
@@ -119,11 +123,18 @@ impl ImageStore {
         }
         let path = dir.join("images.json");
         let index = match std::fs::read(&path) {
-            Ok(text) => serde_json::from_slice(&text).map_err(|error| Error::Failed(format!("{}: {error}", path.display())))?,
+            Ok(text) => serde_json::from_slice(&text)
+                .map_err(|error| Error::Failed(format!("{}: {error}", path.display())))?,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Index::default(),
             Err(error) => return Err(Error::io(format!("read {}", path.display()))(error)),
         };
-        Ok(Self { shared: Arc::new(Shared { dir, index: Mutex::new(index), unpacking: tokio::sync::Mutex::default() }) })
+        Ok(Self {
+            shared: Arc::new(Shared {
+                dir,
+                index: Mutex::new(index),
+                unpacking: tokio::sync::Mutex::default(),
+            }),
+        })
     }
 
     pub(super) fn dir(&self) -> &Path {
@@ -149,7 +160,8 @@ impl ImageStore {
         let id = image.strip_prefix("sha256:").unwrap_or(image);
         if id.len() >= 8
             && id.bytes().all(|byte| byte.is_ascii_hexdigit())
-            && let Some(found) = index.images.iter().find(|known| known.id.trim_start_matches("sha256:").starts_with(id))
+            && let Some(found) =
+                index.images.iter().find(|known| known.id.trim_start_matches("sha256:").starts_with(id))
         {
             return Some(found.clone());
         }
@@ -225,7 +237,9 @@ impl ImageStore {
         let collect = move || {
             let mut index = store.shared.index.lock();
             let mut keep = in_use;
-            keep.extend(index.images.iter().flat_map(|image| &image.layers).map(|layer| Self::layer_name(layer)));
+            keep.extend(
+                index.images.iter().flat_map(|image| &image.layers).map(|layer| Self::layer_name(layer)),
+            );
             for entry in std::fs::read_dir(store.layers_dir()).into_iter().flatten().flatten() {
                 if !keep.contains(&*entry.file_name().to_string_lossy()) {
                     let _busy = std::fs::remove_dir_all(entry.path());

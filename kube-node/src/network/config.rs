@@ -26,7 +26,13 @@ impl NetworkConfig {
     /// The defaults with leases in `state_dir`.
     #[must_use]
     pub fn new(state_dir: PathBuf) -> Self {
-        Self { state_dir, cluster_cidrs: Vec::new(), mtu: 1500, host_netns: None, name: "kube-pods".to_owned() }
+        Self {
+            state_dir,
+            cluster_cidrs: Vec::new(),
+            mtu: 1500,
+            host_netns: None,
+            name: "kube-pods".to_owned(),
+        }
     }
 
     /// Checks the values.
@@ -37,8 +43,12 @@ impl NetworkConfig {
         if !(576..=65_535).contains(&self.mtu) {
             return Err(Error::Invalid(format!("mtu: {} is not between 576 and 65535", self.mtu)));
         }
-        if self.name.is_empty() || !self.name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
-            return Err(Error::Invalid(format!("name: {:?} is not made of letters, digits and dashes", self.name)));
+        if self.name.is_empty() || !self.name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        {
+            return Err(Error::Invalid(format!(
+                "name: {:?} is not made of letters, digits and dashes",
+                self.name
+            )));
         }
         Ok(())
     }

@@ -1,8 +1,10 @@
 //! The nftables table: masquerading and host ports.
 
+use std::net::Ipv4Addr;
+
 use ipnet::Ipv4Net;
-use nlink::netlink::nftables::config::{DeclaredChainBuilder, DeclaredTableBuilder, NftablesConfig};
-use nlink::netlink::nftables::types::{BaseChain, Family, FibFlags, NatHook, Priority, Rule};
+use nlink::netlink::nftables::Transaction;
+use nlink::netlink::nftables::types::{BaseChain, Chain, Family, FibFlags, NatHook, Priority, Rule};
 use nlink::netlink::types::route::RouteType;
 
 use super::link::{Host, failed};
@@ -17,42 +19,60 @@ pub(super) struct Content {
     /// Destinations that are not outside.
     pub(super) cluster: Vec<Ipv4Net>,
     /// Host ports and the pods they lead to.
-    pub(super) ports: Vec<(std::net::Ipv4Addr, PortMapping)>,
+    pub(super) ports: Vec<(Ipv4Addr, PortMapping)>,
 }
 
-/// Makes the table say exactly this, in one transaction.
+/// Makes the table say exactly this, in one transaction. The table is replaced as a whole: it is small, and asking the kernel what there is
+/// would list every other table too.
 pub(super) async fn apply(host: &Host, name: &str, content: &Content) -> Result<()> {
     let connection = host.filter()?;
-    let config = NftablesConfig::new().table(name, Family::Ip, |table| declare(table, content));
-    let step = failed("set the pod network's nftables rules");
-    let apply = async { config.diff(&connection).await?.apply(&connection).await };
-    apply.await.map(drop).map_err(step)
+    let declare =
+        |start| declare(start, name, content).map_err(failed("declare the pod network's nftables rules"));
+    let replace = declare(connection.transaction().del_table(name, Family::Ip))?;
+    if replace.commit(&connection).await.is_ok() {
+        return Ok(());
+    }
+    // There is no table yet; any other cause comes up again.
+    let create = declare(connection.transaction())?;
+    create.commit(&connection).await.map_err(failed("set the pod network's nftables rules"))
 }
 
-fn declare(table: DeclaredTableBuilder, content: &Content) -> DeclaredTableBuilder {
-    let nat = |hook, priority| move |chain: DeclaredChainBuilder| chain.base(BaseChain::nat(hook, priority));
-    let mut table = table
-        .chain("postrouting", nat(NatHook::Postrouting, Priority::SrcNat))
-        .chain("prerouting", nat(NatHook::Prerouting, Priority::DstNat))
-        .chain("output", nat(NatHook::Output, Priority::DstNat));
+fn declare(start: Transaction, name: &str, content: &Content) -> nlink::Result<Transaction> {
+    let chain = |chain, hook, priority| {
+        Ok::<_, nlink::Error>(
+            Chain::new(name, chain)?.family(Family::Ip).base(BaseChain::nat(hook, priority)),
+        )
+    };
+    let mut transaction = start
+        .add_table(name, Family::Ip)
+        .add_chain(chain("postrouting", NatHook::Postrouting, Priority::SrcNat)?)
+        .add_chain(chain("prerouting", NatHook::Prerouting, Priority::DstNat)?)
+        .add_chain(chain("output", NatHook::Output, Priority::DstNat)?);
+    for rule in rules(name, content) {
+        transaction = transaction.add_rule(rule.family(Family::Ip));
+    }
+    Ok(transaction)
+}
+
+fn rules(name: &str, content: &Content) -> Vec<Rule> {
+    const MULTICAST: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(224, 0, 0, 0), 4);
+    let mut rules = Vec::new();
     for pods in &content.pods {
-        let from = |rule: Rule| rule.match_saddr_v4(pods.network(), pods.prefix_len());
-        for inside in content.cluster.iter().chain(&content.pods) {
-            table = table.rule("postrouting", |rule| from(rule).match_daddr_v4(inside.network(), inside.prefix_len()).accept());
+        let from = || Rule::new(name, "postrouting").match_saddr_v4(pods.network(), pods.prefix_len());
+        for inside in content.cluster.iter().chain(&content.pods).chain([&MULTICAST]) {
+            rules.push(from().match_daddr_v4(inside.network(), inside.prefix_len()).accept());
         }
-        let multicast = Ipv4Net::new_assert(std::net::Ipv4Addr::new(224, 0, 0, 0), 4);
-        table = table.rule("postrouting", |rule| from(rule).match_daddr_v4(multicast.network(), 4).accept());
-        table = table.rule("postrouting", |rule| from(rule).masquerade());
+        rules.push(from().masquerade());
     }
     for chain in ["prerouting", "output"] {
-        for (address, port) in &content.ports {
-            table = table.rule(chain, |rule| redirect(rule, *address, port));
-        }
+        rules.extend(
+            content.ports.iter().map(|(address, port)| redirect(Rule::new(name, chain), *address, port)),
+        );
     }
-    table
+    rules
 }
 
-fn redirect(rule: Rule, address: std::net::Ipv4Addr, port: &PortMapping) -> Rule {
+fn redirect(rule: Rule, address: Ipv4Addr, port: &PortMapping) -> Rule {
     let rule = match port.host_ip {
         Some(std::net::IpAddr::V4(ip)) if !ip.is_unspecified() => rule.match_daddr_v4(ip, 32),
         _ => rule.match_fib_type(FibFlags::DADDR, RouteType::Local),

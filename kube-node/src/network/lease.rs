@@ -35,7 +35,9 @@ impl Leases {
         let mut taken = BTreeMap::new();
         for entry in fs::read_dir(dir)? {
             let path = entry?.path();
-            let Some(address) = path.file_name().and_then(|name| name.to_str()?.parse().ok()) else { continue };
+            let Some(address) = path.file_name().and_then(|name| name.to_str()?.parse().ok()) else {
+                continue;
+            };
             // A half-written file is a lease whose `add` never ended: nobody has the address.
             match serde_json::from_slice(&fs::read(&path)?) {
                 Ok(lease) => drop(taken.insert(address, lease)),
@@ -69,16 +71,22 @@ impl Leases {
     }
 
     fn free(&self, range: Ipv4Net) -> Option<Ipv4Addr> {
-        let (first, last) = (u32::from(range.network()).checked_add(2)?, u32::from(range.broadcast()).checked_sub(1)?);
+        let (first, last) =
+            (u32::from(range.network()).checked_add(2)?, u32::from(range.broadcast()).checked_sub(1)?);
         let after = self.last.saturating_add(1).clamp(first, last.max(first));
-        (after..=last).chain(first..after).map(Ipv4Addr::from).find(|address| !self.taken.contains_key(address))
+        (after..=last)
+            .chain(first..after)
+            .map(Ipv4Addr::from)
+            .find(|address| !self.taken.contains_key(address))
     }
 
     pub(super) fn release(&mut self, sandbox: &str) -> Result<()> {
         let Some(address) = self.of(sandbox) else { return Ok(()) };
         let path = self.dir.join(address.to_string());
         match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io(format!("remove {}", path.display()))(error)),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(Error::io(format!("remove {}", path.display()))(error))
+            }
             _ => {
                 self.taken.remove(&address);
                 Ok(())
@@ -105,7 +113,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let range: Ipv4Net = "10.1.0.0/29".parse().unwrap();
         let mut leases = Leases::open(folder.path()).unwrap();
-        let taken: Vec<_> = (2..7).map(|n| leases.take(range, lease(&n.to_string())).unwrap().to_string()).collect();
+        let taken: Vec<_> =
+            (2..7).map(|n| leases.take(range, lease(&n.to_string())).unwrap().to_string()).collect();
         assert_eq!(taken, ["10.1.0.2", "10.1.0.3", "10.1.0.4", "10.1.0.5", "10.1.0.6"]);
         assert!(leases.take(range, lease("more")).is_err());
         leases.release("3").unwrap();

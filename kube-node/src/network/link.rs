@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use ipnet::Ipv4Net;
 use nlink::netlink::addr::Ipv4Address;
 use nlink::netlink::link::VethLink;
-use nlink::netlink::neigh::Neighbor;
 use nlink::netlink::namespace;
+use nlink::netlink::neigh::Neighbor;
 use nlink::netlink::route::Ipv4Route;
 use nlink::netlink::types::route::{RouteScope, RouteType};
 use nlink::netlink::{Connection, Nftables, Route};
@@ -82,7 +82,8 @@ impl Host {
     /// Forwarding on, and the range without pods unreachable, so that packets to pods that are gone do not wander off to the default gateway.
     pub(super) async fn prepare(&self, range: Ipv4Net) -> Result<()> {
         self.sysctl("net/ipv4/ip_forward", "1")?;
-        let route = Ipv4Route::from_addr(range.network(), range.prefix_len()).route_type(RouteType::Unreachable);
+        let route =
+            Ipv4Route::from_addr(range.network(), range.prefix_len()).route_type(RouteType::Unreachable);
         self.routes()?.replace_route(route).await.map_err(failed("add the range's route"))
     }
 
@@ -96,7 +97,11 @@ impl Host {
     }
 
     pub(super) async fn unplug(&self, interface: &str) -> Result<()> {
-        self.routes()?.del_link_if_exists(interface.to_owned()).await.map(drop).map_err(failed("remove the interface"))
+        self.routes()?
+            .del_link_if_exists(interface.to_owned())
+            .await
+            .map(drop)
+            .map_err(failed("remove the interface"))
     }
 
     /// Makes the cable and both its ends' addresses and routes.
@@ -123,7 +128,10 @@ impl Host {
             let index = routes.get_link_by_name(name.to_owned()).await?.map_or(0, |link| link.ifindex());
             routes.add_address(Ipv4Address::with_index(index, cable.gateway, 32)).await?;
             routes.set_link_up_by_index(index).await?;
-            let route = Ipv4Route::from_addr(cable.address, 32).dev_index(index).scope(RouteScope::Link).prefsrc(cable.gateway);
+            let route = Ipv4Route::from_addr(cable.address, 32)
+                .dev_index(index)
+                .scope(RouteScope::Link)
+                .prefsrc(cable.gateway);
             routes.replace_route(route).await?;
             let neighbor = Neighbor::with_index_v4(index, cable.address).lladdr(cable.mac()).permanent();
             routes.replace_neighbor(neighbor).await
@@ -133,16 +141,27 @@ impl Host {
 }
 
 async fn pod_end(cable: &Cable<'_>) -> Result<()> {
-    let routes: Connection<Route> = Connection::new_in(cable.netns).map_err(failed("enter the pod's network"))?;
+    let routes: Connection<Route> =
+        Connection::new_in(cable.netns).map_err(failed("enter the pod's network"))?;
     let set_up = async {
         routes.set_link_up("lo").await?;
-        let index = routes.get_link_by_name(cable.interface.to_owned()).await?.map_or(0, |link| link.ifindex());
+        let index =
+            routes.get_link_by_name(cable.interface.to_owned()).await?.map_or(0, |link| link.ifindex());
         routes.add_address(Ipv4Address::with_index(index, cable.address, 32)).await?;
         routes.set_link_up_by_index(index).await?;
         let neighbor = Neighbor::with_index_v4(index, cable.gateway).lladdr(HOST_MAC).permanent();
         routes.replace_neighbor(neighbor).await?;
-        routes.add_route(Ipv4Route::from_addr(cable.gateway, 32).dev_index(index).scope(RouteScope::Link)).await?;
-        routes.add_route(Ipv4Route::from_addr(Ipv4Addr::UNSPECIFIED, 0).gateway(cable.gateway).dev_index(index).onlink()).await
+        routes
+            .add_route(Ipv4Route::from_addr(cable.gateway, 32).dev_index(index).scope(RouteScope::Link))
+            .await?;
+        routes
+            .add_route(
+                Ipv4Route::from_addr(Ipv4Addr::UNSPECIFIED, 0)
+                    .gateway(cable.gateway)
+                    .dev_index(index)
+                    .onlink(),
+            )
+            .await
     };
     set_up.await.map_err(failed("set up the pod's end"))
 }

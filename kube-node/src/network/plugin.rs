@@ -56,7 +56,11 @@ impl RoutedNetwork {
             let IpAddr::V4(address) = address else { return Vec::new() };
             lease.ports.iter().map(|port| (address, port.clone())).collect()
         });
-        let content = Content { pods: state.ranges.clone(), cluster: ipv4(&self.config.cluster_cidrs), ports: ports.collect() };
+        let content = Content {
+            pods: state.ranges.clone(),
+            cluster: ipv4(&self.config.cluster_cidrs),
+            ports: ports.collect(),
+        };
         if state.applied.as_ref() != Some(&content) {
             state.applied = None;
             filter::apply(&self.host, &self.config.name, &content).await?;
@@ -71,7 +75,10 @@ impl RoutedNetwork {
             return Err(Error::Invalid(format!("host port {}: SCTP is not supported", port.host_port)));
         }
         let mut state = self.state.lock().await;
-        let range = *state.ranges.first().ok_or(Error::Unavailable { what: "pod network", reason: "the node has no pod range yet".into() })?;
+        let range = *state.ranges.first().ok_or(Error::Unavailable {
+            what: "pod network",
+            reason: "the node has no pod range yet".into(),
+        })?;
         let lease = Lease { sandbox: pod.sandbox.0.clone(), ports: pod.port_mappings.clone() };
         let address = state.leases.take(range, lease)?;
         self.apply(&mut state).await?;
@@ -80,7 +87,10 @@ impl RoutedNetwork {
 }
 
 fn ipv4(ranges: &[IpNet]) -> Vec<Ipv4Net> {
-    ranges.iter().filter_map(|range| if let IpNet::V4(range) = range { Some(range.trunc()) } else { None }).collect()
+    ranges
+        .iter()
+        .filter_map(|range| if let IpNet::V4(range) = range { Some(range.trunc()) } else { None })
+        .collect()
 }
 
 #[async_trait]
@@ -105,7 +115,14 @@ impl NetworkPlugin for RoutedNetwork {
         let (address, gateway) = self.reserve(pod).await?;
         let host_interface = self.host_interface(&pod.sandbox.0);
         let mtu = self.config.mtu;
-        let cable = Cable { host_interface: &host_interface, interface: &pod.interface, netns: &pod.netns, address, gateway, mtu };
+        let cable = Cable {
+            host_interface: &host_interface,
+            interface: &pod.interface,
+            netns: &pod.netns,
+            address,
+            gateway,
+            mtu,
+        };
         if !self.host.has(&host_interface).await? {
             self.host.plug(&cable).await?;
         }

@@ -42,14 +42,18 @@ impl Hierarchies {
         let mut found = Self::default();
         for line in mountinfo.lines() {
             let Some((left, right)) = line.split_once(" - ") else { continue };
-            let (Some(path), Some(kind)) = (left.split(' ').nth(4), right.split(' ').next()) else { continue };
+            let (Some(path), Some(kind)) = (left.split(' ').nth(4), right.split(' ').next()) else {
+                continue;
+            };
             match kind {
                 "cgroup2" => {
                     found.v2.get_or_insert_with(|| PathBuf::from(path));
                 }
                 "cgroup" => {
                     let options = right.split(' ').nth(2).unwrap_or_default();
-                    for option in options.split(',').filter(|option| !matches!(*option, "rw" | "ro" | "xattr")) {
+                    for option in
+                        options.split(',').filter(|option| !matches!(*option, "rw" | "ro" | "xattr"))
+                    {
                         found.v1.entry(option.to_owned()).or_insert_with(|| PathBuf::from(path));
                     }
                 }
@@ -107,7 +111,11 @@ impl Hierarchies {
 
     /// The processes in the group and below it.
     pub(crate) fn procs(&self, group: &str) -> Vec<Pid> {
-        let root = if self.is_unified() { self.v2.as_ref() } else { self.v1.get("memory").or_else(|| self.v1.values().next()) };
+        let root = if self.is_unified() {
+            self.v2.as_ref()
+        } else {
+            self.v1.get("memory").or_else(|| self.v1.values().next())
+        };
         let mut pids = Vec::new();
         if let Some(root) = root {
             collect_procs(&below(root, group), &mut pids);
@@ -142,8 +150,13 @@ impl Hierarchies {
     }
 
     fn keyed(&self, controller: &str, group: &str, file: &str, key: &str) -> u64 {
-        let text = self.file(controller, group, file).and_then(|path| fs::read_to_string(path).ok()).unwrap_or_default();
-        text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')?.trim().parse().ok()).unwrap_or(0)
+        let text = self
+            .file(controller, group, file)
+            .and_then(|path| fs::read_to_string(path).ok())
+            .unwrap_or_default();
+        text.lines()
+            .find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')?.trim().parse().ok())
+            .unwrap_or(0)
     }
 
     fn number(&self, controller: &str, group: &str, file: &str) -> u64 {
@@ -190,7 +203,8 @@ impl Hierarchies {
         let memory = number("/memory/limit");
         let (shares, quota) = (number("/cpu/shares"), number("/cpu/quota"));
         let period = number("/cpu/period").unwrap_or(100_000);
-        let pids = number("/pids/limit").map(|limit| if limit <= 0 { "max".to_owned() } else { limit.to_string() });
+        let pids =
+            number("/pids/limit").map(|limit| if limit <= 0 { "max".to_owned() } else { limit.to_string() });
         let or_max = |value: i64| if value < 0 { "max".to_owned() } else { value.to_string() };
         if self.is_unified() {
             out.extend(memory.map(|limit| ("memory", "memory.max", or_max(limit))));
@@ -271,7 +285,11 @@ fn remove_tree(path: &Path) -> io::Result<()> {
 
 fn subfolders(path: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(path) else { return Vec::new() };
-    entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path()).collect()
+    entries
+        .flatten()
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+        .map(|entry| entry.path())
+        .collect()
 }
 
 #[cfg(test)]
@@ -288,7 +306,8 @@ mod tests {
     const UNIFIED: &str = "30 25 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate";
 
     fn settings(mountinfo: &str) -> Vec<String> {
-        let resources = json!({"memory": {"limit": 1024}, "cpu": {"shares": 1024, "quota": 50000}, "pids": {"limit": 7}});
+        let resources =
+            json!({"memory": {"limit": 1024}, "cpu": {"shares": 1024, "quota": 50000}, "pids": {"limit": 7}});
         let number = |pointer: &str| resources.pointer(pointer).and_then(Value::as_i64);
         let settings = Hierarchies::parse(mountinfo).settings(&number);
         settings.into_iter().map(|(_, file, value)| format!("{file}={value}")).collect()
@@ -296,14 +315,22 @@ mod tests {
 
     #[test]
     fn limits_go_to_version_1_files_on_a_hybrid_machine() {
-        let expected =
-            ["memory.limit_in_bytes=1024", "cpu.shares=1024", "cpu.cfs_period_us=100000", "cpu.cfs_quota_us=50000", "pids.max=7"];
+        let expected = [
+            "memory.limit_in_bytes=1024",
+            "cpu.shares=1024",
+            "cpu.cfs_period_us=100000",
+            "cpu.cfs_quota_us=50000",
+            "pids.max=7",
+        ];
         assert_eq!(settings(HYBRID), expected);
     }
 
     #[test]
     fn limits_go_to_version_2_files_on_a_unified_machine() {
-        assert_eq!(settings(UNIFIED), ["memory.max=1024", "cpu.weight=39", "cpu.max=50000 100000", "pids.max=7"]);
+        assert_eq!(
+            settings(UNIFIED),
+            ["memory.max=1024", "cpu.weight=39", "cpu.max=50000 100000", "pids.max=7"]
+        );
     }
 
     #[test]

@@ -70,7 +70,8 @@ impl ShimClient {
     }
 
     async fn connect(&self) -> Result<UnixStream> {
-        let unavailable = |error: std::io::Error| Error::Unavailable { what: "pod supervisor", reason: error.to_string() };
+        let unavailable =
+            |error: std::io::Error| Error::Unavailable { what: "pod supervisor", reason: error.to_string() };
         let (_folder, path) = short_path(&self.socket).map_err(unavailable)?;
         UnixStream::connect(path).await.map_err(unavailable)
     }

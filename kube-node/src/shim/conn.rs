@@ -39,7 +39,14 @@ pub(super) struct Conn {
 impl Conn {
     pub(super) fn new(socket: UnixStream) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
-        Ok(Self { socket, input: Vec::new(), output: Vec::new(), role: Role::Control, closing: false, dead: false })
+        Ok(Self {
+            socket,
+            input: Vec::new(),
+            output: Vec::new(),
+            role: Role::Control,
+            closing: false,
+            dead: false,
+        })
     }
 
     pub(super) fn fd(&self) -> BorrowedFd<'_> {

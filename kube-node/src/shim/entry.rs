@@ -50,13 +50,17 @@ fn pause() -> ! {
     loop {
         // With no child there is nothing to wait for; the pod's end kills this process.
         if waitid(WaitId::All, WaitIdOptions::EXITED).is_err() {
-            let _woken = rustix::event::poll(&mut [], Some(&rustix::event::Timespec { tv_sec: 1, tv_nsec: 0 }));
+            let _woken =
+                rustix::event::poll(&mut [], Some(&rustix::event::Timespec { tv_sec: 1, tv_nsec: 0 }));
         }
     }
 }
 
 fn run(config: Option<OsString>) -> i32 {
-    match config.ok_or_else(|| io::Error::other("no configuration file")).and_then(|path| prepare(Path::new(&path))) {
+    match config
+        .ok_or_else(|| io::Error::other("no configuration file"))
+        .and_then(|path| prepare(Path::new(&path)))
+    {
         Ok(mut server) => {
             announce(READY);
             server.run();

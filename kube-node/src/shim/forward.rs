@@ -74,7 +74,9 @@ impl Forward {
                 buffer.truncate(n);
                 Some(buffer)
             }
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => None,
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
+                None
+            }
             Err(_) => Some(Vec::new()),
         }
     }

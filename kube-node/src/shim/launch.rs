@@ -33,7 +33,8 @@ pub(super) fn start(config: &ShimConfig, request: &StartContainer) -> Result<Lau
         set_oom_score(score);
     }
     // The container's own mount namespace keeps the filesystem; here it would only be something to forget.
-    let unmounted = unmount(&rootfs, UnmountFlags::DETACH).map_err(|error| format!("unmount {}: {error}", rootfs.display()));
+    let unmounted = unmount(&rootfs, UnmountFlags::DETACH)
+        .map_err(|error| format!("unmount {}: {error}", rootfs.display()));
     let _at_root = std::env::set_current_dir("/");
     let launched = result?;
     unmounted?;
@@ -44,7 +45,8 @@ fn create(config: &ShimConfig, request: &StartContainer) -> Result<Launched> {
     let streams = Streams::new(request.stdin, true, true);
     let mut stdio = Stdio::open(&request.bundle, request.tty, streams)?;
     let builder = stdio.attach(builder(config, &request.id)?);
-    let mut container = builder.as_init(&request.bundle).with_systemd(false).with_detach(true).build().map_err(describe)?;
+    let mut container =
+        builder.as_init(&request.bundle).with_systemd(false).with_detach(true).build().map_err(describe)?;
     container.start().map_err(describe)?;
     let pid = container.pid().ok_or("the container has no process")?;
     stdio.launched(pid.as_raw())
@@ -71,7 +73,8 @@ fn exec_from(config: &ShimConfig, bundle: &Path, request: &StartExec, process: &
 fn exec_process(bundle: &Path, request: &StartExec) -> Result<Value> {
     let path = bundle.join("config.json");
     let text = fs::read(&path).map_err(|error| format!("read {}: {error}", path.display()))?;
-    let mut spec: Value = serde_json::from_slice(&text).map_err(|error| format!("{}: {error}", path.display()))?;
+    let mut spec: Value =
+        serde_json::from_slice(&text).map_err(|error| format!("{}: {error}", path.display()))?;
     let mut process = spec.get_mut("process").map(Value::take).ok_or("the bundle has no process")?;
     if let Some(process) = process.as_object_mut() {
         process.insert("args".into(), request.args.clone().into());
@@ -82,7 +85,9 @@ fn exec_process(bundle: &Path, request: &StartExec) -> Result<Value> {
 }
 
 fn builder(config: &ShimConfig, id: &str) -> Result<ContainerBuilder> {
-    ContainerBuilder::new(id.to_owned(), SyscallType::Linux).with_root_path(config.dir.join("oci")).map_err(describe)
+    ContainerBuilder::new(id.to_owned(), SyscallType::Linux)
+        .with_root_path(config.dir.join("oci"))
+        .map_err(describe)
 }
 
 /// An error with all its causes: libcontainer's outermost texts say little.
@@ -111,7 +116,8 @@ fn mount_overlay(layers: &Path, overlay: &Overlay, rootfs: &Path) -> Result<()> 
         overlay.work.display()
     );
     let data = CString::new(data).map_err(|error| failed(error.into()))?;
-    mount("overlay", rootfs, "overlay", MountFlags::empty(), data.as_c_str()).map_err(|error| failed(error.into()))
+    mount("overlay", rootfs, "overlay", MountFlags::empty(), data.as_c_str())
+        .map_err(|error| failed(error.into()))
 }
 
 /// Sets this process's score, which the container inherits; returns the score before. Without the privilege to lower it the nearest
@@ -164,13 +170,18 @@ impl Stdio {
         };
         let (stdout, their_stdout) = output(streams.stdout)?;
         let (stderr, their_stderr) = output(streams.stderr)?;
-        Ok(Self::Pipes { ours: (stdin, stdout, stderr), theirs: Some([their_stdin, their_stdout, their_stderr]) })
+        Ok(Self::Pipes {
+            ours: (stdin, stdout, stderr),
+            theirs: Some([their_stdin, their_stdout, their_stderr]),
+        })
     }
 
     fn attach(&mut self, builder: ContainerBuilder) -> ContainerBuilder {
         match self {
             Self::Pipes { theirs, .. } => match theirs.take() {
-                Some([stdin, stdout, stderr]) => builder.with_stdin(stdin).with_stdout(stdout).with_stderr(stderr),
+                Some([stdin, stdout, stderr]) => {
+                    builder.with_stdin(stdin).with_stdout(stdout).with_stderr(stderr)
+                }
                 None => builder,
             },
             Self::Console { path, .. } => builder.with_console_socket(Some(path.clone())),

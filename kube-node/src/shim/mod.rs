@@ -42,5 +42,6 @@ mod task;
 pub use client::{ShimClient, ShimStream, ShimWriter, start};
 pub use entry::{PROGRAM_NAME, maybe_run};
 pub use protocol::{
-    ContainerReport, Event, Exit, Frame, Overlay, Reply, Report, Request, ShimConfig, StartContainer, StartExec, Streams,
+    ContainerReport, Event, Exit, Frame, Overlay, Reply, Report, Request, ShimConfig, StartContainer,
+    StartExec, Streams,
 };

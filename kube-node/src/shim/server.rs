@@ -17,7 +17,8 @@ use super::forward::Forward;
 use super::launch;
 use super::log::{LogFile, Stream};
 use super::protocol::{
-    ContainerReport, Event, Exit, Frame, Kind, Reply, Report, Request, ShimConfig, StartContainer, StartExec, Streams, encode,
+    ContainerReport, Event, Exit, Frame, Kind, Reply, Report, Request, ShimConfig, StartContainer, StartExec,
+    Streams, encode,
 };
 use super::task::Task;
 
@@ -104,7 +105,11 @@ impl Server {
         self.conns.iter().for_each(|(id, conn)| self.watch_conn(*id, conn, &mut add));
         self.tasks.iter().for_each(|(id, task)| self.watch_task(*id, task, &mut add));
         let draining = self.tasks.values().any(|task| task.exit.is_some());
-        let timeout = if draining { Timespec { tv_sec: 0, tv_nsec: 100_000_000 } } else { Timespec { tv_sec: 30, tv_nsec: 0 } };
+        let timeout = if draining {
+            Timespec { tv_sec: 0, tv_nsec: 100_000_000 }
+        } else {
+            Timespec { tv_sec: 30, tv_nsec: 0 }
+        };
         if poll(&mut fds, Some(&timeout)).is_err() {
             return Vec::new();
         }
@@ -112,7 +117,12 @@ impl Server {
         tokens.into_iter().zip(ready).filter(|(_, flags)| !flags.is_empty()).collect()
     }
 
-    fn watch_conn<'a>(&'a self, id: u64, conn: &'a Conn, add: &mut impl FnMut(Token, rustix::fd::BorrowedFd<'a>, PollFlags)) {
+    fn watch_conn<'a>(
+        &'a self,
+        id: u64,
+        conn: &'a Conn,
+        add: &mut impl FnMut(Token, rustix::fd::BorrowedFd<'a>, PollFlags),
+    ) {
         let mut flags = PollFlags::empty();
         let congested = match &conn.role {
             Role::Streams(task) => self.tasks.get(task).is_some_and(Task::is_full),
@@ -132,7 +142,12 @@ impl Server {
         }
     }
 
-    fn watch_task<'a>(&'a self, id: u64, task: &'a Task, add: &mut impl FnMut(Token, rustix::fd::BorrowedFd<'a>, PollFlags)) {
+    fn watch_task<'a>(
+        &'a self,
+        id: u64,
+        task: &'a Task,
+        add: &mut impl FnMut(Token, rustix::fd::BorrowedFd<'a>, PollFlags),
+    ) {
         if task.exit.is_none() {
             add(Token::Exit, task.pidfd.as_fd(), PollFlags::IN);
         }
@@ -140,7 +155,8 @@ impl Server {
             add(Token::Stdin(id), stdin.as_fd(), PollFlags::OUT);
         }
         // An exec whose reader is slow waits for it; a container never waits for somebody attached.
-        let congested = !task.init && task.conns.iter().any(|(conn, _)| self.conns.get(conn).is_some_and(Conn::is_full));
+        let congested =
+            !task.init && task.conns.iter().any(|(conn, _)| self.conns.get(conn).is_some_and(Conn::is_full));
         for (stream, file) in [(Stream::Stdout, &task.stdout), (Stream::Stderr, &task.stderr)] {
             if let Some(file) = file.as_ref().filter(|_| !congested) {
                 add(Token::Output(id, stream), file.as_fd(), PollFlags::IN);
@@ -199,7 +215,9 @@ impl Server {
             }
             return;
         }
-        let (Some(frame), Some(conn)) = (Frame::decode(kind, payload), self.conns.get_mut(&id)) else { return };
+        let (Some(frame), Some(conn)) = (Frame::decode(kind, payload), self.conns.get_mut(&id)) else {
+            return;
+        };
         match (&mut conn.role, frame) {
             (Role::Forward(forward), Frame::Data(data)) => forward.push(&data),
             (Role::Forward(forward), Frame::DataEof) => forward.end(),
@@ -277,14 +295,20 @@ impl Server {
         }
         let launched = launch::start(&self.config, request)?;
         let pid = launched.pid.as_raw_pid();
-        let mut task = Task::new(&request.id, true, request.tty, launched).map_err(|error| error.to_string())?;
+        let mut task =
+            Task::new(&request.id, true, request.tty, launched).map_err(|error| error.to_string())?;
         task.stdin_once = request.stdin_once;
         task.cgroup.clone_from(&request.cgroup);
         if !request.stdin && !request.tty {
             task.stdin = None;
         }
         let limit = self.config.log_line_bytes;
-        task.log = request.log.as_ref().map(|path| LogFile::open(path, limit)).transpose().map_err(|e| e.to_string())?;
+        task.log = request
+            .log
+            .as_ref()
+            .map(|path| LogFile::open(path, limit))
+            .transpose()
+            .map_err(|e| e.to_string())?;
         let number = self.number();
         self.tasks.insert(number, task);
         self.bundles.insert(request.id.clone(), (request.bundle.clone(), request.cgroup.clone()));
@@ -319,10 +343,12 @@ impl Server {
     }
 
     fn start_exec(&mut self, conn: u64, request: &StartExec, number: u64) -> Result<(), Option<String>> {
-        let running = self.tasks.values().any(|task| task.init && task.container == request.id && task.exit.is_none());
+        let running =
+            self.tasks.values().any(|task| task.init && task.container == request.id && task.exit.is_none());
         let (bundle, _) = self.bundles.get(&request.id).filter(|_| running).ok_or(None)?;
         let launched = launch::exec(&self.config, bundle, request, number).map_err(Some)?;
-        let mut task = Task::new(&request.id, false, request.tty, launched).map_err(|error| Some(error.to_string()))?;
+        let mut task =
+            Task::new(&request.id, false, request.tty, launched).map_err(|error| Some(error.to_string()))?;
         task.conns.push((conn, request.streams));
         self.tasks.insert(number, task);
         if let Some(conn) = self.conns.get_mut(&conn) {
@@ -355,7 +381,9 @@ impl Server {
 
     fn update(&self, id: &str, resources: &serde_json::Value) -> Reply {
         match self.bundles.get(id) {
-            Some((_, cgroup)) => done(self.hierarchies.limit(cgroup, resources).map_err(|error| error.to_string())),
+            Some((_, cgroup)) => {
+                done(self.hierarchies.limit(cgroup, resources).map_err(|error| error.to_string()))
+            }
             None => Reply::NotFound(id.to_owned()),
         }
     }
@@ -374,7 +402,8 @@ impl Server {
         let Some(n) = task.read(stream, &mut buffer) else { return };
         let data = buffer.get(..n).unwrap_or_default();
         let kind = if stream == Stream::Stdout { Kind::Stdout } else { Kind::Stderr };
-        let wanted = |streams: &Streams| if stream == Stream::Stdout { streams.stdout } else { streams.stderr };
+        let wanted =
+            |streams: &Streams| if stream == Stream::Stdout { streams.stdout } else { streams.stderr };
         for (conn, _) in task.conns.iter().filter(|(_, streams)| wanted(streams)) {
             if let Some(conn) = self.conns.get_mut(conn) {
                 conn.send_bytes(&encode(kind, data));
@@ -402,7 +431,10 @@ impl Server {
     /// Collects ended children: the pod's own processes and orphans that came to the supervisor.
     fn reap(&mut self) {
         while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
-            let Some(task) = self.tasks.values_mut().find(|task| task.pid == pid && task.exit.is_none()) else { continue };
+            let Some(task) = self.tasks.values_mut().find(|task| task.pid == pid && task.exit.is_none())
+            else {
+                continue;
+            };
             let signal = status.terminating_signal();
             let code = signal.map_or_else(|| status.exit_status().unwrap_or(255), |signal| 128 + signal);
             let oom = task.init && self.hierarchies.oom_kills(&task.cgroup) > 0;
@@ -417,10 +449,10 @@ impl Server {
     /// Announces ended processes whose output has been read.
     fn finish_tasks(&mut self) {
         let now = Timestamp::now();
-        let finished = |task: &Task| {
-            task.exit.filter(|exit| task.is_drained() || now.duration_since(exit.at) > DRAIN)
-        };
-        let over: Vec<(u64, Exit)> = self.tasks.iter().filter_map(|(id, task)| Some((*id, finished(task)?))).collect();
+        let finished =
+            |task: &Task| task.exit.filter(|exit| task.is_drained() || now.duration_since(exit.at) > DRAIN);
+        let over: Vec<(u64, Exit)> =
+            self.tasks.iter().filter_map(|(id, task)| Some((*id, finished(task)?))).collect();
         for (id, exit) in over {
             let Some(task) = self.tasks.remove(&id) else { continue };
             if task.init {
@@ -459,7 +491,8 @@ impl Server {
 
     /// Forgets closed connections; an exec nobody listens to any more is killed.
     fn sweep_conns(&mut self) {
-        let gone: Vec<u64> = self.conns.iter().filter(|(_, conn)| conn.finished()).map(|(id, _)| *id).collect();
+        let gone: Vec<u64> =
+            self.conns.iter().filter(|(_, conn)| conn.finished()).map(|(id, _)| *id).collect();
         for id in gone {
             let Some(Conn { role: Role::Streams(task), .. }) = self.conns.remove(&id) else { continue };
             let Some(task) = self.tasks.get_mut(&task) else { continue };

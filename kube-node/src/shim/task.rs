@@ -134,7 +134,9 @@ impl Task {
                 }
                 Some(n)
             }
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => None,
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
+                None
+            }
             // End of file, or EIO from a terminal whose last user left.
             _ => {
                 *source = None;

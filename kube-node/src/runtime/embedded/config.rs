@@ -28,7 +28,10 @@ pub struct EmbeddedConfig {
 
 impl std::fmt::Debug for EmbeddedConfig {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("EmbeddedConfig").field("data_dir", &self.data_dir).field("shim_program", &self.shim_program).finish_non_exhaustive()
+        f.debug_struct("EmbeddedConfig")
+            .field("data_dir", &self.data_dir)
+            .field("shim_program", &self.shim_program)
+            .finish_non_exhaustive()
     }
 }
 
@@ -52,13 +55,19 @@ impl EmbeddedConfig {
     /// [`Error::Invalid`] with the field's name; [`Error::Unavailable`] without root.
     pub fn validate(&self) -> Result<()> {
         if !self.data_dir.is_absolute() || self.data_dir.to_string_lossy().contains([':', ',']) {
-            return Err(Error::Invalid(format!("data_dir: {} is not an absolute path without colons and commas", self.data_dir.display())));
+            return Err(Error::Invalid(format!(
+                "data_dir: {} is not an absolute path without colons and commas",
+                self.data_dir.display()
+            )));
         }
         if self.log_line_bytes == 0 {
             return Err(Error::Invalid("log_line_bytes: must not be 0".to_owned()));
         }
         if !rustix::process::geteuid().is_root() {
-            return Err(Error::Unavailable { what: "embedded runtime", reason: "running containers needs root".to_owned() });
+            return Err(Error::Unavailable {
+                what: "embedded runtime",
+                reason: "running containers needs root".to_owned(),
+            });
         }
         Ok(())
     }

@@ -12,7 +12,8 @@ use super::sandbox::{hostname, new_id, remove_folder};
 use super::spec::{self, Inputs};
 use crate::image::{Image, ImageStore};
 use crate::seam::{
-    ContainerConfig, ContainerId, ContainerReason, ContainerState, ContainerStats, NamespaceMode, RuntimeEventKind, SandboxConfig,
+    ContainerConfig, ContainerId, ContainerReason, ContainerState, ContainerStats, NamespaceMode,
+    RuntimeEventKind, SandboxConfig,
 };
 use crate::shim::{Overlay, Request, StartContainer};
 use crate::{Error, Result};
@@ -23,14 +24,24 @@ const SIGKILL: i32 = 9;
 const KILL_LIMIT: Duration = Duration::from_secs(30);
 
 impl EmbeddedRuntime {
-    pub(super) async fn make_container(&self, sandbox: &str, config: &ContainerConfig, pod: &SandboxConfig) -> Result<ContainerId> {
+    pub(super) async fn make_container(
+        &self,
+        sandbox: &str,
+        config: &ContainerConfig,
+        pod: &SandboxConfig,
+    ) -> Result<ContainerId> {
         let found = self.inner.sandbox(sandbox)?;
         if !found.record.ready {
             return Err(Error::Conflict(format!("sandbox {sandbox} is not ready")));
         }
-        let image = self.inner.images.get(&config.image).ok_or_else(|| Error::not_found("image", &config.image))?;
+        let image =
+            self.inner.images.get(&config.image).ok_or_else(|| Error::not_found("image", &config.image))?;
         let id = new_id();
-        let log_path = if config.log_path.as_os_str().is_empty() { PathBuf::new() } else { pod.log_dir.join(&config.log_path) };
+        let log_path = if config.log_path.as_os_str().is_empty() {
+            PathBuf::new()
+        } else {
+            pod.log_dir.join(&config.log_path)
+        };
         let record = ContainerRecord {
             id: id.clone(),
             sandbox: sandbox.to_owned(),
@@ -63,11 +74,17 @@ impl EmbeddedRuntime {
         match shim.call(&Request::Start(self.inner.start_request(&record))).await {
             Ok(()) => {
                 self.inner.absorb(&record.sandbox, &shim.report().await?);
-                self.inner.publish(&record.pod_uid, RuntimeEventKind::ContainerStarted(ContainerId(id.to_owned())));
+                self.inner
+                    .publish(&record.pod_uid, RuntimeEventKind::ContainerStarted(ContainerId(id.to_owned())));
                 Ok(())
             }
             Err(Error::Failed(message)) => {
-                let end = End { code: 128, at: started_at, reason: ContainerReason::StartError, message: message.clone() };
+                let end = End {
+                    code: 128,
+                    at: started_at,
+                    reason: ContainerReason::StartError,
+                    message: message.clone(),
+                };
                 self.inner.end_container(id, end);
                 Err(Error::Failed(message))
             }
@@ -128,11 +145,16 @@ impl Inner {
     fn register(&self, record: &ContainerRecord) -> Result<()> {
         let mut state = self.state.lock();
         let same = |other: &&ContainerRecord| {
-            other.sandbox == record.sandbox && other.config.name == record.config.name && other.config.attempt == record.config.attempt
+            other.sandbox == record.sandbox
+                && other.config.name == record.config.name
+                && other.config.attempt == record.config.attempt
         };
         if let Some(other) = state.containers.values().find(same) {
             let ContainerConfig { name, attempt, .. } = &record.config;
-            return Err(Error::Conflict(format!("container {name:?} attempt {attempt} exists as {}", other.id)));
+            return Err(Error::Conflict(format!(
+                "container {name:?} attempt {attempt} exists as {}",
+                other.id
+            )));
         }
         let folder = self.layout.container(&record.sandbox, &record.id);
         fs::create_dir(&folder)
@@ -146,7 +168,8 @@ impl Inner {
     fn write_bundle(&self, record: &ContainerRecord, sandbox: &Sandbox) -> Result<()> {
         let folder = self.layout.container(&record.sandbox, &record.id);
         let failed = |message: String| Error::Failed(message);
-        let layers: Vec<PathBuf> = layer_names(&record.image).map(|name| self.images.layers_dir().join(name)).collect();
+        let layers: Vec<PathBuf> =
+            layer_names(&record.image).map(|name| self.images.layers_dir().join(name)).collect();
         let security = &record.config.linux.security;
         let identity = identity::resolve(security, &record.image.config.user, &layers).map_err(failed)?;
         let inputs = Inputs {
@@ -174,11 +197,14 @@ impl Inner {
     /// The process namespace to join, when the container does not get its own.
     fn pid_namespace(&self, record: &ContainerRecord) -> Result<Option<String>> {
         match &record.config.linux.security.namespaces.pid {
-            NamespaceMode::Pod => Ok(Some(self.layout.sandbox(&record.sandbox).join("pid").display().to_string())),
+            NamespaceMode::Pod => {
+                Ok(Some(self.layout.sandbox(&record.sandbox).join("pid").display().to_string()))
+            }
             NamespaceMode::Target(target) => {
                 let target = self.container(target)?;
                 let pid = target.pid.filter(|_| target.state() == ContainerState::Running);
-                let pid = pid.ok_or_else(|| Error::Conflict(format!("container {} is not running", target.id)))?;
+                let pid =
+                    pid.ok_or_else(|| Error::Conflict(format!("container {} is not running", target.id)))?;
                 Ok(Some(format!("/proc/{pid}/ns/pid")))
             }
             NamespaceMode::Container | NamespaceMode::Node => Ok(None),
@@ -187,7 +213,8 @@ impl Inner {
 
     fn start_request(&self, record: &ContainerRecord) -> StartContainer {
         let folder = self.layout.container(&record.sandbox, &record.id);
-        let overlay = Overlay::new(layer_names(&record.image).collect(), folder.join("upper"), folder.join("work"));
+        let overlay =
+            Overlay::new(layer_names(&record.image).collect(), folder.join("upper"), folder.join("work"));
         let mut request = StartContainer::new(&record.id, folder, overlay, record.cgroup.clone());
         request.log = (!record.log_path.as_os_str().is_empty()).then(|| record.log_path.clone());
         request.tty = record.config.tty;
@@ -230,8 +257,9 @@ fn folder_bytes(folder: &std::path::Path) -> u64 {
 /// A signal's number from its name, with or without `SIG`, or from digits.
 fn signal_number(name: &str) -> Option<i32> {
     const NAMES: [&str; 31] = [
-        "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM", "TERM", "STKFLT",
-        "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
+        "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE",
+        "ALRM", "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ",
+        "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
     ];
     if let Ok(number) = name.parse() {
         return (1..=64).contains(&number).then_some(number);
@@ -251,9 +279,14 @@ mod tests {
 
     #[test]
     fn signals_have_names_and_numbers() {
-        for (name, expected) in
-            [("SIGTERM", Some(15)), ("term", Some(15)), ("SIGQUIT", Some(3)), ("9", Some(9)), ("SIGRTMIN+3", Some(37)), ("SIGFOO", None)]
-        {
+        for (name, expected) in [
+            ("SIGTERM", Some(15)),
+            ("term", Some(15)),
+            ("SIGQUIT", Some(3)),
+            ("9", Some(9)),
+            ("SIGRTMIN+3", Some(37)),
+            ("SIGFOO", None),
+        ] {
             assert_eq!(signal_number(name), expected, "{name}");
         }
     }

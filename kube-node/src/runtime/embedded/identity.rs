@@ -15,7 +15,11 @@ pub(super) struct Identity {
 
 /// The identity that the security settings and the image's user (`user[:group]`, names or numbers) give; `layers` are the image's folders,
 /// the topmost first.
-pub(super) fn resolve(security: &ContainerSecurity, image_user: &str, layers: &[PathBuf]) -> Result<Identity, String> {
+pub(super) fn resolve(
+    security: &ContainerSecurity,
+    image_user: &str,
+    layers: &[PathBuf],
+) -> Result<Identity, String> {
     let passwd = read(layers, "etc/passwd");
     let group = read(layers, "etc/group");
     let (user, image_group) = match (security.run_as_user, &security.run_as_username) {
@@ -60,7 +64,8 @@ fn read(layers: &[PathBuf], file: &str) -> String {
 
 fn is_plain_file(path: &Path) -> bool {
     let plain = |path: &Path, folder: bool| {
-        std::fs::symlink_metadata(path).is_ok_and(|meta| if folder { meta.is_dir() } else { meta.is_file() && meta.len() < 1 << 20 })
+        std::fs::symlink_metadata(path)
+            .is_ok_and(|meta| if folder { meta.is_dir() } else { meta.is_file() && meta.len() < 1 << 20 })
     };
     path.parent().is_some_and(|parent| plain(parent, true)) && plain(path, false)
 }
@@ -69,7 +74,8 @@ fn find_user(passwd: &str, user: &str) -> Result<User, String> {
     let uid: Option<u32> = if user.is_empty() { Some(0) } else { user.parse().ok() };
     let entry = passwd.lines().find_map(|line| {
         let mut fields = line.split(':');
-        let (name, _, id, gid) = (fields.next()?, fields.next()?, fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+        let (name, _, id, gid) =
+            (fields.next()?, fields.next()?, fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
         let matches = uid.map_or(name == user, |uid| uid == id);
         let home = fields.nth(1).unwrap_or_default();
         matches.then(|| User { name: name.to_owned(), uid: id, gid, home: home.to_owned() })
@@ -85,7 +91,10 @@ fn find_group(group: &str, name: &str) -> Result<u32, String> {
     if let Ok(gid) = name.parse() {
         return Ok(gid);
     }
-    let found = group.lines().find(|line| line.split(':').next() == Some(name)).and_then(|line| line.split(':').nth(2)?.parse().ok());
+    let found = group
+        .lines()
+        .find(|line| line.split(':').next() == Some(name))
+        .and_then(|line| line.split(':').nth(2)?.parse().ok());
     found.ok_or_else(|| format!("unable to find group {name}: no matching entries in group file"))
 }
 

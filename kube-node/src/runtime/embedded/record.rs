@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::image::Image;
 use crate::seam::{
-    ContainerConfig, ContainerId, ContainerReason, ContainerState, ContainerStatus, NetworkStatus, SandboxConfig, SandboxId, SandboxState,
-    SandboxStatus,
+    ContainerConfig, ContainerId, ContainerReason, ContainerState, ContainerStatus, NetworkStatus,
+    SandboxConfig, SandboxId, SandboxState, SandboxStatus,
 };
 use crate::shim::Exit;
 
@@ -152,7 +152,10 @@ impl Layout {
     /// Everything on disk; a record that cannot be read is left out, with a warning, and its folder stays.
     pub(super) fn load(&self) -> (Vec<SandboxRecord>, Vec<ContainerRecord>) {
         let sandboxes: Vec<SandboxRecord> = load_all(&self.sandboxes(), "sandbox.json");
-        let containers = sandboxes.iter().flat_map(|sandbox| load_all(&self.containers(&sandbox.id), "container.json")).collect();
+        let containers = sandboxes
+            .iter()
+            .flat_map(|sandbox| load_all(&self.containers(&sandbox.id), "container.json"))
+            .collect();
         (sandboxes, containers)
     }
 }

@@ -16,9 +16,9 @@ use super::record::{ContainerRecord, End, Layout, SandboxRecord};
 use super::{capability, session};
 use crate::image::ImageStore;
 use crate::seam::{
-    ContainerConfig, ContainerFilter, ContainerId, ContainerReason, ContainerState, ContainerStats, ContainerStatus, DuplexStream,
-    ExecOutput, ExecRequest, ExecSession, ImageService, Runtime, RuntimeEvent, RuntimeEventKind, RuntimeInfo, SandboxConfig, SandboxFilter,
-    SandboxId, SandboxStatus,
+    ContainerConfig, ContainerFilter, ContainerId, ContainerReason, ContainerState, ContainerStats,
+    ContainerStatus, DuplexStream, ExecOutput, ExecRequest, ExecSession, ImageService, Runtime, RuntimeEvent,
+    RuntimeEventKind, RuntimeInfo, SandboxConfig, SandboxFilter, SandboxId, SandboxStatus,
 };
 use crate::shim::cgroup::Hierarchies;
 use crate::shim::{Request, ShimClient, StartExec};
@@ -209,7 +209,12 @@ impl Runtime for EmbeddedRuntime {
 
     async fn sandboxes(&self, filter: &SandboxFilter) -> Result<Vec<SandboxStatus>> {
         let state = self.inner.state.lock();
-        Ok(state.sandboxes.values().map(|sandbox| sandbox.record.status()).filter(|status| filter.matches(status)).collect())
+        Ok(state
+            .sandboxes
+            .values()
+            .map(|sandbox| sandbox.record.status())
+            .filter(|status| filter.matches(status))
+            .collect())
     }
 
     async fn create_container(
@@ -235,7 +240,12 @@ impl Runtime for EmbeddedRuntime {
 
     async fn containers(&self, filter: &ContainerFilter) -> Result<Vec<ContainerStatus>> {
         let state = self.inner.state.lock();
-        Ok(state.containers.values().map(ContainerRecord::status).filter(|status| filter.matches(status)).collect())
+        Ok(state
+            .containers
+            .values()
+            .map(ContainerRecord::status)
+            .filter(|status| filter.matches(status))
+            .collect())
     }
 
     async fn reopen_log(&self, id: &ContainerId) -> Result<()> {
@@ -253,15 +263,22 @@ impl Runtime for EmbeddedRuntime {
     }
 
     async fn exec_sync(&self, id: &ContainerId, command: &[String], timeout: Duration) -> Result<ExecOutput> {
-        let request = ExecRequest { command: command.to_vec(), stdout: true, stderr: true, ..ExecRequest::default() };
+        let request =
+            ExecRequest { command: command.to_vec(), stdout: true, stderr: true, ..ExecRequest::default() };
         let run = async { session::collect(self.exec(id, request).await?).await };
         // The session is dropped with the future, and with it the process.
-        tokio::time::timeout(timeout, run).await.map_err(|_| Error::Deadline(format!("command {command:?} in container {id}")))?
+        tokio::time::timeout(timeout, run)
+            .await
+            .map_err(|_| Error::Deadline(format!("command {command:?} in container {id}")))?
     }
 
     async fn attach(&self, id: &ContainerId, request: ExecRequest) -> Result<ExecSession> {
         let (container, shim) = self.inner.running(id)?;
-        let request = ExecRequest { tty: container.config.tty, stdin: request.stdin && container.config.stdin, ..request };
+        let request = ExecRequest {
+            tty: container.config.tty,
+            stdin: request.stdin && container.config.stdin,
+            ..request
+        };
         let attach = Request::Attach { id: id.0.clone(), streams: session::streams(&request) };
         Ok(session::session(shim.stream(&attach).await?, &request))
     }
@@ -273,13 +290,17 @@ impl Runtime for EmbeddedRuntime {
 
     fn events(&self) -> BoxStream<'static, RuntimeEvent> {
         let lagged = || RuntimeEvent { pod_uid: String::new(), kind: RuntimeEventKind::Lagged };
-        BroadcastStream::new(self.inner.events.subscribe()).map(move |event| event.unwrap_or_else(|_| lagged())).boxed()
+        BroadcastStream::new(self.inner.events.subscribe())
+            .map(move |event| event.unwrap_or_else(|_| lagged()))
+            .boxed()
     }
 
     async fn stats(&self, filter: &ContainerFilter) -> Result<Vec<ContainerStats>> {
         let running: Vec<ContainerRecord> = {
             let state = self.inner.state.lock();
-            let wanted = |container: &&ContainerRecord| container.state() == ContainerState::Running && filter.matches(&container.status());
+            let wanted = |container: &&ContainerRecord| {
+                container.state() == ContainerState::Running && filter.matches(&container.status())
+            };
             state.containers.values().filter(wanted).cloned().collect()
         };
         let inner = self.inner.clone();

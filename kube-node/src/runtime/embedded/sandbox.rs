@@ -9,7 +9,9 @@ use rustix::mount::{UnmountFlags, unmount};
 use super::record::SandboxRecord;
 use super::runtime::{EmbeddedRuntime, Inner, Sandbox};
 use super::spec;
-use crate::seam::{Bandwidth, DnsConfig, NamespaceMode, PodNetwork, RuntimeEventKind, SandboxConfig, SandboxId};
+use crate::seam::{
+    Bandwidth, DnsConfig, NamespaceMode, PodNetwork, RuntimeEventKind, SandboxConfig, SandboxId,
+};
 use crate::shim::{self, Request, ShimClient, ShimConfig};
 use crate::{Error, Result};
 
@@ -32,7 +34,14 @@ impl EmbeddedRuntime {
             parent => parent.to_owned(),
         };
         let created_at = self.inner.config.clock.now();
-        let record = SandboxRecord { id: id.clone(), config: config.clone(), created_at, ready: false, cgroup, network: None };
+        let record = SandboxRecord {
+            id: id.clone(),
+            config: config.clone(),
+            created_at,
+            ready: false,
+            cgroup,
+            network: None,
+        };
         self.inner.write_sandbox_files(&record).map_err(Error::io(format!("create sandbox {id}")))?;
         let shim = ShimClient::new(&self.inner.layout.sandbox(&id));
         self.inner.state.lock().sandboxes.insert(id.clone(), Sandbox { record: record.clone(), shim });
@@ -53,7 +62,10 @@ impl EmbeddedRuntime {
     async fn bring_up(&self, record: &SandboxRecord) -> Result<()> {
         let inner = &self.inner;
         let linux = &record.config.linux;
-        inner.hierarchies.create(&record.cgroup).map_err(Error::io(format!("create cgroup {}", record.cgroup)))?;
+        inner
+            .hierarchies
+            .create(&record.cgroup)
+            .map_err(Error::io(format!("create cgroup {}", record.cgroup)))?;
         let limits = spec::limits(&linux.resources);
         inner.hierarchies.limit(&record.cgroup, &limits).map_err(Error::io("limit the pod's cgroup"))?;
         shim::start(&inner.config.shim_program, &inner.config.shim_args, &inner.shim_config(record)).await?;
@@ -83,9 +95,13 @@ impl EmbeddedRuntime {
         if sandbox.record.config.linux.namespaces.network != NamespaceMode::Node {
             inner.config.network.remove(&inner.pod_network(&sandbox.record)).await?;
         }
-        release_netns(&inner.layout.netns(id)).map_err(Error::io(format!("release the network namespace of {id}")))?;
+        release_netns(&inner.layout.netns(id))
+            .map_err(Error::io(format!("release the network namespace of {id}")))?;
         if was_ready {
-            inner.publish(&sandbox.record.config.pod.uid, RuntimeEventKind::SandboxChanged(SandboxId(id.to_owned())));
+            inner.publish(
+                &sandbox.record.config.pod.uid,
+                RuntimeEventKind::SandboxChanged(SandboxId(id.to_owned())),
+            );
         }
         Ok(())
     }
@@ -95,7 +111,12 @@ impl EmbeddedRuntime {
         self.halt_sandbox(id).await?;
         let containers: Vec<String> = {
             let state = self.inner.state.lock();
-            state.containers.values().filter(|container| container.sandbox == id).map(|container| container.id.clone()).collect()
+            state
+                .containers
+                .values()
+                .filter(|container| container.sandbox == id)
+                .map(|container| container.id.clone())
+                .collect()
         };
         for container in containers {
             self.delete_container(&container).await?;
@@ -104,7 +125,10 @@ impl EmbeddedRuntime {
         let folder = self.inner.layout.sandbox(id);
         remove_folder(folder).await?;
         self.inner.state.lock().sandboxes.remove(id);
-        self.inner.publish(&sandbox.record.config.pod.uid, RuntimeEventKind::SandboxChanged(SandboxId(id.to_owned())));
+        self.inner.publish(
+            &sandbox.record.config.pod.uid,
+            RuntimeEventKind::SandboxChanged(SandboxId(id.to_owned())),
+        );
         Ok(())
     }
 }
@@ -131,7 +155,8 @@ impl Inner {
     fn shim_config(&self, record: &SandboxRecord) -> ShimConfig {
         let linux = &record.config.linux;
         let folder = self.layout.sandbox(&record.id);
-        let mut config = ShimConfig::new(&record.id, folder, self.images.layers_dir(), record.cgroup_of_shim());
+        let mut config =
+            ShimConfig::new(&record.id, folder, self.images.layers_dir(), record.cgroup_of_shim());
         let host_network = linux.namespaces.network == NamespaceMode::Node;
         config.netns = (!host_network).then(|| self.layout.netns(&record.id));
         config.hostname = (!host_network).then(|| hostname(&record.config));
@@ -165,7 +190,10 @@ impl Inner {
     async fn remove_cgroups(&self, record: &SandboxRecord) {
         let shared = {
             let state = self.state.lock();
-            state.sandboxes.values().any(|other| other.record.id != record.id && other.record.cgroup == record.cgroup)
+            state
+                .sandboxes
+                .values()
+                .any(|other| other.record.id != record.id && other.record.cgroup == record.cgroup)
         };
         let group = if shared { record.cgroup_of_shim() } else { record.cgroup.clone() };
         for attempt in 0..50 {

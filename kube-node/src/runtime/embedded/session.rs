@@ -113,7 +113,8 @@ async fn receive(
 
 /// Runs a session to its end, keeping a bounded part of its output.
 pub(super) async fn collect(session: ExecSession) -> Result<ExecOutput> {
-    let (stdout, stderr, exit) = tokio::join!(read_bounded(session.stdout), read_bounded(session.stderr), session.exit);
+    let (stdout, stderr, exit) =
+        tokio::join!(read_bounded(session.stdout), read_bounded(session.stderr), session.exit);
     Ok(ExecOutput { stdout, stderr, exit_code: exit? })
 }
 

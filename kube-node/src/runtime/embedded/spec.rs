@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 use super::capability;
 use super::identity::Identity;
 use crate::image::ImageConfig;
-use crate::seam::{ContainerConfig, Device, Mount, MountPropagation, NamespaceMode, Resources, SecurityProfile};
+use crate::seam::{
+    ContainerConfig, Device, Mount, MountPropagation, NamespaceMode, Resources, SecurityProfile,
+};
 
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -56,8 +58,10 @@ fn process(inputs: &Inputs<'_>) -> Result<Value, String> {
     if args.is_empty() {
         return Err("no command specified".to_owned());
     }
-    let capabilities = capability::resolve(&security.capabilities, security.privileged, inputs.own_capabilities)?;
-    let directory = [&config.working_dir, &image.working_dir].into_iter().find(|directory| !directory.is_empty());
+    let capabilities =
+        capability::resolve(&security.capabilities, security.privileged, inputs.own_capabilities)?;
+    let directory =
+        [&config.working_dir, &image.working_dir].into_iter().find(|directory| !directory.is_empty());
     Ok(json!({
         "terminal": config.tty,
         "user": {"uid": inputs.identity.uid, "gid": inputs.identity.gid, "additionalGids": inputs.identity.groups},
@@ -79,11 +83,17 @@ fn arguments(config: &ContainerConfig, image: &ImageConfig) -> Vec<String> {
 }
 
 fn environment(inputs: &Inputs<'_>) -> Vec<String> {
-    let mut env: Vec<(String, String)> = vec![("PATH".into(), DEFAULT_PATH.into()), ("HOSTNAME".into(), inputs.hostname.into())];
+    let mut env: Vec<(String, String)> =
+        vec![("PATH".into(), DEFAULT_PATH.into()), ("HOSTNAME".into(), inputs.hostname.into())];
     if inputs.config.tty {
         env.push(("TERM".into(), "xterm".into()));
     }
-    let image = inputs.image.env.iter().filter_map(|entry| entry.split_once('=')).map(|(name, value)| (name.into(), value.into()));
+    let image = inputs
+        .image
+        .env
+        .iter()
+        .filter_map(|entry| entry.split_once('='))
+        .map(|(name, value)| (name.into(), value.into()));
     for (name, value) in image.chain(inputs.config.envs.iter().cloned()) {
         match env.iter_mut().find(|(known, _)| *known == name) {
             Some(entry) => entry.1 = value,
@@ -99,13 +109,15 @@ fn environment(inputs: &Inputs<'_>) -> Vec<String> {
 fn mounts(inputs: &Inputs<'_>) -> Vec<Value> {
     let privileged = inputs.config.linux.security.privileged;
     let access = if privileged { "rw" } else { "ro" };
-    let special = |destination: &str, kind: &str, options: &[&str]| {
-        json!({"destination": destination, "type": kind, "source": kind, "options": options})
-    };
+    let special = |destination: &str, kind: &str, options: &[&str]| json!({"destination": destination, "type": kind, "source": kind, "options": options});
     let mut mounts = vec![
         special("/proc", "proc", &["nosuid", "noexec", "nodev"]),
         special("/dev", "tmpfs", &["nosuid", "strictatime", "mode=755", "size=65536k"]),
-        special("/dev/pts", "devpts", &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]),
+        special(
+            "/dev/pts",
+            "devpts",
+            &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
+        ),
         special("/dev/shm", "tmpfs", &["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"]),
         special("/dev/mqueue", "mqueue", &["nosuid", "noexec", "nodev"]),
         special("/sys", "sysfs", &["nosuid", "noexec", "nodev", access]),
@@ -113,11 +125,17 @@ fn mounts(inputs: &Inputs<'_>) -> Vec<Value> {
     ];
     for file in ["resolv.conf", "hostname"] {
         let source = inputs.sandbox.join(file);
-        let options = if inputs.config.linux.security.readonly_rootfs { ["rbind", "rprivate", "ro"] } else { ["rbind", "rprivate", "rw"] };
+        let options = if inputs.config.linux.security.readonly_rootfs {
+            ["rbind", "rprivate", "ro"]
+        } else {
+            ["rbind", "rprivate", "rw"]
+        };
         mounts.push(json!({"destination": format!("/etc/{file}"), "type": "bind", "source": source, "options": options}));
     }
     let own: Vec<&Path> = inputs.config.mounts.iter().map(|mount| mount.container_path.as_path()).collect();
-    mounts.retain(|mount| !own.iter().any(|path| mount["destination"].as_str().is_some_and(|known| Path::new(known) == *path)));
+    mounts.retain(|mount| {
+        !own.iter().any(|path| mount["destination"].as_str().is_some_and(|known| Path::new(known) == *path))
+    });
     mounts.extend(inputs.config.mounts.iter().map(bind));
     mounts
 }
@@ -138,9 +156,14 @@ fn bind(mount: &Mount) -> Value {
 
 fn linux(inputs: &Inputs<'_>) -> Result<Value, String> {
     let security = &inputs.config.linux.security;
-    let (masked, readonly) = if security.privileged { (&[][..], &[][..]) } else { (&security.masked_paths[..], &security.readonly_paths[..]) };
+    let (masked, readonly) = if security.privileged {
+        (&[][..], &[][..])
+    } else {
+        (&security.masked_paths[..], &security.readonly_paths[..])
+    };
     let devices = devices(inputs)?;
-    let shared = |wanted: MountPropagation| inputs.config.mounts.iter().any(|mount| mount.propagation == wanted);
+    let shared =
+        |wanted: MountPropagation| inputs.config.mounts.iter().any(|mount| mount.propagation == wanted);
     let mut linux = json!({
         "cgroupsPath": inputs.cgroup,
         "namespaces": namespaces(inputs),
@@ -182,7 +205,8 @@ fn devices(inputs: &Inputs<'_>) -> Result<Vec<Value>, String> {
 
 fn node(device: &Device) -> Result<Value, String> {
     use std::os::unix::fs::{FileTypeExt, MetadataExt};
-    let meta = std::fs::metadata(&device.host_path).map_err(|error| format!("device {}: {error}", device.host_path.display()))?;
+    let meta = std::fs::metadata(&device.host_path)
+        .map_err(|error| format!("device {}: {error}", device.host_path.display()))?;
     let kind = if meta.file_type().is_block_device() { "b" } else { "c" };
     if !meta.file_type().is_block_device() && !meta.file_type().is_char_device() {
         return Err(format!("{} is not a device", device.host_path.display()));
@@ -199,8 +223,15 @@ fn host_devices() -> Vec<Value> {
     const STANDARD: [&str; 8] = ["null", "zero", "full", "random", "urandom", "tty", "console", "ptmx"];
     let entries = std::fs::read_dir("/dev").into_iter().flatten().flatten();
     let others = entries.filter(|entry| !STANDARD.contains(&&*entry.file_name().to_string_lossy()));
-    let device = |path: std::path::PathBuf| Device { container_path: path.clone(), host_path: path, permissions: "rwm".to_owned() };
-    others.filter(|entry| entry.file_type().is_ok_and(|kind| !kind.is_symlink())).filter_map(|entry| node(&device(entry.path())).ok()).collect()
+    let device = |path: std::path::PathBuf| Device {
+        container_path: path.clone(),
+        host_path: path,
+        permissions: "rwm".to_owned(),
+    };
+    others
+        .filter(|entry| entry.file_type().is_ok_and(|kind| !kind.is_symlink()))
+        .filter_map(|entry| node(&device(entry.path())).ok())
+        .collect()
 }
 
 fn resources(inputs: &Inputs<'_>, devices: &[Value]) -> Value {
@@ -231,7 +262,8 @@ pub(super) fn limits(resources: &Resources) -> Value {
     set("memory", "limit", resources.memory_limit.filter(|limit| *limit != 0).map(Value::from));
     set("pids", "limit", resources.pids_limit.map(Value::from));
     if !resources.hugepage_limits.is_empty() {
-        let limits = resources.hugepage_limits.iter().map(|(size, limit)| json!({"pageSize": size, "limit": limit}));
+        let limits =
+            resources.hugepage_limits.iter().map(|(size, limit)| json!({"pageSize": size, "limit": limit}));
         value["hugepageLimits"] = limits.collect();
     }
     if !resources.unified.is_empty() {
@@ -260,7 +292,8 @@ mod tests {
 
     #[test]
     fn the_pods_command_replaces_the_images() {
-        let image = ImageConfig { entrypoint: vec!["e".into()], cmd: vec!["c".into()], ..ImageConfig::default() };
+        let image =
+            ImageConfig { entrypoint: vec!["e".into()], cmd: vec!["c".into()], ..ImageConfig::default() };
         for (command, args, expected) in [
             (vec![], vec![], vec!["e", "c"]),
             (vec![], vec!["a"], vec!["e", "a"]),
@@ -268,7 +301,8 @@ mod tests {
             (vec!["x"], vec!["a"], vec!["x", "a"]),
         ] {
             let list = |words: Vec<&str>| words.into_iter().map(str::to_owned).collect();
-            let config = ContainerConfig { command: list(command), args: list(args), ..ContainerConfig::default() };
+            let config =
+                ContainerConfig { command: list(command), args: list(args), ..ContainerConfig::default() };
             assert_eq!(arguments(&config, &image), expected);
         }
     }
@@ -284,12 +318,22 @@ mod tests {
 
     #[test]
     fn a_mount_of_the_pod_replaces_a_standard_one() {
-        let mount = Mount { host_path: "/x".into(), container_path: "/dev/shm".into(), read_only: true, ..Mount::default() };
+        let mount = Mount {
+            host_path: "/x".into(),
+            container_path: "/dev/shm".into(),
+            read_only: true,
+            ..Mount::default()
+        };
         let config = ContainerConfig { mounts: vec![mount], ..ContainerConfig::default() };
         let (image, identity) = (ImageConfig::default(), Identity::default());
         let mounts = mounts(&inputs(&config, &image, &identity));
         let shm: Vec<&Value> = mounts.iter().filter(|mount| mount["destination"] == "/dev/shm").collect();
-        assert_eq!(shm, [&json!({"destination": "/dev/shm", "type": "bind", "source": "/x", "options": ["rbind", "rprivate", "ro"]})]);
+        assert_eq!(
+            shm,
+            [
+                &json!({"destination": "/dev/shm", "type": "bind", "source": "/x", "options": ["rbind", "rprivate", "ro"]})
+            ]
+        );
     }
 
     #[test]

@@ -78,12 +78,22 @@ impl Inner {
         if let Err(error) = self.update_sandbox(id, |record| record.ready = false) {
             tracing::warn!(sandbox = id, %error, "sandbox not saved");
         }
-        self.publish(&sandbox.record.config.pod.uid, RuntimeEventKind::SandboxChanged(SandboxId(id.to_owned())));
+        self.publish(
+            &sandbox.record.config.pod.uid,
+            RuntimeEventKind::SandboxChanged(SandboxId(id.to_owned())),
+        );
     }
 
     /// Kills what still runs in a sandbox without a supervisor and notes its end.
     pub(super) fn end_all(&self, sandbox: &str) {
-        let containers: Vec<_> = self.state.lock().containers.values().filter(|container| container.sandbox == sandbox).cloned().collect();
+        let containers: Vec<_> = self
+            .state
+            .lock()
+            .containers
+            .values()
+            .filter(|container| container.sandbox == sandbox)
+            .cloned()
+            .collect();
         for container in containers {
             self.hierarchies.kill(&container.cgroup);
             if container.state() == ContainerState::Running {

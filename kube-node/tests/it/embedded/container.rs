@@ -13,7 +13,8 @@ async fn root_a_container_runs_and_its_output_and_exit_code_are_kept() {
     }
     let node = Node::start().await;
     let pod = node.sandbox("web").await;
-    let id = node.run(&pod, script("c", "echo out; echo err >&2; hostname; id -u; printf tail; exit 3")).await;
+    let id =
+        node.run(&pod, script("c", "echo out; echo err >&2; hostname; id -u; printf tail; exit 3")).await;
     let status = node.ended(&id).await;
     assert_eq!((status.exit_code, status.reason), (3, ContainerReason::Error));
     assert!(status.finished_at >= status.started_at);
@@ -37,7 +38,10 @@ async fn root_a_command_that_is_not_there_is_a_start_error() {
     let error = node.runtime.start_container(&id).await.unwrap_err().to_string();
     assert!(error.contains("/no/such/program"), "{error}");
     let status = node.status(&id).await;
-    assert_eq!((status.state, status.exit_code, status.reason), (ContainerState::Exited, 128, ContainerReason::StartError));
+    assert_eq!(
+        (status.state, status.exit_code, status.reason),
+        (ContainerState::Exited, 128, ContainerReason::StartError)
+    );
     node.finish().await;
 }
 
@@ -65,7 +69,8 @@ async fn root_stopping_asks_first_and_kills_after_the_grace_time() {
     }
     let node = Node::start().await;
     let pod = node.sandbox("web").await;
-    let polite = node.run(&pod, script("polite", "trap 'exit 7' TERM; echo up; while :; do sleep 0.02; done")).await;
+    let polite =
+        node.run(&pod, script("polite", "trap 'exit 7' TERM; echo up; while :; do sleep 0.02; done")).await;
     node.logged(&polite, "up").await;
     node.runtime.stop_container(&polite, Duration::from_secs(20), None).await.unwrap();
     assert_eq!(node.status(&polite).await.exit_code, 7);
@@ -85,11 +90,15 @@ async fn root_security_settings_reach_the_process() {
     }
     let node = Node::start().await;
     let pod = node.sandbox("web").await;
-    let mut config = script("c", "id -u; id -g; touch /x || echo readonly; cat /proc/self/status; cat /etc/resolv.conf /data/file; touch /data/y || echo ro2");
+    let mut config = script(
+        "c",
+        "id -u; id -g; touch /x || echo readonly; cat /proc/self/status; cat /etc/resolv.conf /data/file; touch /data/y || echo ro2",
+    );
     let data = node.dir.path().join("volume");
     std::fs::create_dir(&data).unwrap();
     std::fs::write(data.join("file"), "content\n").unwrap();
-    config.mounts = vec![Mount { host_path: data, container_path: "/data".into(), read_only: true, ..Mount::default() }];
+    config.mounts =
+        vec![Mount { host_path: data, container_path: "/data".into(), read_only: true, ..Mount::default() }];
     let security = &mut config.linux.security;
     security.run_as_username = Some("web".into());
     security.readonly_rootfs = true;
@@ -98,7 +107,15 @@ async fn root_security_settings_reach_the_process() {
     let id = node.run(&pod, config).await;
     node.ended(&id).await;
     let log = node.log(&id).await;
-    for line in ["F 33", "F readonly", "F content", "F ro2", "NoNewPrivs:\t1", "CapBnd:\t0000000000000000", "CapEff:\t0000000000000000"] {
+    for line in [
+        "F 33",
+        "F readonly",
+        "F content",
+        "F ro2",
+        "NoNewPrivs:\t1",
+        "CapBnd:\t0000000000000000",
+        "CapEff:\t0000000000000000",
+    ] {
         assert!(log.iter().any(|known| known.ends_with(line)), "{line:?} is in {log:#?}");
     }
     node.finish().await;
@@ -133,7 +150,8 @@ async fn root_statistics_are_measured() {
     }
     let node = Node::start().await;
     let pod = node.sandbox("web").await;
-    let id = node.run(&pod, script("c", "dd if=/dev/zero of=/big bs=1024 count=512; echo up; sleep 1000")).await;
+    let id =
+        node.run(&pod, script("c", "dd if=/dev/zero of=/big bs=1024 count=512; echo up; sleep 1000")).await;
     node.logged(&id, "up").await;
     let stats = node.runtime.stats(&kube_node::seam::ContainerFilter::default()).await.unwrap();
     assert_eq!(stats.len(), 1);

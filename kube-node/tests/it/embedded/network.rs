@@ -25,7 +25,9 @@ fn serve(netns: &Path) -> (u16, std::thread::JoinHandle<()>) {
 /// Connects from a network namespace and returns the answer: whom the server saw.
 fn ask(netns: &Path, address: IpAddr, port: u16) -> String {
     let ask = move || {
-        let mut socket = TcpStream::connect_timeout(&SocketAddr::new(address, port), std::time::Duration::from_secs(10)).unwrap();
+        let mut socket =
+            TcpStream::connect_timeout(&SocketAddr::new(address, port), std::time::Duration::from_secs(10))
+                .unwrap();
         let mut text = String::new();
         socket.read_to_string(&mut text).unwrap();
         text
@@ -44,13 +46,21 @@ async fn root_pods_and_the_host_reach_each_other() {
     let statuses = node.runtime.sandboxes(&SandboxFilter::default()).await.unwrap();
     let address = |id: &SandboxId| statuses.iter().find(|status| status.id == *id).unwrap().ips[0];
     let (port, server) = serve(&netns(&two));
-    assert_eq!(ask(&netns(&one), address(&two), port), address(&one).to_string(), "pod to pod keeps the pod's address");
+    assert_eq!(
+        ask(&netns(&one), address(&two), port),
+        address(&one).to_string(),
+        "pod to pod keeps the pod's address"
+    );
     server.join().unwrap();
     let (port, server) = serve(&netns(&two));
     assert_eq!(ask(&node.host.path, address(&two), port), "10.99.0.1", "the host is the gateway");
     server.join().unwrap();
     let (port, server) = serve(&node.host.path);
-    assert_eq!(ask(&netns(&one), "10.99.0.1".parse().unwrap(), port), address(&one).to_string(), "pod to host");
+    assert_eq!(
+        ask(&netns(&one), "10.99.0.1".parse().unwrap(), port),
+        address(&one).to_string(),
+        "pod to host"
+    );
     server.join().unwrap();
     node.finish().await;
 }
@@ -75,7 +85,12 @@ async fn root_a_host_port_leads_into_the_pod() {
 }
 
 fn pod(name: &str, netns: &Path) -> PodNetwork {
-    PodNetwork { sandbox: SandboxId(name.into()), netns: netns.to_owned(), interface: "eth0".into(), ..PodNetwork::default() }
+    PodNetwork {
+        sandbox: SandboxId(name.into()),
+        netns: netns.to_owned(),
+        interface: "eth0".into(),
+        ..PodNetwork::default()
+    }
 }
 
 async fn open(dir: &Path, host: &HostNetwork) -> RoutedNetwork {
@@ -94,12 +109,14 @@ async fn root_a_hundred_pods_at_once_get_a_hundred_addresses() {
     let dir = tempfile::tempdir().unwrap();
     let host = HostNetwork::new();
     let network = Arc::new(open(dir.path(), &host).await);
-    let pods: Vec<(HostNetwork, String)> = (0..100).map(|number| (HostNetwork::new(), format!("pod-{number}"))).collect();
+    let pods: Vec<(HostNetwork, String)> =
+        (0..100).map(|number| (HostNetwork::new(), format!("pod-{number}"))).collect();
     let adds = pods.iter().map(|(netns, name)| {
         let (network, pod) = (network.clone(), pod(name, &netns.path));
         tokio::spawn(async move { network.add(&pod).await.unwrap().ips[0] })
     });
-    let addresses: BTreeSet<_> = futures::future::join_all(adds).await.into_iter().map(Result::unwrap).collect();
+    let addresses: BTreeSet<_> =
+        futures::future::join_all(adds).await.into_iter().map(Result::unwrap).collect();
     assert_eq!(addresses.len(), 100);
     let first = pod(&pods[0].1, &pods[0].0.path);
     network.check(&first).await.unwrap();
@@ -113,7 +130,9 @@ async fn root_a_hundred_pods_at_once_get_a_hundred_addresses() {
     }
     assert!(network.check(&first).await.is_err());
     assert_eq!(std::fs::read_dir(dir.path().join("leases")).unwrap().count(), 0);
-    let links = in_network(&host.path, || std::fs::read_to_string("/proc/thread-self/net/dev").unwrap()).join().unwrap();
+    let links = in_network(&host.path, || std::fs::read_to_string("/proc/thread-self/net/dev").unwrap())
+        .join()
+        .unwrap();
     assert!(!links.contains("kube"), "an interface is left: {links}");
 }
 

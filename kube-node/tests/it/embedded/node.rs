@@ -11,9 +11,10 @@ use kube_node::image::{ImageConfig, ImageFile, Source, program_files};
 use kube_node::network::{NetworkConfig, RoutedNetwork};
 use kube_node::runtime::embedded::{EmbeddedConfig, EmbeddedRuntime};
 use kube_node::seam::{
-    ContainerConfig, ContainerFilter, ContainerId, ContainerState, ContainerStatus, NamespaceMode, NetworkPlugin, PodRef, Runtime,
-    SandboxConfig, SandboxFilter, SandboxId,
+    ContainerConfig, ContainerFilter, ContainerId, ContainerState, ContainerStatus, NamespaceMode,
+    NetworkPlugin, PodRef, Runtime, SandboxConfig, SandboxFilter, SandboxId,
 };
+use rustix::process::Pid;
 use rustix::thread::{LinkNameSpaceType, UnshareFlags};
 
 /// The image of every test.
@@ -46,11 +47,15 @@ fn unshare_net() {
 }
 
 /// Runs `act` in the network namespace at `path`, on a thread of its own.
-pub(crate) fn in_network<T: Send + 'static>(path: &Path, act: impl FnOnce() -> T + Send + 'static) -> std::thread::JoinHandle<T> {
+pub(crate) fn in_network<T: Send + 'static>(
+    path: &Path,
+    act: impl FnOnce() -> T + Send + 'static,
+) -> std::thread::JoinHandle<T> {
     let namespace = fs::File::open(path).unwrap();
     std::thread::spawn(move || {
         use std::os::fd::AsFd;
-        rustix::thread::move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
+        rustix::thread::move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))
+            .unwrap();
         act()
     })
 }
@@ -69,6 +74,8 @@ pub(crate) fn skip() -> bool {
 
 /// A node with a runtime and a network, cleaned up by [`Node::finish`].
 pub(crate) struct Node {
+    /// Before the folder, so that it still finds what is in there.
+    leftovers: Leftovers,
     pub(crate) dir: tempfile::TempDir,
     pub(crate) host: HostNetwork,
     pub(crate) runtime: EmbeddedRuntime,
@@ -78,23 +85,27 @@ pub(crate) struct Node {
 impl Node {
     pub(crate) async fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
+        let leftovers = Leftovers(dir.path().to_owned());
         let host = HostNetwork::new();
         let (runtime, network) = open(dir.path(), &host).await;
         build_image(&runtime).await;
-        Self { dir, host, runtime, network }
+        Self { leftovers, dir, host, runtime, network }
     }
 
     /// The same node after the agent was gone for a while, in which `meanwhile` happens: a new runtime over the same data.
     pub(crate) async fn restart_after(self, meanwhile: impl FnOnce()) -> Self {
-        let Self { dir, host, runtime, network } = self;
+        let Self { leftovers, dir, host, runtime, network } = self;
         drop((runtime, network));
         meanwhile();
         let (runtime, network) = open(dir.path(), &host).await;
-        Self { dir, host, runtime, network }
+        Self { leftovers, dir, host, runtime, network }
     }
 
     pub(crate) fn pod(&self, name: &str) -> SandboxConfig {
-        let uid = format!("{name}-{}", self.dir.path().file_name().unwrap().to_string_lossy().trim_start_matches('.'));
+        let uid = format!(
+            "{name}-{}",
+            self.dir.path().file_name().unwrap().to_string_lossy().trim_start_matches('.')
+        );
         let mut config = SandboxConfig {
             pod: PodRef { namespace: "default".into(), name: name.into(), uid: uid.clone() },
             hostname: name.into(),
@@ -112,7 +123,11 @@ impl Node {
     }
 
     /// Creates and starts a container that runs a shell script.
-    pub(crate) async fn run(&self, sandbox: &(SandboxId, SandboxConfig), config: ContainerConfig) -> ContainerId {
+    pub(crate) async fn run(
+        &self,
+        sandbox: &(SandboxId, SandboxConfig),
+        config: ContainerConfig,
+    ) -> ContainerId {
         let id = self.runtime.create_container(&sandbox.0, &config, &sandbox.1).await.unwrap();
         self.runtime.start_container(&id).await.unwrap();
         id
@@ -150,7 +165,9 @@ impl Node {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(30), found).await.unwrap_or_else(|_| panic!("{text:?} is logged"));
+        tokio::time::timeout(Duration::from_secs(30), found)
+            .await
+            .unwrap_or_else(|_| panic!("{text:?} is logged"));
     }
 
     /// Removes everything and checks that nothing is left on the machine.
@@ -162,21 +179,75 @@ impl Node {
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
         assert!(!mounts.contains(&data), "a mount is left: {mounts}");
         assert_eq!(processes_with(&data), Vec::<String>::new(), "a process is left");
-        assert_eq!(fs::read_dir(self.dir.path().join("run/netns")).unwrap().count(), 0, "a network namespace is left");
-        assert_eq!(fs::read_dir(self.dir.path().join("network/leases")).unwrap().count(), 0, "an address is left");
+        assert_eq!(
+            fs::read_dir(self.dir.path().join("run/netns")).unwrap().count(),
+            0,
+            "a network namespace is left"
+        );
+        assert_eq!(
+            fs::read_dir(self.dir.path().join("network/leases")).unwrap().count(),
+            0,
+            "an address is left"
+        );
         assert_eq!(groups_with(self.dir.path()), Vec::<PathBuf>::new(), "a cgroup is left");
+        for root in test_groups() {
+            // Other tests may still be in it.
+            let _busy = fs::remove_dir(root);
+        }
+    }
+}
+
+/// Ends what a failed test left running.
+struct Leftovers(PathBuf);
+
+impl Drop for Leftovers {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            return;
+        }
+        kill_supervisors(&self.0);
+        for group in groups_with(&self.0) {
+            for below in fs::read_dir(&group).into_iter().flatten().flatten() {
+                let procs = fs::read_to_string(below.path().join("cgroup.procs")).unwrap_or_default();
+                procs.lines().filter_map(|line| Pid::from_raw(line.parse().ok()?)).for_each(kill);
+            }
+        }
+        for mount in fs::read_dir(self.0.join("run/netns")).into_iter().flatten().flatten() {
+            let _absent = rustix::mount::unmount(mount.path(), rustix::mount::UnmountFlags::DETACH);
+        }
+    }
+}
+
+fn kill(pid: Pid) {
+    let _gone = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+}
+
+/// Kills the supervisors of the node at `dir`, as they name themselves in their state files.
+pub(crate) fn kill_supervisors(dir: &Path) {
+    for sandbox in fs::read_dir(dir.join("sandboxes")).into_iter().flatten().flatten() {
+        let state = fs::read_to_string(sandbox.path().join("state.json")).unwrap_or_default();
+        let pid = state.strip_prefix("{\"pid\":").and_then(|rest| rest.split(',').next()?.parse().ok());
+        pid.and_then(Pid::from_raw).into_iter().for_each(kill);
     }
 }
 
 fn processes_with(text: &str) -> Vec<String> {
-    let commands = fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| fs::read_to_string(entry.path().join("cmdline")).ok());
+    let commands = fs::read_dir("/proc")
+        .unwrap()
+        .flatten()
+        .filter_map(|entry| fs::read_to_string(entry.path().join("cmdline")).ok());
     commands.filter(|command| command.contains(text)).collect()
+}
+
+fn test_groups() -> Vec<PathBuf> {
+    let roots =
+        fs::read_dir("/sys/fs/cgroup").unwrap().flatten().map(|entry| entry.path().join("kube-node-test"));
+    roots.chain([PathBuf::from("/sys/fs/cgroup/kube-node-test")]).collect()
 }
 
 fn groups_with(dir: &Path) -> Vec<PathBuf> {
     let name = dir.file_name().unwrap().to_string_lossy().trim_start_matches('.').to_owned();
-    let roots = fs::read_dir("/sys/fs/cgroup").unwrap().flatten().map(|entry| entry.path().join("kube-node-test"));
-    let groups = roots.chain([PathBuf::from("/sys/fs/cgroup/kube-node-test")]).flat_map(fs::read_dir).flatten().flatten();
+    let groups = test_groups().into_iter().flat_map(fs::read_dir).flatten().flatten();
     groups.map(|entry| entry.path()).filter(|path| path.to_string_lossy().contains(&name)).collect()
 }
 
@@ -194,8 +265,12 @@ async fn open(dir: &Path, host: &HostNetwork) -> (EmbeddedRuntime, Arc<RoutedNet
 /// An image of this machine's shell and some tools.
 async fn build_image(runtime: &EmbeddedRuntime) {
     let mut files: BTreeMap<PathBuf, PathBuf> = BTreeMap::new();
-    for tool in ["sh", "cat", "sleep", "id", "hostname", "tail", "head", "tty", "stty", "mkdir", "ls", "touch", "env", "dd"] {
-        let host = ["/bin", "/usr/bin"].iter().map(|folder| Path::new(folder).join(tool)).find(|path| path.exists());
+    for tool in [
+        "sh", "cat", "sleep", "id", "hostname", "tail", "head", "tty", "stty", "mkdir", "ls", "touch", "env",
+        "dd",
+    ] {
+        let host =
+            ["/bin", "/usr/bin"].iter().map(|folder| Path::new(folder).join(tool)).find(|path| path.exists());
         let Some(host) = host.and_then(|path| fs::canonicalize(path).ok()) else { continue };
         files.extend(program_files(&host).unwrap());
         files.insert(Path::new("/bin").join(tool), host);

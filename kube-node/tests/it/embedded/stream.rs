@@ -29,7 +29,14 @@ async fn root_exec_has_input_output_and_an_exit_code() {
     let node = Node::start().await;
     let pod = node.sandbox("web").await;
     let id = node.run(&pod, script("c", "sleep 1000")).await;
-    let output = node.runtime.exec_sync(&id, &["sh", "-c", "echo a; echo b >&2; exit 5"].map(str::to_owned), Duration::from_secs(20)).await;
+    let output = node
+        .runtime
+        .exec_sync(
+            &id,
+            &["sh", "-c", "echo a; echo b >&2; exit 5"].map(str::to_owned),
+            Duration::from_secs(20),
+        )
+        .await;
     let output = output.unwrap();
     assert_eq!((output.stdout, output.stderr, output.exit_code), (b"a\n".to_vec(), b"b\n".to_vec(), 5));
     let mut session = node.runtime.exec(&id, ExecRequest { stdin: true, ..command(&["cat"]) }).await.unwrap();
@@ -58,7 +65,8 @@ async fn root_an_exec_that_cannot_run_or_takes_too_long_is_an_error() {
     let error = node.runtime.exec_sync(&id, &slow, Duration::from_millis(300)).await.unwrap_err();
     assert!(matches!(error, Error::Deadline(_)), "{error}");
     // The process is killed with its session.
-    let check = ["sh", "-c", "read pid < /pid; while test -d /proc/$pid; do sleep 0.02; done"].map(str::to_owned);
+    let check =
+        ["sh", "-c", "read pid < /pid; while test -d /proc/$pid; do sleep 0.02; done"].map(str::to_owned);
     let output = node.runtime.exec_sync(&id, &check, Duration::from_secs(20)).await.unwrap();
     assert_eq!(output.exit_code, 0);
     node.finish().await;
@@ -72,7 +80,8 @@ async fn root_exec_with_a_terminal_has_its_size() {
     let node = Node::start().await;
     let pod = node.sandbox("web").await;
     let id = node.run(&pod, script("c", "sleep 1000")).await;
-    let request = ExecRequest { tty: true, stdin: true, ..command(&["sh", "-c", "read go; tty; stty size; exit 4"]) };
+    let request =
+        ExecRequest { tty: true, stdin: true, ..command(&["sh", "-c", "read go; tty; stty size; exit 4"]) };
     let mut session = node.runtime.exec(&id, request).await.unwrap();
     session.resize.as_ref().unwrap().send(TerminalSize { width: 123, height: 45 }).await.unwrap();
     tokio::time::sleep(Duration::from_millis(50)).await;

@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use futures::StreamExt;
-use kube_node::seam::{ContainerReason, ContainerState, Mount, Runtime, RuntimeEventKind, SandboxFilter, SandboxState};
+use kube_node::seam::{
+    ContainerReason, ContainerState, Mount, Runtime, RuntimeEventKind, SandboxFilter, SandboxState,
+};
 
-use super::node::{Node, script, skip};
+use super::node::{Node, kill_supervisors, script, skip};
 
 #[tokio::test]
 async fn root_pods_are_adopted_by_the_next_agent() {
@@ -18,7 +20,8 @@ async fn root_pods_are_adopted_by_the_next_agent() {
     std::fs::create_dir(&gate).unwrap();
     let lasting = node.run(&pod, script("lasting", "echo up; while :; do sleep 0.02; done")).await;
     let mut config = script("brief", "while ! test -e /gate/open; do sleep 0.02; done; exit 6");
-    config.mounts = vec![Mount { host_path: gate.clone(), container_path: "/gate".into(), ..Mount::default() }];
+    config.mounts =
+        vec![Mount { host_path: gate.clone(), container_path: "/gate".into(), ..Mount::default() }];
     let brief = node.run(&pod, config).await;
     node.logged(&lasting, "up").await;
     let before = node.status(&lasting).await;
@@ -35,7 +38,8 @@ async fn root_pods_are_adopted_by_the_next_agent() {
     let status = node.status(&brief).await;
     assert_eq!((status.state, status.exit_code), (ContainerState::Exited, 6));
     assert_eq!(node.status(&lasting).await, before);
-    let output = node.runtime.exec_sync(&lasting, &["hostname".to_owned()], Duration::from_secs(20)).await.unwrap();
+    let output =
+        node.runtime.exec_sync(&lasting, &["hostname".to_owned()], Duration::from_secs(20)).await.unwrap();
     assert_eq!(output.stdout, b"web\n");
     let second = node.run(&pod, script("second", "exit 0")).await;
     assert_eq!(node.ended(&second).await.exit_code, 0);
@@ -53,10 +57,10 @@ async fn root_a_killed_supervisor_takes_its_pod_down_and_says_so() {
     let id = node.run(&pod, script("c", "echo up; sleep 1000")).await;
     node.logged(&id, "up").await;
     let mut events = node.runtime.events();
-    let state = std::fs::read_to_string(node.dir.path().join("sandboxes").join(&pod.0.0).join("state.json")).unwrap();
-    let pid = state.strip_prefix("{\"pid\":").and_then(|rest| rest.split(',').next()).unwrap().parse().unwrap();
-    rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), rustix::process::Signal::KILL).unwrap();
-    let gone = async { while events.next().await.unwrap().kind != RuntimeEventKind::SandboxChanged(pod.0.clone()) {} };
+    kill_supervisors(node.dir.path());
+    let gone = async {
+        while events.next().await.unwrap().kind != RuntimeEventKind::SandboxChanged(pod.0.clone()) {}
+    };
     tokio::time::timeout(Duration::from_secs(20), gone).await.unwrap();
     let status = node.status(&id).await;
     assert_eq!((status.state, status.reason), (ContainerState::Exited, ContainerReason::Error));
@@ -82,7 +86,10 @@ async fn root_an_exit_is_an_event() {
     ];
     let mut seen = Vec::new();
     while !expected.iter().all(|kind| seen.contains(kind)) {
-        let event = tokio::time::timeout(Duration::from_secs(20), events.next()).await.expect("every event comes").unwrap();
+        let event = tokio::time::timeout(Duration::from_secs(20), events.next())
+            .await
+            .expect("every event comes")
+            .unwrap();
         assert_eq!(event.pod_uid, pod.1.pod.uid);
         seen.push(event.kind);
     }
@@ -100,7 +107,8 @@ async fn root_a_rotated_log_is_continued_in_a_new_file() {
     config.stdin = true;
     let id = node.run(&pod, config).await;
     let request = kube_node::seam::ExecRequest { stdin: true, ..Default::default() };
-    let mut stdin = node.runtime.attach(&id, request).await.unwrap().stdin.unwrap();
+    let mut session = node.runtime.attach(&id, request).await.unwrap();
+    let mut stdin = session.stdin.take().unwrap();
     tokio::io::AsyncWriteExt::write_all(&mut stdin, b"one\n").await.unwrap();
     node.logged(&id, "one").await;
     let path = node.status(&id).await.log_path;
