@@ -5,6 +5,7 @@ mod cells;
 mod output;
 mod pod;
 mod printer;
+mod words;
 
 #[cfg(test)]
 mod tests;
