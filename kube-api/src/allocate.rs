@@ -77,12 +77,18 @@ impl Allocator {
     }
 
     /// Gives a service what it needs and does not have.
-    pub(crate) fn allocate(&self, subject: &Subject, object: &mut Value, old: Option<&Value>) -> Result<Claim<'_>> {
+    pub(crate) fn allocate(
+        &self,
+        subject: &Subject,
+        object: &mut Value,
+        old: Option<&Value>,
+    ) -> Result<Claim<'_>> {
         let mut claim = Claim { allocator: self, addresses: Vec::new(), ports: Vec::new() };
         if subject.kind.kind != "Service" || !subject.kind.group.is_empty() {
             return Ok(claim);
         }
-        let result = self.address(&mut claim, object, old).and_then(|()| self.node_ports(&mut claim, object, old));
+        let result =
+            self.address(&mut claim, object, old).and_then(|()| self.node_ports(&mut claim, object, old));
         match result {
             Ok(()) => Ok(claim),
             Err(error) => Err(Error::Invalid {
@@ -94,7 +100,12 @@ impl Allocator {
         }
     }
 
-    fn address(&self, claim: &mut Claim<'_>, object: &mut Value, old: Option<&Value>) -> Result<(), FieldError> {
+    fn address(
+        &self,
+        claim: &mut Claim<'_>,
+        object: &mut Value,
+        old: Option<&Value>,
+    ) -> Result<(), FieldError> {
         let kept = old.map_or("", |o| text(o, "/spec/clusterIP")).to_owned();
         if text(object, "/spec/type") == "ExternalName" {
             return Ok(());
@@ -112,7 +123,8 @@ impl Allocator {
             return Ok(());
         }
         let mut taken = self.taken.lock();
-        let address = if wanted.is_empty() { self.free_address(&mut taken) } else { self.given(&taken, &wanted) }?;
+        let address =
+            if wanted.is_empty() { self.free_address(&mut taken) } else { self.given(&taken, &wanted) }?;
         taken.addresses.insert(address);
         claim.addresses.push(address);
         set_address(object, &address.to_string());
@@ -125,9 +137,14 @@ impl Allocator {
             let detail = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
             FieldError::invalid(path, wanted, detail)
         })?;
-        let failed = |why: &str| FieldError::invalid(path, json!([wanted]), format!("failed to allocate IP {wanted}: {why}"));
+        let failed = |why: &str| {
+            FieldError::invalid(path, json!([wanted]), format!("failed to allocate IP {wanted}: {why}"))
+        };
         if !self.cidr.contains(&address) {
-            return Err(failed(&format!("the provided IP ({wanted}) is not in the valid range. The range of valid IPs is {}", self.cidr)));
+            return Err(failed(&format!(
+                "the provided IP ({wanted}) is not in the valid range. The range of valid IPs is {}",
+                self.cidr
+            )));
         }
         if taken.addresses.contains(&address) {
             return Err(failed("provided IP is already allocated"));
@@ -150,7 +167,11 @@ impl Allocator {
                 return Ok(address);
             }
         }
-        Err(FieldError::invalid("spec.clusterIPs", json!([]), "failed to allocate a serviceIP: range is full"))
+        Err(FieldError::invalid(
+            "spec.clusterIPs",
+            json!([]),
+            "failed to allocate a serviceIP: range is full",
+        ))
     }
 
     fn address_at(&self, bits: u128) -> IpAddr {
@@ -160,10 +181,18 @@ impl Allocator {
         }
     }
 
-    fn node_ports(&self, claim: &mut Claim<'_>, object: &mut Value, old: Option<&Value>) -> Result<(), FieldError> {
+    fn node_ports(
+        &self,
+        claim: &mut Claim<'_>,
+        object: &mut Value,
+        old: Option<&Value>,
+    ) -> Result<(), FieldError> {
         let wants = matches!(text(object, "/spec/type"), "NodePort" | "LoadBalancer");
-        let kept: BTreeSet<(String, u16)> = old.map(|o| node_ports(o).into_iter().collect()).unwrap_or_default();
-        let Some(ports) = object.pointer_mut("/spec/ports").and_then(Value::as_array_mut) else { return Ok(()) };
+        let kept: BTreeSet<(String, u16)> =
+            old.map(|o| node_ports(o).into_iter().collect()).unwrap_or_default();
+        let Some(ports) = object.pointer_mut("/spec/ports").and_then(Value::as_array_mut) else {
+            return Ok(());
+        };
         if !wants {
             return Ok(());
         }
@@ -187,7 +216,8 @@ impl Allocator {
         let path = format!("spec.ports[{at}].nodePort");
         if !self.ports.contains(&port) {
             let (low, high) = (self.ports.start(), self.ports.end());
-            let detail = format!("provided port is not in the valid range. The range of valid ports is {low}-{high}");
+            let detail =
+                format!("provided port is not in the valid range. The range of valid ports is {low}-{high}");
             return Err(FieldError::invalid(path, port, detail));
         }
         if taken.ports.contains(&(protocol.to_owned(), port)) {

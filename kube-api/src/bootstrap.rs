@@ -19,8 +19,16 @@ pub(crate) async fn run(registry: &Registry) -> Result<()> {
         ensure(registry, "namespaces", "", namespace).await?;
     }
     for (name, value, description) in [
-        ("system-cluster-critical", 2_000_000_000, "Used for system critical pods that must run in the cluster, but can be moved to another node if necessary."),
-        ("system-node-critical", 2_000_001_000, "Used for system critical pods that must not be moved from their current node."),
+        (
+            "system-cluster-critical",
+            2_000_000_000,
+            "Used for system critical pods that must run in the cluster, but can be moved to another node if necessary.",
+        ),
+        (
+            "system-node-critical",
+            2_000_001_000,
+            "Used for system critical pods that must not be moved from their current node.",
+        ),
     ] {
         let class = json!({
             "apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": name},
@@ -63,7 +71,8 @@ async fn kubernetes_service(registry: &Registry) -> Result<()> {
 }
 
 fn subject(registry: &Registry, plural: &str, namespace: &str, object: &Value) -> Result<Subject> {
-    let (group, version) = object["apiVersion"].as_str().and_then(|v| v.split_once('/')).unwrap_or(("", "v1"));
+    let (group, version) =
+        object["apiVersion"].as_str().and_then(|v| v.split_once('/')).unwrap_or(("", "v1"));
     let user = User::new("system:apiserver", ["system:masters"]);
     let name = object["metadata"]["name"].as_str().unwrap_or_default();
     Ok(Subject::new(registry.kind(group, version, plural)?, namespace, name, user))

@@ -89,7 +89,10 @@ impl Config {
             (!self.min_watch_timeout.is_zero(), "min_watch_timeout must not be 0"),
             (!self.node_ports.is_empty(), "node_ports must not be empty"),
             (!self.issuer.is_empty(), "issuer must not be empty"),
-            (self.service_cidr.prefix_len() < self.service_cidr.max_prefix_len(), "service_cidr is too small"),
+            (
+                self.service_cidr.prefix_len() < self.service_cidr.max_prefix_len(),
+                "service_cidr is too small",
+            ),
         ];
         let failed = checks.iter().find(|(holds, _)| !holds);
         failed.map_or(Ok(()), |(_, text)| Err(Error::bad_request(text)))

@@ -26,7 +26,11 @@ impl Target {
 
     /// `deployments.apps`.
     pub fn group_resource(&self) -> String {
-        if self.group.is_empty() { self.resource.clone() } else { format!("{}.{}", self.resource, self.group) }
+        if self.group.is_empty() {
+            self.resource.clone()
+        } else {
+            format!("{}.{}", self.resource, self.group)
+        }
     }
 }
 
@@ -161,7 +165,8 @@ impl Error {
     }
 
     pub(crate) fn modified(target: Target) -> Self {
-        let detail = "the object has been modified; please apply your changes to the latest version and try again";
+        let detail =
+            "the object has been modified; please apply your changes to the latest version and try again";
         Self::Conflict { target, detail: detail.to_owned() }
     }
 }
@@ -170,7 +175,9 @@ impl From<kube_store::Error> for Error {
     fn from(error: kube_store::Error) -> Self {
         use kube_store::Error as Store;
         match error {
-            Store::Compacted { .. } => Self::Expired("The resourceVersion for the provided list is too old.".to_owned()),
+            Store::Compacted { .. } => {
+                Self::Expired("The resourceVersion for the provided list is too old.".to_owned())
+            }
             Store::FutureRevision { requested, current } => Self::too_large_version(requested, current),
             Store::Invalid(kube_store::InvalidRequest::TooLarge { found, limit }) => {
                 Self::BadRequest(format!("etcdserver: request is too large: {found} bytes, at most {limit}"))

@@ -8,8 +8,8 @@
 //! - `request` takes addresses and parameters apart; `server` leads each request to its place; `registry` is the one
 //!   generic path of all verbs and kinds over the store; `cache` is the watch cache; `subresource` has the parts with rules
 //!   of their own; [`admission`] and [`auth`] hold the seams around writes and requests.
-//! - [`kinds`] is the table of kinds; [`schema`], [`decode`], [`patch`], [`selector`], [`table`] and [`discovery`] work on plain
-//!   values.
+//! - [`kinds`] is the table of kinds; [`schema`], [`decode`], [`patch`], [`selector`], [`table`], [`discovery`] and [`openapi`] work on
+//!   plain values.
 //! - [`pki`], [`serve`], [`token`] and [`node`] connect the server with the outside.
 
 pub mod admission;
@@ -28,6 +28,7 @@ pub mod kinds;
 mod metrics;
 pub mod node;
 mod object;
+pub mod openapi;
 pub mod patch;
 pub mod pki;
 mod present;

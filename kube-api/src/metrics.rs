@@ -32,11 +32,21 @@ impl Metrics {
         let requests = Family::<Labels, Counter>::default();
         let durations = Family::<Labels, Histogram>::new_with_constructor(histogram);
         registry.register("apiserver_request", "Counter of apiserver requests", requests.clone());
-        registry.register("apiserver_request_duration_seconds", "Response latency distribution in seconds", durations.clone());
+        registry.register(
+            "apiserver_request_duration_seconds",
+            "Response latency distribution in seconds",
+            durations.clone(),
+        );
         Self { registry, requests, durations }
     }
 
-    pub(crate) fn observe(&self, info: Option<&RequestInfo>, method: &Method, code: StatusCode, took: Duration) {
+    pub(crate) fn observe(
+        &self,
+        info: Option<&RequestInfo>,
+        method: &Method,
+        code: StatusCode,
+        took: Duration,
+    ) {
         // An unknown resource would let clients make up labels.
         let known = info.filter(|i| i.is_resource && code != StatusCode::NOT_FOUND);
         let verb = known.map_or_else(|| method_label(method), |i| i.verb.as_str().to_ascii_uppercase());
@@ -72,7 +82,9 @@ impl Metrics {
 
 fn method_label(method: &Method) -> String {
     match *method {
-        Method::GET | Method::POST | Method::PUT | Method::PATCH | Method::DELETE | Method::HEAD => method.to_string(),
+        Method::GET | Method::POST | Method::PUT | Method::PATCH | Method::DELETE | Method::HEAD => {
+            method.to_string()
+        }
         _ => "OTHER".to_owned(),
     }
 }

@@ -61,7 +61,8 @@ pub(crate) fn with_version(stored: &[u8], revision: Revision) -> Bytes {
 
 /// Stored bytes as a value with its version.
 pub(crate) fn decode(stored: &[u8], revision: Revision) -> Result<Value> {
-    let mut object: Value = serde_json::from_slice(stored).map_err(|e| Error::internal(format!("stored object: {e}")))?;
+    let mut object: Value =
+        serde_json::from_slice(stored).map_err(|e| Error::internal(format!("stored object: {e}")))?;
     set_version(&mut object, revision);
     Ok(object)
 }

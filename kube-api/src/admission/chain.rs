@@ -28,7 +28,12 @@ pub(crate) fn builtin() -> Vec<Arc<dyn Admission>> {
 
 impl Registry {
     /// Lets every step change the object.
-    pub(crate) async fn admit(&self, review: &Review<'_>, object: &mut Value, old: Option<&Value>) -> Result<()> {
+    pub(crate) async fn admit(
+        &self,
+        review: &Review<'_>,
+        object: &mut Value,
+        old: Option<&Value>,
+    ) -> Result<()> {
         for step in &self.admission {
             step.admit(review, object, old, self).await?;
         }
@@ -36,7 +41,12 @@ impl Registry {
     }
 
     /// Lets every step refuse.
-    pub(crate) async fn check(&self, review: &Review<'_>, object: Option<&Value>, old: Option<&Value>) -> Result<()> {
+    pub(crate) async fn check(
+        &self,
+        review: &Review<'_>,
+        object: Option<&Value>,
+        old: Option<&Value>,
+    ) -> Result<()> {
         for step in &self.admission {
             step.validate(review, object, old, self).await?;
         }

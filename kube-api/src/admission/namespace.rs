@@ -30,7 +30,8 @@ impl Admission for NamespaceLifecycle {
             return Err(Error::NotFound(Target::new("", "namespaces", name)));
         };
         if is_deleting(&namespace) || text(&namespace, "/status/phase") == "Terminating" {
-            let reason = format!("unable to create new content in namespace {name} because it is being terminated");
+            let reason =
+                format!("unable to create new content in namespace {name} because it is being terminated");
             let terminating = Some(name.to_owned());
             return Err(Error::Forbidden { target: review.target(), detail: reason, terminating });
         }

@@ -63,7 +63,11 @@ impl Admission for Priority {
             return Ok(());
         }
         let named = text(object, "/spec/priorityClassName").to_owned();
-        let class = if named.is_empty() { default_class(lookup).await? } else { class(review, lookup, &named).await? };
+        let class = if named.is_empty() {
+            default_class(lookup).await?
+        } else {
+            class(review, lookup, &named).await?
+        };
         let (name, value, policy) = match &class {
             Some(class) => {
                 (meta(class, "name"), class["value"].as_i64().unwrap_or(0), class["preemptionPolicy"].clone())
@@ -91,7 +95,8 @@ impl Admission for Priority {
 
 async fn class(review: &Review<'_>, lookup: &dyn Lookup, name: &str) -> Result<Option<Value>> {
     let class = lookup.get("scheduling.k8s.io", "priorityclasses", "", name).await?;
-    let missing = || Error::forbidden(review.target(), format!("no PriorityClass with name {name} was found"));
+    let missing =
+        || Error::forbidden(review.target(), format!("no PriorityClass with name {name} was found"));
     class.ok_or_else(missing).map(Some)
 }
 

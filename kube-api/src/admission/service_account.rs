@@ -32,8 +32,9 @@ impl Admission for ServiceAccount {
         let name = if given.is_empty() { "default" } else { given }.to_owned();
         let Some(account) = lookup.get("", "serviceaccounts", review.namespace, &name).await? else {
             let namespace = review.namespace;
-            let detail =
-                format!("error looking up service account {namespace}/{name}: serviceaccount {name:?} not found");
+            let detail = format!(
+                "error looking up service account {namespace}/{name}: serviceaccount {name:?} not found"
+            );
             return Err(Error::forbidden(review.target(), detail));
         };
         let Some(spec) = object.get_mut("spec").filter(|s| s.is_object()) else { return Ok(()) };
@@ -53,7 +54,8 @@ impl Admission for ServiceAccount {
 
 /// What a node runs by itself must not reach for anything in the cluster.
 fn mirror(review: &Review<'_>, object: &Value) -> Result<()> {
-    let refuse = |what: &str| Err(Error::forbidden(review.target(), format!("a mirror pod may not reference {what}")));
+    let refuse =
+        |what: &str| Err(Error::forbidden(review.target(), format!("a mirror pod may not reference {what}")));
     if !text(object, "/spec/serviceAccountName").is_empty() {
         return refuse("service accounts");
     }
@@ -72,7 +74,8 @@ fn mount_token(spec: &mut Value, volume: &str) {
     let mut used = false;
     for list in ["initContainers", "containers"] {
         for container in spec.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten() {
-            let mounts = container.as_object_mut().map(|c| c.entry("volumeMounts").or_insert_with(|| json!([])));
+            let mounts =
+                container.as_object_mut().map(|c| c.entry("volumeMounts").or_insert_with(|| json!([])));
             let Some(mounts) = mounts.and_then(Value::as_array_mut) else { continue };
             if !mounts.iter().any(|m| m["mountPath"] == MOUNT_PATH) {
                 mounts.push(mount.clone());

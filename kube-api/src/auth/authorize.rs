@@ -60,7 +60,9 @@ impl Authorizer for SystemAuthorizer {
 }
 
 fn is_public(info: &RequestInfo) -> bool {
-    let below = |root: &str| info.path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    let below = |root: &str| {
+        info.path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
     !info.is_resource && info.verb == Verb::Http("get".to_owned()) && PUBLIC.iter().any(|root| below(root))
 }
 
@@ -71,7 +73,9 @@ fn is_basic(info: &RequestInfo) -> bool {
     }
     let get = info.verb == Verb::Http("get".to_owned());
     let roots = ["/api", "/apis", "/openapi"];
-    get && roots.iter().any(|r| info.path.strip_prefix(r).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
+    get && roots
+        .iter()
+        .any(|r| info.path.strip_prefix(r).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
 }
 
 impl Attributes {

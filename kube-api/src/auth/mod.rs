@@ -1,7 +1,7 @@
 //! Who asks, and may they.
 
-mod authorize;
 mod authenticate;
+mod authorize;
 mod token;
 mod user;
 

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::StreamExt;
-use kube_store::{EventKind, Revision, Store, StoreExt, WatchProgress, WatchRequest, WatchResponse, WatchStream};
+use kube_store::{
+    EventKind, Revision, Store, StoreExt, WatchProgress, WatchRequest, WatchResponse, WatchStream,
+};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -90,7 +92,9 @@ impl Cache {
     pub(crate) async fn wait_ready(&self) -> Result<()> {
         let mut seen = self.0.revision.subscribe();
         let ready = tokio::time::timeout(READY_WITHIN, seen.wait_for(|r| *r > 0)).await;
-        ready.map_err(|_| Error::Unavailable("the watch cache is not ready".to_owned()))?.map_err(Error::internal)?;
+        ready
+            .map_err(|_| Error::Unavailable("the watch cache is not ready".to_owned()))?
+            .map_err(Error::internal)?;
         Ok(())
     }
 
@@ -119,7 +123,8 @@ impl Shared {
 
     async fn follow_once(&self) -> Result<()> {
         let range = self.store.list(self.prefix.clone()).await?;
-        let request = WatchRequest::prefix(self.prefix.clone()).from_revision(range.revision + 1).with_progress();
+        let request =
+            WatchRequest::prefix(self.prefix.clone()).from_revision(range.revision + 1).with_progress();
         let stream = self.store.watch(request).await?;
         let parse = |kv: &kube_store::KeyValue| {
             self.entry(kv.key.clone(), &kv.value, kv.mod_revision, ChangeKind::Added)
@@ -185,6 +190,8 @@ impl Shared {
 
     /// The last state of an object with the revision of its deletion.
     fn deleted(&self, last: &Entry, revision: Revision) -> Option<Entry> {
-        last.redated(revision).inspect_err(|error| tracing::error!(%error, "a deletion cannot be encoded")).ok()
+        last.redated(revision)
+            .inspect_err(|error| tracing::error!(%error, "a deletion cannot be encoded"))
+            .ok()
     }
 }

@@ -57,7 +57,13 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    pub(crate) fn new(kind: &Kind, key: Bytes, stored: &[u8], revision: Revision, change: ChangeKind) -> Result<Self> {
+    pub(crate) fn new(
+        kind: &Kind,
+        key: Bytes,
+        stored: &[u8],
+        revision: Revision,
+        change: ChangeKind,
+    ) -> Result<Self> {
         let mut value = object::decode(stored, revision)?;
         let frame = if kind.converts() {
             kind.from_storage(&mut value);
@@ -67,7 +73,8 @@ impl Entry {
         };
         let object = change.prefix().len()..frame.len().saturating_sub(SUFFIX.len());
         let labels = value.pointer("/metadata/labels").and_then(Value::as_object);
-        let labels = labels.into_iter().flatten().filter_map(|(k, v)| Some((k.as_str().into(), v.as_str()?.into())));
+        let labels =
+            labels.into_iter().flatten().filter_map(|(k, v)| Some((k.as_str().into(), v.as_str()?.into())));
         let field = |name: &str| kind.field_value(name, &value).unwrap_or_default().into();
         Ok(Self {
             labels: labels.collect(),

@@ -90,7 +90,8 @@ impl State {
     pub(super) fn list(&self, filter: &Filter, limit: usize) -> (Vec<Arc<Entry>>, usize) {
         let from = (Bound::Included(filter.prefix.clone()), Bound::Unbounded);
         let range = self.objects.range::<Bytes, _>(from).map(|(_, e)| e);
-        let mut matching = range.take_while(|e| e.key.starts_with(&filter.prefix)).filter(|e| filter.matches(e));
+        let mut matching =
+            range.take_while(|e| e.key.starts_with(&filter.prefix)).filter(|e| filter.matches(e));
         if limit == 0 {
             return (matching.cloned().collect(), 0);
         }
@@ -98,7 +99,13 @@ impl State {
         (page, matching.count())
     }
 
-    pub(super) fn watch(&mut self, filter: Filter, start: Start, bookmarks: bool, queue: usize) -> Result<Watcher> {
+    pub(super) fn watch(
+        &mut self,
+        filter: Filter,
+        start: Start,
+        bookmarks: bool,
+        queue: usize,
+    ) -> Result<Watcher> {
         let filter = Arc::new(filter);
         let (initial, after) = match start {
             Start::Current => {

@@ -27,7 +27,11 @@ pub(crate) struct Watcher {
 }
 
 impl Watcher {
-    pub(super) fn new(revision: Revision, initial: VecDeque<Delivery>, receiver: mpsc::Receiver<Delivery>) -> Self {
+    pub(super) fn new(
+        revision: Revision,
+        initial: VecDeque<Delivery>,
+        receiver: mpsc::Receiver<Delivery>,
+    ) -> Self {
         Self { revision, initial, receiver }
     }
 

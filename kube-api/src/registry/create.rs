@@ -18,7 +18,12 @@ const MAX_BASE: usize = 58;
 
 impl Registry {
     /// Creates an object.
-    pub(crate) async fn create(&self, subject: &Subject, body: Decoded, options: &WriteOptions) -> Result<Written> {
+    pub(crate) async fn create(
+        &self,
+        subject: &Subject,
+        body: Decoded,
+        options: &WriteOptions,
+    ) -> Result<Written> {
         let mut object = body.value;
         let warnings = self.shape(&subject.kind, &mut object, &body.duplicates, options)?;
         let mut subject = subject.clone();
@@ -58,7 +63,12 @@ impl Registry {
         set_meta(object, "name", subject.name.clone());
     }
 
-    async fn create_once(&self, subject: &Subject, mut object: Value, options: &WriteOptions) -> Result<Written> {
+    async fn create_once(
+        &self,
+        subject: &Subject,
+        mut object: Value,
+        options: &WriteOptions,
+    ) -> Result<Written> {
         let kind = &subject.kind;
         if !meta(&object, "resourceVersion").is_empty() {
             return Err(Error::bad_request("resourceVersion should not be set on objects to be created"));
@@ -108,7 +118,9 @@ impl Registry {
 /// Refuses a body of another kind or version than the address names.
 fn matches_kind(kind: &Kind, object: &mut Value) -> Result<()> {
     let Value::Object(map) = object else {
-        return Err(Error::bad_request("couldn't get version/kind; json parse error: the body is not an object"));
+        return Err(Error::bad_request(
+            "couldn't get version/kind; json parse error: the body is not an object",
+        ));
     };
     let given = |key: &str| map.get(key).and_then(Value::as_str).unwrap_or_default();
     let (version, name) = (given("apiVersion"), given("kind"));
@@ -117,7 +129,9 @@ fn matches_kind(kind: &Kind, object: &mut Value) -> Result<()> {
     }
     let expected = kind.api_version();
     if !version.is_empty() && version != expected {
-        let message = format!("the API version in the data ({version}) does not match the expected API version ({expected})");
+        let message = format!(
+            "the API version in the data ({version}) does not match the expected API version ({expected})"
+        );
         return Err(Error::bad_request(message));
     }
     if name != kind.kind {
@@ -132,7 +146,8 @@ pub(super) fn address(subject: &mut Subject, object: &mut Value) -> Result<()> {
     let namespace = meta(object, "namespace").to_owned();
     if subject.kind.is_namespaced() {
         if !namespace.is_empty() && namespace != subject.namespace {
-            let message = "the namespace of the provided object does not match the namespace sent on the request";
+            let message =
+                "the namespace of the provided object does not match the namespace sent on the request";
             return Err(Error::bad_request(message));
         }
         set_meta(object, "namespace", subject.namespace.clone());

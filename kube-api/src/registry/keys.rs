@@ -9,7 +9,11 @@ use crate::kinds::Kind;
 pub(crate) fn prefix(kind: &Kind, namespace: &str) -> Bytes {
     let group = if kind.storage.group.is_empty() { "core" } else { &kind.storage.group };
     let root = format!("/registry/{group}/{}/", kind.storage.plural);
-    Bytes::from(if namespace.is_empty() || !kind.is_namespaced() { root } else { format!("{root}{namespace}/") })
+    Bytes::from(if namespace.is_empty() || !kind.is_namespaced() {
+        root
+    } else {
+        format!("{root}{namespace}/")
+    })
 }
 
 /// The key of an object.

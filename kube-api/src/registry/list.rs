@@ -60,17 +60,26 @@ impl Registry {
             VersionMatch::Latest => cache.wait_fresh().await?,
             VersionMatch::Any => {}
             VersionMatch::NotOlderThan(revision) => cache.wait_for(revision).await?,
-            VersionMatch::Exact(revision) => return self.list_at(&filter, revision, None, options.limit).await,
+            VersionMatch::Exact(revision) => {
+                return self.list_at(&filter, revision, None, options.limit).await;
+            }
         }
         let (revision, entries, rest) = cache.list(&filter, options.limit);
         Ok(page(&filter, revision, entries, rest))
     }
 
-    async fn list_at(&self, filter: &Filter, revision: Revision, after: Option<Bytes>, limit: usize) -> Result<Page> {
+    async fn list_at(
+        &self,
+        filter: &Filter,
+        revision: Revision,
+        after: Option<Bytes>,
+        limit: usize,
+    ) -> Result<Page> {
         let (mut after, mut entries) = (after, Vec::new());
         let wanted = if limit == 0 { usize::MAX } else { limit };
         loop {
-            let range = self.store.list_page(filter.prefix.clone(), after.clone(), SCAN, Some(revision)).await;
+            let range =
+                self.store.list_page(filter.prefix.clone(), after.clone(), SCAN, Some(revision)).await;
             let range = range.map_err(expired)?;
             let total = usize::try_from(range.count).unwrap_or(usize::MAX);
             for (at, kv) in range.kvs.into_iter().enumerate() {

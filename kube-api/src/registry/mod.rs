@@ -20,15 +20,15 @@ use parking_lot::Mutex;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::admission::Admission;
+use crate::allocate::Allocator;
 use crate::auth::User;
 use crate::cache::Cache;
 use crate::config::Config;
 use crate::error::{Error, Result, Target};
 use crate::kinds::{Kind, Kinds};
-use crate::allocate::Allocator;
 
-pub(crate) use patch::{PatchType, apply as apply_patch};
 pub(crate) use list::Page;
+pub(crate) use patch::{PatchType, apply as apply_patch};
 pub(crate) use read::Stored;
 pub(crate) use update::{Part, Proposal};
 

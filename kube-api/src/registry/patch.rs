@@ -45,12 +45,19 @@ impl Registry {
     ) -> Result<Written> {
         let kind = std::sync::Arc::clone(&subject.kind);
         let name = subject.name.clone();
-        self.change(subject, part, options, move |current| apply(&kind, &name, current, patch.0, &patch.1)).await
+        self.change(subject, part, options, move |current| apply(&kind, &name, current, patch.0, &patch.1))
+            .await
     }
 }
 
 /// What a patch makes of an object.
-pub(crate) fn apply(kind: &Kind, name: &str, current: &Value, patch_type: PatchType, patch: &Bytes) -> Result<Proposal> {
+pub(crate) fn apply(
+    kind: &Kind,
+    name: &str,
+    current: &Value,
+    patch_type: PatchType,
+    patch: &Bytes,
+) -> Result<Proposal> {
     let mut object = current.clone();
     if patch_type == PatchType::Json {
         json_patch(&mut object, patch).map_err(|e| refused(kind, name, &e))?;
@@ -59,7 +66,9 @@ pub(crate) fn apply(kind: &Kind, name: &str, current: &Value, patch_type: PatchT
     let body = decode::decode(patch, MediaType::Json)
         .map_err(|e| Error::bad_request(format!("error decoding patch: {e}")))?;
     if !body.value.is_object() {
-        return Err(Error::bad_request("error decoding patch: json: cannot unmarshal into Go value of type map[string]interface {}"));
+        return Err(Error::bad_request(
+            "error decoding patch: json: cannot unmarshal into Go value of type map[string]interface {}",
+        ));
     }
     if patch_type == PatchType::Merge {
         merge_patch(&mut object, &body.value);

@@ -48,8 +48,16 @@ impl Registry {
     }
 
     /// The object of a built-in kind in its storage version, if it exists.
-    pub(crate) async fn lookup(&self, group: &str, plural: &str, namespace: &str, name: &str) -> Result<Option<Value>> {
-        let Some(kind) = self.kinds.iter().find(|k| k.group == group && k.plural == plural) else { return Ok(None) };
+    pub(crate) async fn lookup(
+        &self,
+        group: &str,
+        plural: &str,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<Value>> {
+        let Some(kind) = self.kinds.iter().find(|k| k.group == group && k.plural == plural) else {
+            return Ok(None);
+        };
         let stored = self.find(kind, namespace, name).await?;
         stored.map(|s| s.value(kind)).transpose()
     }

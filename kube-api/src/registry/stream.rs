@@ -57,7 +57,9 @@ impl Registry {
                 cache.wait_for(revision).await?;
                 Start::Current
             }
-            (VersionMatch::NotOlderThan(revision) | VersionMatch::Exact(revision), _) => Start::After(revision),
+            (VersionMatch::NotOlderThan(revision) | VersionMatch::Exact(revision), _) => {
+                Start::After(revision)
+            }
         };
         let watcher = cache.watch(filter, start, options.bookmarks);
         let session = watcher.map(|watcher| Session {

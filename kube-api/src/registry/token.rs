@@ -21,7 +21,8 @@ impl Continue {
     pub(super) fn encode(&self, prefix: &[u8]) -> String {
         let after = self.after.strip_prefix(prefix).unwrap_or_default();
         let (prefix, after) = (String::from_utf8_lossy(prefix), String::from_utf8_lossy(after));
-        URL_SAFE_NO_PAD.encode(json!({"v": "kube-api/v1", "rv": self.revision, "p": prefix, "a": after}).to_string())
+        URL_SAFE_NO_PAD
+            .encode(json!({"v": "kube-api/v1", "rv": self.revision, "p": prefix, "a": after}).to_string())
     }
 
     /// A token is only good for the very list that it came from.
@@ -39,7 +40,11 @@ impl Continue {
         if text("p").as_bytes() != prefix {
             return Err(invalid("it belongs to another list"));
         }
-        let revision = value.get("rv").and_then(Value::as_i64).filter(|r| *r > 0).ok_or_else(|| invalid("incorrect encoded start resourceVersion"))?;
+        let revision = value
+            .get("rv")
+            .and_then(Value::as_i64)
+            .filter(|r| *r > 0)
+            .ok_or_else(|| invalid("incorrect encoded start resourceVersion"))?;
         if text("a").is_empty() || text("a").split('/').any(|part| part == "..") {
             return Err(invalid("invalid encoded start key"));
         }

@@ -77,7 +77,8 @@ impl Registry {
             let current = stored.value(&subject.kind)?;
             let proposal = make(&current)?;
             let insists = !matches!(meta(&proposal.object, "resourceVersion"), "") && part != Part::Exact;
-            let insists = insists && meta(&proposal.object, "resourceVersion") != meta(&current, "resourceVersion");
+            let insists =
+                insists && meta(&proposal.object, "resourceVersion") != meta(&current, "resourceVersion");
             if insists {
                 return Err(Error::modified(subject.target()));
             }
@@ -193,14 +194,16 @@ pub(super) fn spec_finalizers_empty(object: &Value) -> bool {
 fn inherit(subject: &Subject, object: &mut Value, current: &Value) -> Result<()> {
     let (given, actual) = (meta(object, "uid").to_owned(), meta(current, "uid"));
     if !given.is_empty() && given != actual {
-        let detail = format!("Precondition failed: UID in precondition: {given}, UID in object meta: {actual}");
+        let detail =
+            format!("Precondition failed: UID in precondition: {given}, UID in object meta: {actual}");
         return Err(Error::Conflict { target: subject.target(), detail });
     }
     if meta(object, "resourceVersion").is_empty() && allows_unconditional(&subject.kind) {
         set_meta(object, "resourceVersion", meta(current, "resourceVersion"));
     }
     let before = current.get("metadata");
-    for key in ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generateName"] {
+    for key in ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generateName"]
+    {
         let absent = object.get("metadata").and_then(|m| m.get(key)).is_none_or(Value::is_null);
         if let (true, Some(value)) = (absent, before.and_then(|m| m.get(key))) {
             set_meta(object, key, value.clone());
@@ -215,7 +218,10 @@ fn inherit(subject: &Subject, object: &mut Value, current: &Value) -> Result<()>
 
 /// Kinds whose objects an update creates when they are missing.
 fn creates_on_update(kind: &Kind) -> bool {
-    matches!(kind.kind.as_ref(), "Lease" | "Event" | "Endpoints" | "LimitRange" | "PriorityLevelConfiguration")
+    matches!(
+        kind.kind.as_ref(),
+        "Lease" | "Event" | "Endpoints" | "LimitRange" | "PriorityLevelConfiguration"
+    )
 }
 
 /// Kinds that must not be updated without saying which version is replaced.

@@ -176,8 +176,12 @@ fn verb(method: &Method, info: &RequestInfo, query: &Query<'_>, watching: bool) 
 
 /// One part of a path, unescaped, which can never reach beyond itself in a store key.
 fn segment(text: &str) -> Result<String> {
-    let decoded = unescape(text, false).ok_or_else(|| Error::bad_request(format!("invalid URL escape in {text:?}")))?;
-    let bad = decoded == "." || decoded == ".." || decoded.contains(['/', '%', '\\']) || decoded.contains(char::is_control);
+    let decoded =
+        unescape(text, false).ok_or_else(|| Error::bad_request(format!("invalid URL escape in {text:?}")))?;
+    let bad = decoded == "."
+        || decoded == ".."
+        || decoded.contains(['/', '%', '\\'])
+        || decoded.contains(char::is_control);
     if bad || decoded.len() > 253 {
         return Err(Error::bad_request(format!("invalid path segment {decoded:?}")));
     }

@@ -76,10 +76,14 @@ pub(crate) struct ListOptions {
 
 impl ListOptions {
     pub(crate) fn parse(query: &Query<'_>, watch: bool) -> Result<Self> {
-        let unable = |what: &str, e: &dyn std::fmt::Display| Error::bad_request(format!("unable to parse {what}: {e}"));
+        let unable = |what: &str, e: &dyn std::fmt::Display| {
+            Error::bad_request(format!("unable to parse {what}: {e}"))
+        };
         let labels = LabelSelector::parse(query.text("labelSelector")).map_err(|e| unable("requirement", &e));
         let labels = labels.map_err(|e| match e {
-            Error::BadRequest(text) => Error::BadRequest(text.replacen("requirement: unable to parse requirement", "requirement", 1)),
+            Error::BadRequest(text) => {
+                Error::BadRequest(text.replacen("requirement: unable to parse requirement", "requirement", 1))
+            }
             other => other,
         })?;
         let fields = FieldSelector::parse(query.text("fieldSelector")).map_err(Error::bad_request)?;
@@ -102,15 +106,19 @@ impl ListOptions {
     }
 
     fn validate(&self, query: &Query<'_>, watch: bool) -> Result<()> {
-        let forbidden = |field: &str, detail: &str| Err(Error::bad_request(format!("{field}: Forbidden: {detail}")));
+        let forbidden =
+            |field: &str, detail: &str| Err(Error::bad_request(format!("{field}: Forbidden: {detail}")));
         match (watch, self.send_initial) {
-            (false, Some(_)) => return forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list"),
+            (false, Some(_)) => {
+                return forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list");
+            }
             (true, Some(_)) if query.text("resourceVersionMatch") != "NotOlderThan" => {
                 let detail = "resourceVersionMatch must be set to NotOlderThan when sendInitialEvents is set";
                 return forbidden("resourceVersionMatch", detail);
             }
             (true, None) if !query.text("resourceVersionMatch").is_empty() => {
-                let detail = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided";
+                let detail =
+                    "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided";
                 return forbidden("resourceVersionMatch", detail);
             }
             _ => {}
@@ -124,10 +132,15 @@ impl ListOptions {
 
 fn version(query: &Query<'_>, watch: bool) -> Result<VersionMatch> {
     let (text, rule) = (query.text("resourceVersion"), query.text("resourceVersionMatch"));
-    let wrong = |_| Error::bad_request(format!("Invalid value: {text:?}: strconv.ParseUint: parsing {text:?}: invalid syntax"));
+    let wrong = |_| {
+        Error::bad_request(format!(
+            "Invalid value: {text:?}: strconv.ParseUint: parsing {text:?}: invalid syntax"
+        ))
+    };
     let number: u64 = if text.is_empty() { 0 } else { text.parse().map_err(wrong)? };
     let revision = Revision::try_from(number).map_err(|_| Error::too_large_version(Revision::MAX, 0))?;
-    let forbidden = |detail: &str| Err(Error::bad_request(format!("resourceVersionMatch: Forbidden: {detail}")));
+    let forbidden =
+        |detail: &str| Err(Error::bad_request(format!("resourceVersionMatch: Forbidden: {detail}")));
     match (rule, text, revision) {
         ("", "", _) => Ok(VersionMatch::Latest),
         ("NotOlderThan", "", _) if watch => Ok(VersionMatch::Latest),
@@ -136,7 +149,9 @@ fn version(query: &Query<'_>, watch: bool) -> Result<VersionMatch> {
         ("" | "NotOlderThan", t, r) if !t.is_empty() => Ok(VersionMatch::NotOlderThan(r)),
         ("Exact", _, 0) => forbidden("resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\""),
         ("Exact", _, r) => Ok(VersionMatch::Exact(r)),
-        ("NotOlderThan", ..) => forbidden("resourceVersionMatch is forbidden unless resourceVersion is provided"),
+        ("NotOlderThan", ..) => {
+            forbidden("resourceVersionMatch is forbidden unless resourceVersion is provided")
+        }
         (other, ..) => Err(Error::bad_request(format!(
             "resourceVersionMatch: Unsupported value: {other:?}: supported values: \"Exact\", \"NotOlderThan\", \"\""
         ))),
@@ -166,7 +181,9 @@ impl WriteOptions {
 fn dry_run<'a>(mut values: impl Iterator<Item = &'a str>) -> Result<bool> {
     values.try_fold(false, |_, value| match value {
         "All" => Ok(true),
-        other => Err(Error::bad_request(format!("dryRun: Unsupported value: {other:?}: supported values: \"All\""))),
+        other => Err(Error::bad_request(format!(
+            "dryRun: Unsupported value: {other:?}: supported values: \"All\""
+        ))),
     })
 }
 
@@ -183,7 +200,8 @@ pub(crate) struct DeleteOptions {
 
 impl DeleteOptions {
     pub(crate) fn parse(query: &Query<'_>, body: Option<&Value>) -> Result<Self> {
-        let text = |pointer: &str| body.and_then(|b| b.pointer(pointer)).and_then(Value::as_str).map(str::to_owned);
+        let text =
+            |pointer: &str| body.and_then(|b| b.pointer(pointer)).and_then(Value::as_str).map(str::to_owned);
         let in_query = |name: &str| query.get(name).filter(|t| !t.is_empty());
         let grace = body.and_then(|b| b.get("gracePeriodSeconds")).and_then(Value::as_i64);
         let named = body.and_then(|b| b.get("dryRun")).and_then(Value::as_array);

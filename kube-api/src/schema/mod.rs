@@ -16,3 +16,5 @@ mod tests;
 pub use builtin::{builtin, builtin_definitions};
 pub use check::{CheckError, FieldValidation};
 pub use node::{Definition, ListType, PatchStrategy, Property, Schema, SchemaRef, Type};
+
+pub(crate) use builtin::description;

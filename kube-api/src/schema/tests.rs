@@ -1,6 +1,5 @@
 use serde_json::json;
 
-use super::builtin::description;
 use super::*;
 
 fn pod() -> SchemaRef {

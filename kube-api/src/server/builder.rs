@@ -75,7 +75,8 @@ impl Builder {
     pub async fn build(self) -> Result<ApiServer> {
         self.config.validate()?;
         let key = self.config.service_account_key.as_deref();
-        let signer = key.map(|pem| Signer::from_pem(pem, &self.config.issuer)).transpose().map_err(Error::internal)?;
+        let signer =
+            key.map(|pem| Signer::from_pem(pem, &self.config.issuer)).transpose().map_err(Error::internal)?;
         let tokens = signer.map(|signer| Tokens { signer, audiences: self.config.audiences.clone() });
         let registry = Registry::start(self.store, self.kinds, self.config, self.admission);
         bootstrap::run(&registry).await?;

@@ -60,13 +60,19 @@ impl Inner {
         response
     }
 
-    async fn respond<B>(&self, parts: Parts, body: B, label: &mut Option<RequestInfo>) -> Result<Response<Body>>
+    async fn respond<B>(
+        &self,
+        parts: Parts,
+        body: B,
+        label: &mut Option<RequestInfo>,
+    ) -> Result<Response<Body>>
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: std::fmt::Display,
     {
         let user = self.authenticator.authenticate(&parts.headers, &parts.extensions, &self.registry).await?;
-        let mut info = RequestInfo::parse(&parts.method, parts.uri.path(), parts.uri.query().unwrap_or_default())?;
+        let mut info =
+            RequestInfo::parse(&parts.method, parts.uri.path(), parts.uri.query().unwrap_or_default())?;
         name_of_collection(&mut info, &parts);
         *label = Some(info.clone());
         self.authorize(&user, &info).await?;
@@ -75,7 +81,8 @@ impl Inner {
             return self.node_request(call, body).await;
         }
         let bytes = self.read(&call, body).await?;
-        let limit = if call.info.verb == Verb::Watch { Duration::MAX } else { self.registry.config.request_timeout };
+        let limit =
+            if call.info.verb == Verb::Watch { Duration::MAX } else { self.registry.config.request_timeout };
         let answered = tokio::time::timeout(limit, self.dispatch(call, bytes)).await;
         answered.unwrap_or_else(|_| Err(timed_out()))
     }

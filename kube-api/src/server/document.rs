@@ -83,7 +83,9 @@ fn wants_aggregated(call: &Call) -> bool {
         let mut parts = wish.split(';').map(str::trim);
         let json = parts.next() == Some("application/json");
         let given: Vec<&str> = parts.collect();
-        json && ["g=apidiscovery.k8s.io", "v=v2", "as=APIGroupDiscoveryList"].iter().all(|p| given.contains(p))
+        json && ["g=apidiscovery.k8s.io", "v=v2", "as=APIGroupDiscoveryList"]
+            .iter()
+            .all(|p| given.contains(p))
     })
 }
 

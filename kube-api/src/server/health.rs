@@ -17,9 +17,15 @@ impl Inner {
         }
         checks.push(("poststarthook/bootstrap", true));
         if let Some(name) = one {
-            return match checks.iter().find(|(check, _)| *check == parts.get(1..).unwrap_or_default().join("/")) {
+            return match checks
+                .iter()
+                .find(|(check, _)| *check == parts.get(1..).unwrap_or_default().join("/"))
+            {
                 Some((_, true)) => plain(StatusCode::OK, "ok".to_owned()),
-                Some((_, false)) => plain(StatusCode::INTERNAL_SERVER_ERROR, format!("internal server error: {name}: not ok\n")),
+                Some((_, false)) => plain(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    format!("internal server error: {name}: not ok\n"),
+                ),
                 None => super::document::not_found(),
             };
         }

@@ -51,7 +51,8 @@ impl Inner {
         })?;
         let body = body.map_err(|e| std::io::Error::other(e.to_string())).boxed_unsync();
         let request = Request::from_parts(parts, body);
-        let response = forward(connector, &address(&node, node_name)?, &path, request).await.map_err(refused)?;
+        let response =
+            forward(connector, &address(&node, node_name)?, &path, request).await.map_err(refused)?;
         let (parts, body) = response.into_parts();
         let frames = BodyStream::new(body).filter_map(|frame| async move { frame.ok()?.into_data().ok() });
         Ok(Response::from_parts(parts, Body::stream(frames)))
@@ -68,7 +69,9 @@ fn address(node: &Value, name: &str) -> Result<NodeAddress> {
     let of_type = |wanted: &str| addresses.into_iter().flatten().find(|a| a["type"] == wanted);
     let host = of_type("InternalIP").or_else(|| of_type("Hostname")).or_else(|| of_type("ExternalIP"));
     let host = host.and_then(|a| a["address"].as_str());
-    let host = host.ok_or_else(|| Error::internal(format!("no preferred addresses found; known addresses: [] ({name})")))?;
+    let host = host.ok_or_else(|| {
+        Error::internal(format!("no preferred addresses found; known addresses: [] ({name})"))
+    })?;
     let port = node.pointer("/status/daemonEndpoints/kubeletEndpoint/Port").and_then(Value::as_u64);
     let port = port.and_then(|p| u16::try_from(p).ok()).filter(|p| *p > 0).unwrap_or(10250);
     Ok(NodeAddress { name: name.to_owned(), host: host.to_owned(), port })
@@ -83,7 +86,14 @@ fn agent_path(info: &RequestInfo, pod: &Value, query: &Query<'_>, parts: &Parts)
     match info.subresource.as_str() {
         "log" => {
             let names = [
-                "follow", "previous", "sinceSeconds", "sinceTime", "timestamps", "tailLines", "limitBytes", "stream",
+                "follow",
+                "previous",
+                "sinceSeconds",
+                "sinceTime",
+                "timestamps",
+                "tailLines",
+                "limitBytes",
+                "stream",
             ];
             Ok(with_query(format!("/containerLogs/{namespace}/{name}/{container}"), query, &names))
         }
@@ -97,7 +107,9 @@ fn agent_path(info: &RequestInfo, pod: &Value, query: &Query<'_>, parts: &Parts)
             let path = format!("/{session}/{namespace}/{name}/{container}");
             // The agent's own parameters differ in name from the API's.
             let mut path = path + "?";
-            for (ours, theirs) in [("stdin", "input"), ("stdout", "output"), ("stderr", "error"), ("tty", "tty")] {
+            for (ours, theirs) in
+                [("stdin", "input"), ("stdout", "output"), ("stderr", "error"), ("tty", "tty")]
+            {
                 if query.flag(ours) {
                     path.push_str(&format!("{theirs}=1&"));
                 }
@@ -159,7 +171,10 @@ fn container(pod: &Value, pod_name: &str, asked: &str) -> Result<String> {
         [only] => Ok((*only).to_owned()),
         several => {
             let init = names_of("initContainers");
-            let mut message = format!("a container name must be specified for pod {pod_name}, choose one of: [{}]", several.join(" "));
+            let mut message = format!(
+                "a container name must be specified for pod {pod_name}, choose one of: [{}]",
+                several.join(" ")
+            );
             if !init.is_empty() {
                 message.push_str(&format!(" or one of the init containers: [{}]", init.join(" ")));
             }

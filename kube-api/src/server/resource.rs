@@ -25,7 +25,11 @@ impl Inner {
         }
         let needs_namespace = matches!(info.verb, Verb::List | Verb::Watch | Verb::DeleteCollection);
         if kind.is_namespaced() && namespace.is_empty() && !needs_namespace && !kind.is_virtual {
-            return Err(if info.verb == Verb::Create { Error::MethodNotAllowed } else { Error::UnknownResource });
+            return Err(if info.verb == Verb::Create {
+                Error::MethodNotAllowed
+            } else {
+                Error::UnknownResource
+            });
         }
         let mut subject = Subject::new(kind, namespace, &info.name, call.user.clone());
         subject.subresource.clone_from(&info.subresource);
@@ -54,7 +58,8 @@ impl Inner {
             _ => Input::Nothing,
         };
         let verb = &call.info.verb;
-        let output = subresource::handle(&self.registry, &self.authenticator, subject, verb, input, &options).await?;
+        let output =
+            subresource::handle(&self.registry, &self.authenticator, subject, verb, input, &options).await?;
         let code = if output.created { StatusCode::CREATED } else { StatusCode::OK };
         Ok(answer::value(code, &output.value))
     }
@@ -104,7 +109,9 @@ impl Inner {
     async fn get(&self, call: &Call, subject: &Subject) -> Result<Response<Body>> {
         if let Some(version) = call.query().get("resourceVersion").filter(|v| !v.is_empty()) {
             let _: u64 = version.parse().map_err(|_| {
-                Error::bad_request(format!("Invalid value: {version:?}: strconv.ParseUint: parsing {version:?}: invalid syntax"))
+                Error::bad_request(format!(
+                    "Invalid value: {version:?}: strconv.ParseUint: parsing {version:?}: invalid syntax"
+                ))
             })?;
         }
         let stored = self.registry.get(subject).await?;
@@ -144,7 +151,11 @@ impl Inner {
     }
 
     fn packed(&self, call: &Call, response: Response<Body>) -> Response<Body> {
-        if call.accept.gzip { answer::compress(response, self.registry.config.gzip_from_bytes) } else { response }
+        if call.accept.gzip {
+            answer::compress(response, self.registry.config.gzip_from_bytes)
+        } else {
+            response
+        }
     }
 }
 

@@ -30,7 +30,9 @@ impl Inner {
             "TokenReview" => self.token_review(&object).await,
             "SelfSubjectRulesReview" => self.rules(&call.user).await,
             "SelfSubjectAccessReview" => self.access(call.user.clone(), &object).await?,
-            "SubjectAccessReview" | "LocalSubjectAccessReview" => self.access(reviewed(&object)?, &object).await?,
+            "SubjectAccessReview" | "LocalSubjectAccessReview" => {
+                self.access(reviewed(&object)?, &object).await?
+            }
             _ => return Err(Error::MethodNotAllowed),
         };
         object["status"] = status;
@@ -60,7 +62,12 @@ impl Inner {
 
     /// Rules cannot be listed from a yes-or-no authorizer: the answer says whether everything is allowed.
     async fn rules(&self, user: &User) -> Value {
-        let everything = RequestInfo { is_resource: true, group: "*".into(), resource: "*".into(), ..empty(Verb::Http("*".into())) };
+        let everything = RequestInfo {
+            is_resource: true,
+            group: "*".into(),
+            resource: "*".into(),
+            ..empty(Verb::Http("*".into()))
+        };
         let attributes = Attributes { user: user.clone(), info: everything };
         let all = self.authorizer.authorize(&attributes).await == Decision::Allow;
         let resource = json!([{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}]);
@@ -109,7 +116,9 @@ fn asked(object: &Value) -> Result<RequestInfo> {
             let verb = Verb::Http(part("/spec/nonResourceAttributes/verb"));
             Ok(RequestInfo { path: part("/spec/nonResourceAttributes/path"), ..empty(verb) })
         }
-        _ => Err(Error::bad_request("spec.resourceAttributes: Invalid value: exactly one of nonResourceAttributes or resourceAttributes must be specified")),
+        _ => Err(Error::bad_request(
+            "spec.resourceAttributes: Invalid value: exactly one of nonResourceAttributes or resourceAttributes must be specified",
+        )),
     }
 }
 
@@ -131,7 +140,9 @@ fn reviewed(object: &Value) -> Result<User> {
     let groups = strings(object.pointer("/spec/groups"));
     let name = text(object, "/spec/user").to_owned();
     if name.is_empty() && groups.is_empty() {
-        return Err(Error::bad_request("spec.user: Invalid value: at least one of user or group must be specified"));
+        return Err(Error::bad_request(
+            "spec.user: Invalid value: at least one of user or group must be specified",
+        ));
     }
     Ok(User { name, groups, uid: text(object, "/spec/uid").to_owned(), ..User::default() })
 }

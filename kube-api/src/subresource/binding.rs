@@ -40,7 +40,9 @@ fn assign(subject: &Subject, current: &Value, binding: &Value, node: &str, now: 
     };
     let (wanted, actual) = (meta(binding, "uid"), meta(current, "uid"));
     if !wanted.is_empty() && wanted != actual {
-        return conflict(format!("Precondition failed: UID in precondition: {wanted}, UID in object meta: {actual}"));
+        return conflict(format!(
+            "Precondition failed: UID in precondition: {wanted}, UID in object meta: {actual}"
+        ));
     }
     let name = &subject.name;
     if is_deleting(current) {

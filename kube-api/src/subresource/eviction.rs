@@ -13,7 +13,8 @@ pub(super) async fn evict(registry: &Registry, subject: &Subject, eviction: Valu
     if !named.is_empty() && named != subject.name {
         return Err(Error::bad_request("name in URL does not match name in Eviction object"));
     }
-    let options = DeleteOptions::parse(&Query::default(), eviction.get("deleteOptions").filter(|o| !o.is_null()))?;
+    let options =
+        DeleteOptions::parse(&Query::default(), eviction.get("deleteOptions").filter(|o| !o.is_null()))?;
     registry.delete(subject, &options).await?;
     Ok(done())
 }

@@ -20,7 +20,8 @@ pub(super) async fn namespace(
     let change = |current: &Value| {
         check_version(subject, current, &given)?;
         let mut object = current.clone();
-        object["spec"]["finalizers"] = given.pointer("/spec/finalizers").cloned().unwrap_or_else(|| Value::Array(Vec::new()));
+        object["spec"]["finalizers"] =
+            given.pointer("/spec/finalizers").cloned().unwrap_or_else(|| Value::Array(Vec::new()));
         Ok(object.into())
     };
     let written = registry.change(subject, Part::Exact, options, change).await?;

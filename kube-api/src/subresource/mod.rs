@@ -45,10 +45,16 @@ pub(crate) async fn handle(
     }
     match (subject.kind.plural.as_ref(), subject.subresource.as_str(), input) {
         (_, "scale", input) => scale::handle(registry, subject, input, options).await,
-        ("pods", "binding", Input::Object(body)) => binding::bind(registry, subject, body.value, options).await,
+        ("pods", "binding", Input::Object(body)) => {
+            binding::bind(registry, subject, body.value, options).await
+        }
         ("pods", "eviction", Input::Object(body)) => eviction::evict(registry, subject, body.value).await,
-        ("pods", "ephemeralcontainers" | "resize", input) => finalize::pod_part(registry, subject, input, options).await,
-        ("namespaces", "finalize", Input::Object(body)) => finalize::namespace(registry, subject, body, options).await,
+        ("pods", "ephemeralcontainers" | "resize", input) => {
+            finalize::pod_part(registry, subject, input, options).await
+        }
+        ("namespaces", "finalize", Input::Object(body)) => {
+            finalize::namespace(registry, subject, body, options).await
+        }
         ("serviceaccounts", "token", Input::Object(body)) => {
             token_request::issue(registry, authenticator, subject, body.value).await
         }

@@ -46,7 +46,11 @@ fn replicas(subject: &Subject, current: &Value, wanted: &Value) -> Result<Value>
         None | Some(Value::Null) => 0,
         Some(value) => match value.as_i64().filter(|n| i32::try_from(*n).is_ok()) {
             Some(number) => number,
-            None => return Err(Error::bad_request("Scale in version \"v1\" cannot be handled as a Scale: spec.replicas is no int32")),
+            None => {
+                return Err(Error::bad_request(
+                    "Scale in version \"v1\" cannot be handled as a Scale: spec.replicas is no int32",
+                ));
+            }
         },
     };
     if count < 0 {
@@ -84,7 +88,12 @@ fn selector(object: &Value) -> String {
         crate::selector::LabelSelector::from_object(selector).ok().map(|s| s.to_string())
     } else {
         let plain = selector.as_object().into_iter().flatten();
-        Some(plain.map(|(k, v)| format!("{k}={}", v.as_str().unwrap_or_default())).collect::<Vec<_>>().join(","))
+        Some(
+            plain
+                .map(|(k, v)| format!("{k}={}", v.as_str().unwrap_or_default()))
+                .collect::<Vec<_>>()
+                .join(","),
+        )
     };
     whole.unwrap_or_default()
 }

@@ -63,7 +63,8 @@ pub(super) async fn issue(
     });
     request["spec"]["audiences"] = json!(audiences);
     request["spec"]["expirationSeconds"] = seconds.into();
-    request["status"] = json!({"token": token, "expirationTimestamp": registry.config.clock.rfc3339_after(later)});
+    request["status"] =
+        json!({"token": token, "expirationTimestamp": registry.config.clock.rfc3339_after(later)});
     Ok(Output { value: request, created: true })
 }
 
@@ -71,26 +72,40 @@ fn check_ttl(subject: &Subject, seconds: i64) -> Result<()> {
     let path = "spec.expirationSeconds";
     let error = match seconds {
         s if s < MIN_TTL => FieldError::invalid(path, s, "may not specify a duration less than 10 minutes"),
-        s if s > MAX_TTL => FieldError::invalid(path, s, "may not specify a duration larger than 2^32 seconds"),
+        s if s > MAX_TTL => {
+            FieldError::invalid(path, s, "may not specify a duration larger than 2^32 seconds")
+        }
         _ => return Ok(()),
     };
     let (kind, group) = ("TokenRequest".to_owned(), "authentication.k8s.io".to_owned());
     Err(Error::Invalid { kind, group, name: subject.name.clone(), errors: vec![error] })
 }
 
-async fn bind(registry: &Registry, subject: &Subject, reference: &Value, claims: &mut Kubernetes) -> Result<()> {
+async fn bind(
+    registry: &Registry,
+    subject: &Subject,
+    reference: &Value,
+    claims: &mut Kubernetes,
+) -> Result<()> {
     let (kind, name) = (text(reference, "/kind"), text(reference, "/name"));
     let (plural, namespace) = match kind {
         "Pod" => ("pods", subject.namespace.as_str()),
         "Secret" => ("secrets", subject.namespace.as_str()),
         "Node" => ("nodes", ""),
-        other => return Err(Error::bad_request(format!("cannot bind token for serviceaccount {:?} to object of type {other:?}", subject.name))),
+        other => {
+            return Err(Error::bad_request(format!(
+                "cannot bind token for serviceaccount {:?} to object of type {other:?}",
+                subject.name
+            )));
+        }
     };
     let missing = || Error::NotFound(Target::new("", plural, name));
     let object = registry.lookup("", plural, namespace, name).await?.ok_or_else(missing)?;
     let (wanted, uid) = (text(reference, "/uid"), meta(&object, "uid"));
     if !wanted.is_empty() && wanted != uid {
-        let detail = format!("the UID in the bound object reference ({wanted}) does not match the UID in record. The object might have been deleted and then recreated");
+        let detail = format!(
+            "the UID in the bound object reference ({wanted}) does not match the UID in record. The object might have been deleted and then recreated"
+        );
         return Err(Error::Conflict { target: Target::new("", plural, name), detail });
     }
     let bound = Some(Bound { name: name.to_owned(), uid: uid.to_owned() });
@@ -98,12 +113,17 @@ async fn bind(registry: &Registry, subject: &Subject, reference: &Value, claims:
         "Pod" => {
             let account = text(&object, "/spec/serviceAccountName");
             if account != subject.name {
-                let message = format!("cannot bind token for serviceaccount {:?} to pod running with different serviceaccount name.", subject.name);
+                let message = format!(
+                    "cannot bind token for serviceaccount {:?} to pod running with different serviceaccount name.",
+                    subject.name
+                );
                 return Err(Error::bad_request(message));
             }
             claims.pod = bound;
             let node = text(&object, "/spec/nodeName");
-            if !node.is_empty() && let Some(found) = registry.lookup("", "nodes", "", node).await? {
+            if !node.is_empty()
+                && let Some(found) = registry.lookup("", "nodes", "", node).await?
+            {
                 claims.node = Some(Bound { name: node.to_owned(), uid: meta(&found, "uid").to_owned() });
             }
         }

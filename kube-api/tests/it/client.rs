@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use crate::raw::admin;
 
 fn config_map(name: &str, value: &str) -> ConfigMap {
-    serde_json::from_value(json!({"metadata": {"name": name, "labels": {"v": value}}, "data": {"k": value}})).unwrap()
+    serde_json::from_value(json!({"metadata": {"name": name, "labels": {"v": value}}, "data": {"k": value}}))
+        .unwrap()
 }
 
 #[tokio::test]
@@ -43,7 +44,8 @@ async fn every_verb_works_through_a_client() {
             other => panic!("{other:?}"),
         }
     }
-    let expected = [("modified", updated.metadata.resource_version), ("modified", patched.metadata.resource_version)];
+    let expected =
+        [("modified", updated.metadata.resource_version), ("modified", patched.metadata.resource_version)];
     assert_eq!(seen[..2], expected);
     assert_eq!(seen[2].0, "deleted");
     assert!(maps.list(&ListParams::default()).await.unwrap().items.is_empty());
@@ -69,7 +71,8 @@ async fn lists_select_by_labels_and_fields() {
 async fn a_deployment_and_a_pod_are_defaulted_and_admitted() {
     let client = admin().await.client().await;
     let deployments: Api<Deployment> = Api::default_namespaced(client.clone());
-    let template = json!({"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
+    let template =
+        json!({"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
     let deployment = json!({
         "metadata": {"name": "web"},
         "spec": {"selector": {"matchLabels": {"a": "b"}}, "template": template},
@@ -83,7 +86,8 @@ async fn a_deployment_and_a_pod_are_defaulted_and_admitted() {
     assert_eq!(deployments.get("web").await.unwrap().metadata.generation, Some(2));
 
     let pods: Api<Pod> = Api::default_namespaced(client);
-    let pod: Value = json!({"metadata": {"generateName": "web-"}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
+    let pod: Value =
+        json!({"metadata": {"generateName": "web-"}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
     let pod = pods.create(&PostParams::default(), &serde_json::from_value(pod).unwrap()).await.unwrap();
     let spec = pod.spec.unwrap();
     assert_eq!(pod.metadata.name.unwrap().len(), "web-".len() + 5);

@@ -59,7 +59,13 @@ impl Admin {
         self.service.clone().oneshot(request).await.unwrap()
     }
 
-    pub(crate) async fn call(&self, method: Method, target: &str, content_type: &str, body: impl Into<Bytes>) -> Answer {
+    pub(crate) async fn call(
+        &self,
+        method: Method,
+        target: &str,
+        content_type: &str,
+        body: impl Into<Bytes>,
+    ) -> Answer {
         let mut request = Request::builder().method(method).uri(target);
         if !content_type.is_empty() {
             request = request.header("content-type", content_type);
