@@ -16,6 +16,7 @@ mod rows;
 mod rules;
 mod strategy;
 mod table;
+mod validate;
 
 #[cfg(test)]
 mod tests;

@@ -102,3 +102,93 @@ fn names_follow_their_rule() {
     assert_eq!(NameRule::PathSegment.complaints("..", false), ["may not be '..'"]);
     assert!(!NameRule::Dns1035Label.complaints("1a", false).is_empty());
 }
+
+fn defaulted(group: &str, plural: &str, mut object: serde_json::Value) -> serde_json::Value {
+    Kinds::builtin().find(group, "v1", plural).unwrap().default(&mut object);
+    object
+}
+
+#[test]
+fn pods_are_defaulted_as_upstream_does() {
+    let pod = defaulted(
+        "",
+        "pods",
+        json!({"spec": {"containers": [{
+            "name": "a", "image": "nginx:1.25", "ports": [{"containerPort": 80}],
+            "resources": {"limits": {"cpu": "1"}}, "livenessProbe": {"httpGet": {"port": 80}},
+        }], "volumes": [{"name": "v"}, {"name": "s", "secret": {"secretName": "x"}}], "serviceAccountName": "sa"}}),
+    );
+    assert_eq!(
+        pod["spec"],
+        json!({
+            "containers": [{
+                "name": "a", "image": "nginx:1.25", "imagePullPolicy": "IfNotPresent",
+                "ports": [{"containerPort": 80, "protocol": "TCP"}],
+                "resources": {"limits": {"cpu": "1"}, "requests": {"cpu": "1"}},
+                "livenessProbe": {"httpGet": {"port": 80, "path": "/", "scheme": "HTTP"}, "timeoutSeconds": 1,
+                    "periodSeconds": 10, "successThreshold": 1, "failureThreshold": 3},
+                "terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File",
+            }],
+            "volumes": [{"name": "v", "emptyDir": {}}, {"name": "s", "secret": {"secretName": "x", "defaultMode": 420}}],
+            "dnsPolicy": "ClusterFirst", "restartPolicy": "Always", "securityContext": {},
+            "terminationGracePeriodSeconds": 30, "schedulerName": "default-scheduler", "enableServiceLinks": true,
+            "serviceAccountName": "sa", "serviceAccount": "sa",
+        })
+    );
+}
+
+#[test]
+fn pull_policies_follow_the_tag() {
+    for (image, policy) in [
+        ("nginx", "Always"),
+        ("nginx:latest", "Always"),
+        ("localhost:5000/nginx", "Always"),
+        ("localhost:5000/nginx:1", "IfNotPresent"),
+        ("nginx@sha256:abc", "IfNotPresent"),
+    ] {
+        let pod = defaulted("", "pods", json!({"spec": {"containers": [{"name": "a", "image": image}]}}));
+        assert_eq!(pod["spec"]["containers"][0]["imagePullPolicy"], policy, "{image}");
+    }
+}
+
+#[test]
+fn workloads_services_and_secrets_are_defaulted() {
+    let deployment =
+        defaulted("apps", "deployments", json!({"spec": {"template": {"spec": {"containers": []}}}}));
+    assert_eq!(
+        deployment["spec"]["strategy"]["rollingUpdate"],
+        json!({"maxSurge": "25%", "maxUnavailable": "25%"})
+    );
+    assert_eq!(deployment["spec"]["template"]["spec"]["restartPolicy"], "Always");
+    assert_eq!(deployment["spec"]["progressDeadlineSeconds"], 600);
+    let recreate =
+        defaulted("apps", "deployments", json!({"spec": {"replicas": 0, "strategy": {"type": "Recreate"}}}));
+    assert_eq!(recreate["spec"]["strategy"], json!({"type": "Recreate"}));
+    assert_eq!(recreate["spec"]["replicas"], 0);
+    let mut service = defaulted("", "services", json!({"spec": {"ports": [{"port": 80}]}}));
+    Kinds::builtin().find("", "v1", "services").unwrap().prepare_create(&mut service);
+    assert_eq!(
+        service["spec"],
+        json!({
+            "ports": [{"port": 80, "protocol": "TCP", "targetPort": 80}], "type": "ClusterIP", "sessionAffinity": "None",
+            "internalTrafficPolicy": "Cluster", "ipFamilies": ["IPv4"], "ipFamilyPolicy": "SingleStack",
+        })
+    );
+    let secret = defaulted("", "secrets", json!({"stringData": {"a": "b"}}));
+    assert_eq!((&secret["data"]["a"], &secret["type"]), (&json!("Yg=="), &json!("Opaque")));
+}
+
+#[test]
+fn new_objects_get_their_initial_state() {
+    let create = |plural: &str, mut object: serde_json::Value| {
+        Kinds::builtin().find("", "v1", plural).unwrap().prepare_create(&mut object);
+        object
+    };
+    let pod =
+        create("pods", json!({"metadata": {}, "spec": {"containers": []}, "status": {"phase": "Running"}}));
+    assert_eq!(pod["status"], json!({"phase": "Pending", "qosClass": "BestEffort"}));
+    assert_eq!(pod["metadata"]["generation"], 1);
+    let namespace = create("namespaces", json!({"metadata": {"name": "a"}}));
+    assert_eq!(namespace["spec"]["finalizers"], json!(["kubernetes"]));
+    assert_eq!(namespace["status"]["phase"], "Active");
+}

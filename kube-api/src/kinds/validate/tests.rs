@@ -1,0 +1,165 @@
+use serde_json::{Value, json};
+
+use crate::kinds::Kinds;
+
+/// The complaints about an object after defaulting, metadata left out.
+fn complaints(group: &str, plural: &str, mut object: Value) -> Vec<String> {
+    let kind = Kinds::builtin().find(group, "v1", plural).unwrap();
+    kind.default(&mut object);
+    kind.strategy.validate(&object).iter().map(ToString::to_string).collect()
+}
+
+fn pod(spec: Value) -> Vec<String> {
+    complaints("", "pods", json!({"spec": spec}))
+}
+
+#[test]
+fn a_good_pod_has_no_complaints() {
+    let spec = json!({"containers": [{"name": "a", "image": "b", "ports": [{"containerPort": 80, "name": "http"}],
+        "env": [{"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}],
+        "volumeMounts": [{"name": "v", "mountPath": "/v"}], "readinessProbe": {"httpGet": {"port": "http"}},
+        "resources": {"requests": {"cpu": "100m"}, "limits": {"cpu": "1"}}}], "volumes": [{"name": "v"}]});
+    assert_eq!(pod(spec), Vec::<String>::new());
+}
+
+#[test]
+fn pods_are_refused_in_upstreams_words() {
+    let one = |container: Value| json!({"containers": [container]});
+    let cases = [
+        (json!({}), "spec.containers: Required value"),
+        (one(json!({"name": "a"})), "spec.containers[0].image: Required value"),
+        (
+            json!({"containers": [{"name": "a", "image": "x"}, {"name": "a", "image": "x"}]}),
+            "spec.containers[1].name: Duplicate value: \"a\"",
+        ),
+        (
+            json!({"restartPolicy": "Sometimes", "containers": [{"name": "a", "image": "x"}]}),
+            "spec.restartPolicy: Unsupported value: \"Sometimes\": supported values: \"Always\", \"OnFailure\", \"Never\"",
+        ),
+        (
+            one(json!({"name": "a", "image": "x", "ports": [{"containerPort": 70000}]})),
+            "spec.containers[0].ports[0].containerPort: Invalid value: 70000: must be between 1 and 65535, inclusive",
+        ),
+        (
+            one(json!({"name": "a", "image": "x", "volumeMounts": [{"name": "v", "mountPath": "/"}]})),
+            "spec.containers[0].volumeMounts[0].name: Not found: \"v\"",
+        ),
+        (
+            one(
+                json!({"name": "a", "image": "x", "resources": {"requests": {"cpu": "2"}, "limits": {"cpu": "1"}}}),
+            ),
+            "spec.containers[0].resources.requests: Invalid value: \"2\": must be less than or equal to cpu limit of 1",
+        ),
+        (
+            one(json!({"name": "a", "image": "x", "livenessProbe": {}})),
+            "spec.containers[0].livenessProbe: Required value: must specify a handler type",
+        ),
+    ];
+    for (spec, text) in cases {
+        assert_eq!(pod(spec.clone()), [text], "{spec}");
+    }
+}
+
+#[test]
+fn pods_change_only_where_they_may() {
+    let kind = Kinds::builtin().find("", "v1", "pods").unwrap();
+    let old = json!({"spec": {"containers": [{"name": "a", "image": "x"}]}});
+    let changed = |edit: fn(&mut Value)| {
+        let mut new = old.clone();
+        edit(&mut new["spec"]);
+        kind.strategy.validate_update(&new, &old).iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert!(changed(|spec| spec["containers"][0]["image"] = "y".into()).is_empty());
+    assert!(changed(|spec| spec["tolerations"] = json!([{"operator": "Exists"}])).is_empty());
+    let errors = changed(|spec| spec["containers"][0]["command"] = json!(["y"]));
+    assert!(errors[0].starts_with(
+        "spec: Forbidden: pod updates may not change fields other than `spec.containers[*].image`"
+    ));
+    let errors = changed(|spec| spec["containers"] = json!([]));
+    assert_eq!(errors, ["spec.containers: Forbidden: pod updates may not add or remove containers"]);
+}
+
+#[test]
+fn deployments_are_refused_in_upstreams_words() {
+    let template = |labels: Value| json!({"metadata": {"labels": labels}, "spec": {"containers": [{"name": "a", "image": "x"}]}});
+    let with = |spec: Value| complaints("apps", "deployments", json!({"spec": spec}));
+    let good = json!({"selector": {"matchLabels": {"a": "b"}}, "template": template(json!({"a": "b"}))});
+    assert_eq!(with(good.clone()), Vec::<String>::new());
+    assert_eq!(
+        with(json!({"selector": {"matchLabels": {"a": "b"}}, "template": template(json!({"a": "c"}))})),
+        [
+            "spec.template.metadata.labels: Invalid value: {\"a\":\"c\"}: `selector` does not match template `labels`"
+        ]
+    );
+    let mut negative = good.clone();
+    negative["replicas"] = (-1).into();
+    assert_eq!(with(negative), ["spec.replicas: Invalid value: -1: must be greater than or equal to 0"]);
+    assert_eq!(with(json!({"template": template(json!({}))}))[0], "spec.selector: Required value");
+    let mut stuck = good;
+    stuck["strategy"] = json!({"rollingUpdate": {"maxSurge": 0, "maxUnavailable": 0}});
+    assert_eq!(
+        with(stuck),
+        ["spec.strategy.rollingUpdate.maxUnavailable: Invalid value: 0: may not be 0 when `maxSurge` is 0"]
+    );
+    let kind = Kinds::builtin().find("apps", "v1", "deployments").unwrap();
+    let errors = kind.strategy.validate_update(
+        &json!({"spec": {"selector": {"matchLabels": {"a": "c"}}}}),
+        &json!({"spec": {"selector": {"matchLabels": {"a": "b"}}}}),
+    );
+    assert_eq!(
+        errors[0].to_string(),
+        "spec.selector: Invalid value: {\"matchLabels\":{\"a\":\"c\"}}: field is immutable"
+    );
+}
+
+#[test]
+fn services_are_refused_in_upstreams_words() {
+    let with = |spec: Value| complaints("", "services", json!({"spec": spec}));
+    assert_eq!(with(json!({"ports": [{"port": 80}]})), Vec::<String>::new());
+    assert_eq!(with(json!({})), ["spec.ports: Required value"]);
+    assert_eq!(with(json!({"clusterIP": "None"})), Vec::<String>::new());
+    assert_eq!(
+        with(json!({"ports": [{"port": 80}, {"port": 81}]})),
+        ["spec.ports[0].name: Required value", "spec.ports[1].name: Required value"]
+    );
+    assert_eq!(
+        with(json!({"ports": [{"port": 80, "nodePort": 30000}]})),
+        ["spec.ports[0].nodePort: Forbidden: may not be used when `type` is 'ClusterIP'"]
+    );
+    assert_eq!(
+        with(json!({"type": "Odd", "ports": [{"port": 80}]})),
+        [
+            "spec.type: Unsupported value: \"Odd\": supported values: \"ClusterIP\", \"ExternalName\", \"LoadBalancer\", \"NodePort\""
+        ]
+    );
+}
+
+#[test]
+fn endpoints_never_point_at_the_machine_itself() {
+    for address in ["127.0.0.1", "169.254.169.254", "::1", "fe80::1", "224.0.0.1", "0.0.0.0", "x"] {
+        let endpoints = complaints("", "endpoints", json!({"subsets": [{"addresses": [{"ip": address}]}]}));
+        assert_eq!(endpoints.len(), 1, "{address}");
+        let family = if address.contains(':') { "IPv6" } else { "IPv4" };
+        let slice = json!({"addressType": family, "endpoints": [{"addresses": [address]}]});
+        assert_eq!(complaints("discovery.k8s.io", "endpointslices", slice).len(), 1, "{address}");
+    }
+}
+
+#[test]
+fn data_and_leases_are_checked() {
+    assert_eq!(
+        complaints("", "configmaps", json!({"data": {"a/b": ""}})),
+        [
+            "data[a/b]: Invalid value: \"a/b\": a valid config key must consist of alphanumeric characters, '-', '_' or '.' \
+          (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"
+        ]
+    );
+    assert_eq!(
+        complaints("", "secrets", json!({"type": "kubernetes.io/tls"})),
+        ["data[tls.crt]: Required value", "data[tls.key]: Required value"]
+    );
+    assert_eq!(
+        complaints("coordination.k8s.io", "leases", json!({"spec": {"leaseDurationSeconds": 0}})),
+        ["spec.leaseDurationSeconds: Invalid value: 0: must be greater than 0"]
+    );
+}
