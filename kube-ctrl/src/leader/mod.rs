@@ -110,13 +110,14 @@ where
     tracing::info!(lease = %elector.config.name, identity = %elector.config.identity, "became leader");
     let token = shutdown.child_token();
     let mut work = std::pin::pin!(lead(token.clone()));
-    let ended = tokio::select! {
-        () = &mut work => Ended::Finished,
-        () = elector.renew() => Ended::Lost,
-        () = shutdown.cancelled() => Ended::Shutdown,
+    let (ended, working) = tokio::select! {
+        biased;
+        () = &mut work => (if shutdown.is_cancelled() { Ended::Shutdown } else { Ended::Finished }, false),
+        () = shutdown.cancelled() => (Ended::Shutdown, true),
+        () = elector.renew() => (Ended::Lost, true),
     };
     token.cancel();
-    if ended != Ended::Finished {
+    if working {
         let _ = tokio::time::timeout(elector.config.retry_period, &mut work).await;
     }
     if ended != Ended::Lost {

@@ -1,16 +1,62 @@
-//! A fake cluster with running controllers, and pods that start and stop as a node agent would make them.
+//! A cluster with running controllers, and pods that start and stop as a node agent would make them.
 
 use super::fake::Fake;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{Event, Namespace, Node, Pod};
+use k8s_openapi::api::core::v1::{Event, Namespace, Node, Pod, ServiceAccount};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube_ctrl::{Clock, Config, ControllerManager};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
+
+/// Which API server a scenario runs over.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Server {
+    Fake,
+    Real,
+}
+
+impl Server {
+    async fn client(self, clock: Clock) -> kube::Client {
+        match self {
+            Self::Fake => Fake::new(clock).client(),
+            Self::Real => {
+                let config = kube_api::Config {
+                    clock: kube_api::Clock::starting_at(clock.now()),
+                    seed: Some(1),
+                    ..kube_api::Config::default()
+                };
+                let store = Arc::new(kube_store::MemoryStore::new());
+                let server = kube_api::ApiServer::builder(store).config(config).build().await.unwrap();
+                kube::Client::new(server.as_user(kube_api::User::admin()), "default")
+            }
+        }
+    }
+}
+
+/// Makes two tests of every scenario: over the fake API and over the real one.
+macro_rules! on_both {
+    ($($scenario:ident),* $(,)?) => {$(
+        mod $scenario {
+            use crate::cluster::Server;
+
+            #[tokio::test(start_paused = true)]
+            async fn fake() {
+                super::$scenario(Server::Fake).await;
+            }
+
+            #[tokio::test(start_paused = true)]
+            async fn real() {
+                super::$scenario(Server::Real).await;
+            }
+        }
+    )*};
+}
+pub(crate) use on_both;
 
 pub(crate) struct Cluster {
     pub(crate) client: kube::Client,
@@ -26,9 +72,9 @@ impl Drop for Cluster {
 
 impl Cluster {
     /// A cluster with these controllers.
-    pub(crate) async fn start(controllers: &[&str]) -> Self {
+    pub(crate) async fn start(server: Server, controllers: &[&str]) -> Self {
         let clock = Clock::anchored("2026-01-01T00:00:00Z".parse().unwrap());
-        let client = Fake::new(clock).client();
+        let client = server.client(clock).await;
         let shutdown = CancellationToken::new();
         let config = Config {
             controllers: controllers.iter().map(|name| (*name).to_owned()).collect(),
@@ -42,6 +88,9 @@ impl Cluster {
         ready.wait_for(|ready| *ready).await.unwrap();
         let cluster = Self { client, clock, shutdown };
         cluster.namespace("default").await;
+        if !controllers.contains(&"serviceaccount-controller") {
+            cluster.create::<ServiceAccount>(json!({"metadata": {"name": "default"}})).await;
+        }
         cluster
     }
 
@@ -61,14 +110,18 @@ impl Cluster {
 
     pub(crate) async fn namespace(&self, name: &str) {
         let namespaces: Api<Namespace> = Api::all(self.client.clone());
-        let namespace: Namespace = from(json!({"metadata": {"name": name}}));
-        namespaces.create(&PostParams::default(), &namespace).await.unwrap();
+        let namespace: Namespace =
+            from(json!({"metadata": {"name": name}, "spec": {"finalizers": ["kubernetes"]}}));
+        // The real server has some of its own.
+        let _ = namespaces.create(&PostParams::default(), &namespace).await;
     }
 
     pub(crate) async fn create_node(&self, name: &str) {
         let ready = json!({"type": "Ready", "status": "True", "lastHeartbeatTime": "2026-01-01T00:00:00Z"});
-        let node = from(json!({"metadata": {"name": name}, "spec": {}, "status": {"conditions": [ready]}}));
-        Api::<Node>::all(self.client.clone()).create(&PostParams::default(), &node).await.unwrap();
+        let nodes: Api<Node> = Api::all(self.client.clone());
+        nodes.create(&PostParams::default(), &from(json!({"metadata": {"name": name}}))).await.unwrap();
+        let status = json!({"status": {"conditions": [ready]}});
+        nodes.patch_status(name, &PatchParams::default(), &Patch::Merge(status)).await.unwrap();
         let lease = from(json!({"metadata": {"name": name}, "spec": {"holderIdentity": name}}));
         self.leases().create(&PostParams::default(), &lease).await.unwrap();
     }
@@ -170,8 +223,10 @@ async fn step(client: &kube::Client, pod: &Pod) {
     if pod.metadata.deletion_timestamp.is_some() {
         let _ = pods.delete(&name, &DeleteParams::default().grace_period(0)).await;
     } else if pod.spec.as_ref().is_none_or(|spec| spec.node_name.is_none()) {
-        let bound = json!({"spec": {"nodeName": "node-1"}});
-        let _ = pods.patch(&name, &PatchParams::default(), &Patch::Merge(bound)).await;
+        let node = json!({"apiVersion": "v1", "kind": "Node", "name": "node-1"});
+        let binding =
+            json!({"apiVersion": "v1", "kind": "Binding", "metadata": {"name": name}, "target": node});
+        let _ = pods.create_subresource::<_, Value>("binding", &name, &PostParams::default(), &binding).await;
     } else if pod.status.as_ref().is_none_or(|status| status.phase.as_deref() != Some("Running")) {
         let serial: u32 =
             pod.metadata.uid.as_deref().unwrap_or("").trim_start_matches("uid-").parse().unwrap_or(1);

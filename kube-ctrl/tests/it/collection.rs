@@ -1,6 +1,6 @@
 //! The garbage collector over the fake API.
 
-use super::cluster::Cluster;
+use super::cluster::{Cluster, Server, on_both};
 use super::workloads::{is_rolled_out, web};
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
@@ -8,9 +8,16 @@ use kube::api::{DeleteParams, PropagationPolicy};
 use serde_json::json;
 use std::time::Duration;
 
-async fn running() -> Cluster {
+on_both!(
+    in_background_dependents_follow_their_owner,
+    in_foreground_nothing_is_lost_before_its_dependents,
+    orphans_stay_and_forget_their_owner,
+    an_object_lives_as_long_as_one_owner_does,
+);
+
+async fn running(server: Server) -> Cluster {
     let names = ["garbage-collector-controller", "deployment-controller", "replicaset-controller"];
-    let cluster = Cluster::start(&names).await;
+    let cluster = Cluster::start(server, &names).await;
     cluster.run_pods();
     cluster.create::<Deployment>(web(2)).await;
     cluster.until("rolled out", || is_rolled_out(&cluster, 2)).await;
@@ -27,17 +34,15 @@ async fn count(cluster: &Cluster) -> [usize; 3] {
     [deployments, cluster.list::<ReplicaSet>().await.len(), cluster.list::<Pod>().await.len()]
 }
 
-#[tokio::test(start_paused = true)]
-async fn in_background_dependents_follow_their_owner() {
-    let cluster = running().await;
+async fn in_background_dependents_follow_their_owner(server: Server) {
+    let cluster = running(server).await;
     delete(&cluster, PropagationPolicy::Background).await;
     assert!(cluster.list::<Pod>().await.len() == 2, "nobody has looked yet");
     cluster.until("all gone", || async { count(&cluster).await == [0, 0, 0] }).await;
 }
 
-#[tokio::test(start_paused = true)]
-async fn in_foreground_nothing_is_lost_before_its_dependents() {
-    let cluster = running().await;
+async fn in_foreground_nothing_is_lost_before_its_dependents(server: Server) {
+    let cluster = running(server).await;
     delete(&cluster, PropagationPolicy::Foreground).await;
     for _ in 0..600 {
         let [deployments, sets, pods] = count(&cluster).await;
@@ -51,9 +56,8 @@ async fn in_foreground_nothing_is_lost_before_its_dependents() {
     panic!("the deployment never went");
 }
 
-#[tokio::test(start_paused = true)]
-async fn orphans_stay_and_forget_their_owner() {
-    let cluster = running().await;
+async fn orphans_stay_and_forget_their_owner(server: Server) {
+    let cluster = running(server).await;
     delete(&cluster, PropagationPolicy::Orphan).await;
     cluster.until("the deployment is gone", || async { count(&cluster).await == [0, 1, 2] }).await;
     tokio::time::sleep(Duration::from_secs(60)).await;
@@ -62,9 +66,8 @@ async fn orphans_stay_and_forget_their_owner() {
     assert!(set.metadata.owner_references.is_none_or(|owners| owners.is_empty()));
 }
 
-#[tokio::test(start_paused = true)]
-async fn an_object_lives_as_long_as_one_owner_does() {
-    let cluster = Cluster::start(&["garbage-collector-controller"]).await;
+async fn an_object_lives_as_long_as_one_owner_does(server: Server) {
+    let cluster = Cluster::start(server, &["garbage-collector-controller"]).await;
     let owner = |name: &str| json!({"metadata": {"name": name}});
     let first: ConfigMap = cluster.create(owner("first")).await;
     let second: ConfigMap = cluster.create(owner("second")).await;

@@ -116,6 +116,11 @@ impl Fake {
         match (method.as_str(), path.name.is_empty()) {
             ("GET", true) => Ok(state.list(path)),
             ("GET", false) => state.get(path).cloned(),
+            ("POST", _) if path.subresource == "binding" => {
+                let mut bound = state.get(path)?.clone();
+                bound["spec"]["nodeName"] = body["target"]["name"].clone();
+                state.update(path, bound)
+            }
             ("POST", _) => state.create(path, body, &now),
             ("PUT", _) => state.update(path, body),
             ("PATCH", _) => {

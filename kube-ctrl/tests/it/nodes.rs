@@ -1,19 +1,31 @@
 //! Nodes that fail, over the fake API.
 
-use super::cluster::Cluster;
+use super::cluster::{Cluster, Server, on_both};
 use k8s_openapi::api::core::v1::{Node, Pod};
-use kube::api::{Api, DeleteParams};
+use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
 use std::time::Duration;
+
+on_both!(
+    pods_of_a_silent_node_are_marked_and_evicted_and_the_node_may_return,
+    if_all_nodes_fail_nothing_is_evicted,
+    every_node_gets_its_own_network,
+    pods_whose_node_is_gone_are_deleted_after_the_quarantine,
+);
 
 fn pod(name: &str, node: &str, seconds: u32) -> Value {
     let tolerate = |key: &str| json!({"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": seconds});
     let tolerations = [tolerate("node.kubernetes.io/not-ready"), tolerate("node.kubernetes.io/unreachable")];
     json!({
         "metadata": {"name": name},
-        "spec": {"nodeName": node, "containers": [], "tolerations": tolerations},
-        "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]},
+        "spec": {"nodeName": node, "containers": [{"name": "c", "image": "i"}], "tolerations": tolerations},
     })
+}
+
+async fn run(cluster: &Cluster, name: &str, node: &str, seconds: u32) {
+    cluster.create::<Pod>(pod(name, node, seconds)).await;
+    let status = json!({"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}});
+    cluster.api::<Pod>().patch_status(name, &PatchParams::default(), &Patch::Merge(status)).await.unwrap();
 }
 
 async fn ready(nodes: &Api<Node>, name: &str) -> (String, String) {
@@ -27,15 +39,14 @@ fn taints(node: &Node) -> Vec<(String, String)> {
     taints.map(|taint| (taint.key.clone(), taint.effect.clone())).collect()
 }
 
-#[tokio::test(start_paused = true)]
-async fn pods_of_a_silent_node_are_marked_and_evicted_and_the_node_may_return() {
-    let cluster = Cluster::start(&["node-lifecycle-controller", "taint-eviction-controller"]).await;
+async fn pods_of_a_silent_node_are_marked_and_evicted_and_the_node_may_return(server: Server) {
+    let cluster = Cluster::start(server, &["node-lifecycle-controller", "taint-eviction-controller"]).await;
     let nodes: Api<Node> = Api::all(cluster.client.clone());
     cluster.create_node("alive").await;
     cluster.create_node("dead").await;
     cluster.keep_alive("alive");
-    cluster.create::<Pod>(pod("safe", "alive", 300)).await;
-    cluster.create::<Pod>(pod("lost", "dead", 300)).await;
+    run(&cluster, "safe", "alive", 300).await;
+    run(&cluster, "lost", "dead", 300).await;
 
     tokio::time::sleep(Duration::from_secs(35)).await;
     assert_eq!(ready(&nodes, "dead").await.0, "True");
@@ -66,20 +77,16 @@ async fn pods_of_a_silent_node_are_marked_and_evicted_and_the_node_may_return() 
 
     cluster.keep_alive("dead");
     let body = json!({"status": {"conditions": [{"type": "Ready", "status": "True", "lastHeartbeatTime": "2026-01-01T01:00:00Z"}]}});
-    nodes
-        .patch_status("dead", &kube::api::PatchParams::default(), &kube::api::Patch::Merge(body))
-        .await
-        .unwrap();
+    nodes.patch_status("dead", &PatchParams::default(), &Patch::Merge(body)).await.unwrap();
     tokio::time::sleep(Duration::from_secs(10)).await;
     assert_eq!(taints(&nodes.get("dead").await.unwrap()), []);
 }
 
-#[tokio::test(start_paused = true)]
-async fn if_all_nodes_fail_nothing_is_evicted() {
-    let cluster = Cluster::start(&["node-lifecycle-controller", "taint-eviction-controller"]).await;
+async fn if_all_nodes_fail_nothing_is_evicted(server: Server) {
+    let cluster = Cluster::start(server, &["node-lifecycle-controller", "taint-eviction-controller"]).await;
     cluster.create_node("a").await;
     cluster.create_node("b").await;
-    cluster.create::<Pod>(pod("p", "a", 1)).await;
+    run(&cluster, "p", "a", 1).await;
     tokio::time::sleep(Duration::from_secs(3600)).await;
     let nodes: Api<Node> = Api::all(cluster.client.clone());
     for name in ["a", "b"] {
@@ -90,9 +97,8 @@ async fn if_all_nodes_fail_nothing_is_evicted() {
     assert!(cluster.api::<Pod>().get("p").await.unwrap().metadata.deletion_timestamp.is_none());
 }
 
-#[tokio::test(start_paused = true)]
-async fn every_node_gets_its_own_network() {
-    let cluster = Cluster::start(&["node-ipam-controller"]).await;
+async fn every_node_gets_its_own_network(server: Server) {
+    let cluster = Cluster::start(server, &["node-ipam-controller"]).await;
     for name in ["a", "b", "c"] {
         cluster.create_node(name).await;
     }
@@ -108,12 +114,11 @@ async fn every_node_gets_its_own_network() {
     assert_eq!(networks().await, ["10.244.0.0/24", "10.244.1.0/24", "10.244.2.0/24"]);
 }
 
-#[tokio::test(start_paused = true)]
-async fn pods_whose_node_is_gone_are_deleted_after_the_quarantine() {
-    let cluster = Cluster::start(&["pod-garbage-collector-controller"]).await;
+async fn pods_whose_node_is_gone_are_deleted_after_the_quarantine(server: Server) {
+    let cluster = Cluster::start(server, &["pod-garbage-collector-controller"]).await;
     cluster.create_node("here").await;
-    cluster.create::<Pod>(pod("kept", "here", 300)).await;
-    cluster.create::<Pod>(pod("orphan", "gone", 300)).await;
+    run(&cluster, "kept", "here", 300).await;
+    run(&cluster, "orphan", "gone", 300).await;
     tokio::time::sleep(Duration::from_secs(35)).await;
     assert!(cluster.api::<Pod>().get_opt("orphan").await.unwrap().is_some());
     cluster

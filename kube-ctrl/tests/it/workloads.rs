@@ -1,12 +1,20 @@
 //! Deployments, sets and services over the fake API.
 
-use super::cluster::Cluster;
+use super::cluster::{Cluster, Server, on_both};
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{Endpoints, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::api::DeleteParams;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+
+on_both!(
+    a_deployment_comes_up_and_says_so,
+    an_update_rolls_and_undo_takes_the_old_set_again,
+    scaling_replacing_and_recreating,
+    a_stuck_rollout_times_out,
+    a_service_follows_its_pods,
+);
 
 pub(crate) fn web(replicas: i32) -> Value {
     json!({
@@ -36,12 +44,17 @@ pub(crate) async fn is_rolled_out(cluster: &Cluster, replicas: i32) -> bool {
     status.observed_generation == deployment.metadata.generation && counts == [Some(replicas); 4]
 }
 
+async fn slices(cluster: &Cluster) -> Vec<EndpointSlice> {
+    let mut slices: Vec<EndpointSlice> = cluster.list().await;
+    slices.retain(|slice| slice.metadata.name.as_ref().unwrap().starts_with("web-"));
+    slices
+}
+
 const WORKLOADS: [&str; 4] =
     ["deployment-controller", "replicaset-controller", "endpointslice-controller", "endpoints-controller"];
 
-#[tokio::test(start_paused = true)]
-async fn a_deployment_comes_up_and_says_so() {
-    let cluster = Cluster::start(&WORKLOADS).await;
+async fn a_deployment_comes_up_and_says_so(server: Server) {
+    let cluster = Cluster::start(server, &WORKLOADS).await;
     cluster.run_pods();
     cluster.create::<Deployment>(web(3)).await;
     cluster.until("rolled out", || is_rolled_out(&cluster, 3)).await;
@@ -82,9 +95,8 @@ async fn a_deployment_comes_up_and_says_so() {
     );
 }
 
-#[tokio::test(start_paused = true)]
-async fn an_update_rolls_and_undo_takes_the_old_set_again() {
-    let cluster = Cluster::start(&WORKLOADS).await;
+async fn an_update_rolls_and_undo_takes_the_old_set_again(server: Server) {
+    let cluster = Cluster::start(server, &WORKLOADS).await;
     cluster.run_pods();
     cluster.create::<Deployment>(web(4)).await;
     cluster.until("rolled out", || is_rolled_out(&cluster, 4)).await;
@@ -94,7 +106,7 @@ async fn an_update_rolls_and_undo_takes_the_old_set_again() {
     assert_eq!(cluster.sizes().await, [("1".into(), 0), ("2".into(), 4)]);
 
     cluster.patch_deployment(image("demo:1")).await;
-    cluster.until("not there: the ports differ", || is_rolled_out(&cluster, 4)).await;
+    cluster.until("updated again", || is_rolled_out(&cluster, 4)).await;
     assert_eq!(cluster.sizes().await.last(), Some(&("3".into(), 4)));
 
     cluster.patch_deployment(image("demo:2")).await;
@@ -106,9 +118,8 @@ async fn an_update_rolls_and_undo_takes_the_old_set_again() {
     assert_eq!(annotations["deployment.kubernetes.io/revision-history"], "2");
 }
 
-#[tokio::test(start_paused = true)]
-async fn scaling_replacing_and_recreating() {
-    let cluster = Cluster::start(&WORKLOADS).await;
+async fn scaling_replacing_and_recreating(server: Server) {
+    let cluster = Cluster::start(server, &WORKLOADS).await;
     cluster.run_pods();
     cluster.create::<Deployment>(web(2)).await;
     cluster.until("rolled out", || is_rolled_out(&cluster, 2)).await;
@@ -134,9 +145,8 @@ async fn scaling_replacing_and_recreating() {
     cluster.until("scaled down", || is_rolled_out(&cluster, 1)).await;
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_stuck_rollout_times_out() {
-    let cluster = Cluster::start(&WORKLOADS).await;
+async fn a_stuck_rollout_times_out(server: Server) {
+    let cluster = Cluster::start(server, &WORKLOADS).await;
     cluster.create::<Deployment>(web(1)).await;
     let mut deployment = cluster.deployment().await;
     for _ in 0..700 {
@@ -149,43 +159,41 @@ async fn a_stuck_rollout_times_out() {
     assert_eq!(progressing.status, "False");
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_service_follows_its_pods() {
-    let cluster = Cluster::start(&WORKLOADS).await;
+async fn a_service_follows_its_pods(server: Server) {
+    let cluster = Cluster::start(server, &WORKLOADS).await;
     let service = json!({
         "metadata": {"name": "web"},
         "spec": {"selector": {"app": "web"}, "clusterIP": "10.96.0.9", "ipFamilies": ["IPv4"],
                  "ports": [{"name": "", "port": 80, "targetPort": "http", "protocol": "TCP"}]},
     });
     cluster.create::<Service>(service).await;
-    cluster.until("an empty slice", || async { cluster.list::<EndpointSlice>().await.len() == 1 }).await;
+    cluster.until("an empty slice", || async { slices(&cluster).await.len() == 1 }).await;
     cluster.run_pods();
     cluster.create::<Deployment>(web(3)).await;
     cluster
         .until("three endpoints", || async {
-            let slices: Vec<EndpointSlice> = cluster.list().await;
+            let slices = slices(&cluster).await;
             let ready = slices.iter().flat_map(|slice| &slice.endpoints).filter(|endpoint| {
                 endpoint.conditions.as_ref().and_then(|conditions| conditions.ready) == Some(true)
             });
             slices.len() == 1 && ready.count() == 3
         })
         .await;
-    let slice = cluster.list::<EndpointSlice>().await.remove(0);
+    let slice = slices(&cluster).await.remove(0);
     assert_eq!(slice.ports.unwrap()[0].port, Some(8080));
     assert_eq!(slice.metadata.labels.unwrap()["kubernetes.io/service-name"], "web");
 
     cluster
         .until("endpoints agree", || async {
-            let endpoints: Vec<Endpoints> = cluster.list().await;
-            let subsets =
-                endpoints.first().and_then(|endpoints| endpoints.subsets.clone()).unwrap_or_default();
+            let endpoints = cluster.api::<Endpoints>().get_opt("web").await.unwrap();
+            let subsets = endpoints.and_then(|endpoints| endpoints.subsets).unwrap_or_default();
             subsets.len() == 1 && subsets[0].addresses.as_ref().is_some_and(|addresses| addresses.len() == 3)
         })
         .await;
     cluster.patch_deployment(json!({"spec": {"replicas": 0}})).await;
     cluster
         .until("all gone", || async {
-            let slices: Vec<EndpointSlice> = cluster.list().await;
+            let slices = slices(&cluster).await;
             slices.len() == 1 && slices[0].endpoints.is_empty()
         })
         .await;
