@@ -53,6 +53,10 @@ async fn kubernetes_service(registry: &Registry) -> Result<()> {
         },
     });
     ensure(registry, "services", "default", service).await?;
+    // Loopback means something else on every machine, so it is no endpoint (and validation would refuse it).
+    if config.advertise_address.is_loopback() {
+        return Ok(());
+    }
     let port = json!([{"name": "https", "protocol": "TCP", "port": config.advertise_port}]);
     let endpoints = json!({
         "apiVersion": "v1", "kind": "Endpoints",

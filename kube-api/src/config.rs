@@ -16,7 +16,8 @@ pub struct Config {
     pub service_cidr: IpNet,
     /// Ports of NodePort and LoadBalancer services. Default: 30000-32767.
     pub node_ports: RangeInclusive<u16>,
-    /// Where pods reach this server: what the `kubernetes` service leads to. Default: 127.0.0.1.
+    /// Where pods reach this server: what the `kubernetes` service leads to, unless it is a loopback address.
+    /// Default: 127.0.0.1.
     pub advertise_address: IpAddr,
     /// The port there. Default: 6443.
     pub advertise_port: u16,
