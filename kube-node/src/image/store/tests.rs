@@ -138,3 +138,76 @@ async fn a_file_outside_of_the_image_is_refused() {
     let file = ImageFile { path: "/../../out".into(), source: Source::Bytes(Vec::new()), mode: 0o644 };
     assert!(store.build("localhost/x", vec![file], ImageConfig::default()).await.is_err());
 }
+
+/// Serves these paths over HTTP until the test ends; everything else is not found.
+async fn registry(files: BTreeMap<String, (&'static str, Vec<u8>)>) -> u16 {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            let mut request = vec![0; 8192];
+            let n = socket.read(&mut request).await.unwrap();
+            let head = String::from_utf8_lossy(&request[..n]).into_owned();
+            let (status, kind, body) = match files.get(head.split(' ').nth(1).unwrap_or_default()) {
+                Some((kind, body)) => ("200 OK", *kind, body.as_slice()),
+                None => ("404 Not Found", "text/plain", &b""[..]),
+            };
+            let length = body.len();
+            let head = format!(
+                "HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"
+            );
+            socket.write_all(&[head.as_bytes(), body].concat()).await.unwrap();
+        }
+    });
+    port
+}
+
+/// The files of a registry with one image `demo:latest`; `sent` is what it sends for the layer `bytes`.
+fn registry_files(bytes: &[u8], sent: &[u8]) -> BTreeMap<String, (&'static str, Vec<u8>)> {
+    const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+    let config = config(bytes);
+    let manifest = json!({
+        "schemaVersion": 2,
+        "mediaType": MANIFEST,
+        "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": digest(&config), "size": config.len()},
+        "layers": [{"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": digest(bytes), "size": bytes.len()}],
+    });
+    let manifest = manifest.to_string().into_bytes();
+    [
+        ("/v2/".to_owned(), ("application/json", b"{}".to_vec())),
+        (format!("/v2/demo/blobs/{}", digest(&config)), ("application/octet-stream", config)),
+        (format!("/v2/demo/blobs/{}", digest(bytes)), ("application/octet-stream", sent.to_vec())),
+        (format!("/v2/demo/manifests/{}", digest(&manifest)), (MANIFEST, manifest.clone())),
+        ("/v2/demo/manifests/latest".to_owned(), (MANIFEST, manifest)),
+    ]
+    .into()
+}
+
+#[tokio::test]
+async fn images_are_pulled_by_tag_and_by_digest() {
+    let data = tempfile::tempdir().unwrap();
+    let store = ImageStore::open(data.path()).await.unwrap();
+    let bytes = layer("f", "pulled");
+    let port = registry(registry_files(&bytes, &bytes)).await;
+    let name = format!("localhost:{port}/demo");
+    let id = store.pull(&name, None).await.unwrap();
+    let image = store.get(&name).unwrap();
+    assert_eq!(image.id, id);
+    assert_eq!(file_of(&store, &image, "f"), "pulled");
+    let by_digest = image.digests.first().unwrap();
+    assert_eq!(store.pull(by_digest, None).await.unwrap(), id);
+    assert_eq!(store.get(by_digest).unwrap().tags, image.tags);
+    assert!(store.pull(&format!("localhost:{port}/other"), None).await.is_err());
+    assert_eq!(fs::read_dir(data.path().join("tmp")).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn a_registry_that_sends_other_content_is_not_believed() {
+    let data = tempfile::tempdir().unwrap();
+    let store = ImageStore::open(data.path()).await.unwrap();
+    let port = registry(registry_files(&layer("f", "good"), &layer("f", "evil"))).await;
+    assert!(store.pull(&format!("localhost:{port}/demo"), None).await.is_err());
+    assert_eq!(store.list().await.unwrap(), []);
+    assert_eq!(fs::read_dir(data.path().join("layers")).unwrap().count(), 0);
+}

@@ -17,8 +17,9 @@ use super::{capability, session};
 use crate::image::ImageStore;
 use crate::seam::{
     ContainerConfig, ContainerFilter, ContainerId, ContainerReason, ContainerState, ContainerStats,
-    ContainerStatus, DuplexStream, ExecOutput, ExecRequest, ExecSession, ImageService, Runtime, RuntimeEvent,
-    RuntimeEventKind, RuntimeInfo, SandboxConfig, SandboxFilter, SandboxId, SandboxStatus,
+    ContainerStatus, DuplexStream, ExecOutput, ExecRequest, ExecSession, FsUsage, ImageRef, ImageService,
+    ImageStatus, RegistryAuth, Runtime, RuntimeEvent, RuntimeEventKind, RuntimeInfo, SandboxConfig,
+    SandboxFilter, SandboxId, SandboxStatus,
 };
 use crate::shim::cgroup::Hierarchies;
 use crate::shim::{Request, ShimClient, StartExec};
@@ -309,7 +310,7 @@ impl Runtime for EmbeddedRuntime {
     }
 
     fn images(&self) -> Arc<dyn ImageService> {
-        Arc::new(self.inner.images.clone())
+        Arc::new(NodeImages(self.inner.clone()))
     }
 
     async fn set_pod_cidrs(&self, cidrs: &[ipnet::IpNet]) -> Result<()> {
@@ -320,4 +321,36 @@ impl Runtime for EmbeddedRuntime {
 /// The end of a container nobody saw end.
 pub(super) fn lost(at: jiff::Timestamp) -> End {
     End { code: 255, at, reason: ContainerReason::Error, message: "the pod's supervisor is gone".to_owned() }
+}
+
+/// The store, with the layers that containers still use spared when images are removed.
+struct NodeImages(Arc<Inner>);
+
+#[async_trait]
+impl ImageService for NodeImages {
+    async fn list(&self) -> Result<Vec<ImageStatus>> {
+        self.0.images.list().await
+    }
+
+    async fn status(&self, image: &str) -> Result<Option<ImageStatus>> {
+        self.0.images.status(image).await
+    }
+
+    async fn pull(&self, image: &str, auth: Option<&RegistryAuth>) -> Result<ImageRef> {
+        self.0.images.pull(image, auth).await
+    }
+
+    async fn remove(&self, image: &str) -> Result<()> {
+        self.0.images.remove(image).await?;
+        let in_use = {
+            let state = self.0.state.lock();
+            let layers = state.containers.values().flat_map(|container| &container.image.layers);
+            layers.map(|layer| ImageStore::layer_name(layer)).collect()
+        };
+        self.0.images.collect_garbage(in_use).await
+    }
+
+    async fn usage(&self) -> Result<FsUsage> {
+        self.0.images.usage().await
+    }
 }

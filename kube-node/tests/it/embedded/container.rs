@@ -1,7 +1,10 @@
 //! What containers are and how they end.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use kube_node::network::{NetworkConfig, RoutedNetwork};
+use kube_node::runtime::embedded::{EmbeddedConfig, EmbeddedRuntime};
 use kube_node::seam::{ContainerReason, ContainerState, Mount, NamespaceMode, Runtime};
 
 use super::node::{Node, script, skip};
@@ -157,5 +160,58 @@ async fn root_statistics_are_measured() {
     assert_eq!(stats.len(), 1);
     let stats = &stats[0];
     assert!(stats.cpu_nanos > 0 && stats.pids >= 1 && stats.fs_used >= 512 << 10, "{stats:?}");
+    node.finish().await;
+}
+
+#[tokio::test]
+async fn without_root_the_runtime_says_that_it_needs_root() {
+    if rustix::process::geteuid().is_root() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let network = RoutedNetwork::open(NetworkConfig::new(dir.path().to_owned())).unwrap();
+    let config = EmbeddedConfig::new(dir.path().to_owned(), Arc::new(network));
+    let error = EmbeddedRuntime::open(config).await.unwrap_err();
+    assert!(error.to_string().contains("needs root"), "{error}");
+}
+
+#[tokio::test]
+async fn root_an_image_in_use_keeps_its_layers() {
+    if skip() {
+        return;
+    }
+    let node = Node::start().await;
+    let pod = node.sandbox("web").await;
+    let id = node.runtime.create_container(&pod.0, &script("c", "exit 0"), &pod.1).await.unwrap();
+    node.runtime.images().remove(super::node::IMAGE).await.unwrap();
+    assert!(node.runtime.images().list().await.unwrap().is_empty());
+    node.runtime.start_container(&id).await.unwrap();
+    assert_eq!(node.ended(&id).await.exit_code, 0);
+    node.finish().await;
+}
+
+#[tokio::test]
+async fn root_twenty_pods_at_once_come_and_go() {
+    if skip() {
+        return;
+    }
+    let node = Node::start().await;
+    let begun = tokio::time::Instant::now();
+    let pods = (0..20).map(|number| {
+        let node = &node;
+        async move {
+            let pod = node.sandbox(&format!("pod-{number}")).await;
+            node.run(&pod, script("c", "echo up; sleep 1000")).await
+        }
+    });
+    let ids = futures::future::join_all(pods).await;
+    let took = begun.elapsed() / 20;
+    #[expect(clippy::print_stderr, reason = "a figure to look at, not a condition")]
+    {
+        eprintln!("a pod with one container, twenty at once: {took:?} each");
+    }
+    for id in &ids {
+        node.logged(id, "up").await;
+    }
     node.finish().await;
 }
