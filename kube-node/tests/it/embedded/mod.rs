@@ -1,6 +1,8 @@
 //! The embedded runtime, its supervisor, images and network, for real. All need root; each makes a host network namespace of its own, so
 //! that the machine's network stays as it is.
 
+#![expect(clippy::unwrap_used, reason = "a step that fails is a failed test")]
+
 mod container;
 mod network;
 mod node;
