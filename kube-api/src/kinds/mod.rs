@@ -19,6 +19,8 @@ mod table;
 mod validate;
 
 #[cfg(test)]
+mod robustness;
+#[cfg(test)]
 mod tests;
 
 pub use kind::{Kind, Scope, SelectableField, StorageKey, Subresource};

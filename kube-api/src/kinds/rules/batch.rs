@@ -6,7 +6,7 @@ use super::{Rules, fill, object_at, pod, text};
 use crate::kinds::validate::workload as validate;
 
 pub(super) fn job() -> Rules {
-    Rules { default, create, validate: validate::job, ..Rules::NONE }
+    Rules { default, create, validate: validate::job, validate_update: validate::job_update, ..Rules::NONE }
 }
 
 pub(super) fn cron_job() -> Rules {

@@ -97,7 +97,7 @@ fn network_policy_default(policy: &mut Value) {
 }
 
 pub(super) fn role_binding() -> Rules {
-    Rules { default: role_binding_default, ..Rules::NONE }
+    Rules { default: role_binding_default, validate_update: validate::role_binding_update, ..Rules::NONE }
 }
 
 /// Users and groups belong to the RBAC group, service accounts to the core group.

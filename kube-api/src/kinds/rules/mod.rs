@@ -93,6 +93,12 @@ pub(super) fn strategy(group: &str, kind: &str) -> Option<Arc<dyn Strategy>> {
             ..Rules::NONE
         },
         ("coordination.k8s.io", "Lease") => Rules { validate: object::lease, ..Rules::NONE },
+        ("scheduling.k8s.io", "PriorityClass") => {
+            Rules { validate_update: object::priority_class_update, ..Rules::NONE }
+        }
+        ("storage.k8s.io", "StorageClass") => {
+            Rules { validate_update: object::storage_class_update, ..Rules::NONE }
+        }
         ("apps", "Deployment") => workload::deployment(),
         ("apps", "ReplicaSet") => workload::replica_set(),
         ("apps", "DaemonSet" | "StatefulSet") => workload::other(),

@@ -146,8 +146,8 @@ pub(super) fn label_selector(errors: &mut Errors, selector: &Value, path: &str) 
     }
 }
 
-/// A selector that must be there, must not be empty, and must select the template's labels.
-pub(super) fn selector_of_template(errors: &mut Errors, spec: &Value) {
+/// A selector that must be there, must not be empty, and must select the template's labels. `kind` is for the message.
+pub(super) fn selector_of_template(errors: &mut Errors, spec: &Value, kind: &str) {
     let Some(selector) = spec.get("selector") else {
         errors.add(FieldError::required("spec.selector", ""));
         let labels = spec.pointer("/template/metadata/labels").cloned().unwrap_or_default();
@@ -162,7 +162,7 @@ pub(super) fn selector_of_template(errors: &mut Errors, spec: &Value) {
     label_selector(errors, selector, "spec.selector");
     let parsed = LabelSelector::from_object(selector);
     if parsed.as_ref().is_ok_and(LabelSelector::is_empty) {
-        let detail = "empty selector is invalid for deployment";
+        let detail = format!("empty selector is invalid for {kind}");
         errors.add(FieldError::invalid("spec.selector", selector.clone(), detail));
     }
     let labels = spec.pointer("/template/metadata/labels").cloned().unwrap_or_default();

@@ -175,3 +175,39 @@ pub(in crate::kinds) fn event(object: &Value) -> Vec<FieldError> {
     }
     errors.0
 }
+
+/// A binding may get other subjects, but it never grants another role.
+pub(in crate::kinds) fn role_binding_update(new: &Value, old: &Value) -> Vec<FieldError> {
+    let (now, then) = (new.get("roleRef"), old.get("roleRef"));
+    if now == then {
+        return Vec::new();
+    }
+    vec![FieldError::invalid("roleRef", now.cloned().unwrap_or_default(), "cannot change roleRef")]
+}
+
+pub(in crate::kinds) fn priority_class_update(new: &Value, old: &Value) -> Vec<FieldError> {
+    let mut errors = Errors::default();
+    for (field, detail) in
+        [("value", "may not be changed in an update."), ("preemptionPolicy", "field is immutable")]
+    {
+        let value = |object: &Value| object.get(field).cloned().unwrap_or_default();
+        if value(new) != value(old) {
+            errors.add(match field {
+                "value" => FieldError::forbidden("value", detail),
+                _ => FieldError::invalid(field, value(new), detail),
+            });
+        }
+    }
+    errors.0
+}
+
+pub(in crate::kinds) fn storage_class_update(new: &Value, old: &Value) -> Vec<FieldError> {
+    let mut errors = Errors::default();
+    for field in ["parameters", "provisioner", "reclaimPolicy"] {
+        if new.get(field) != old.get(field) {
+            errors.add(FieldError::forbidden(field, format!("updates to {field} are forbidden.")));
+        }
+    }
+    errors.immutable(new, old, "volumeBindingMode");
+    errors.0
+}

@@ -10,10 +10,10 @@ fn spec(object: &Value) -> &Value {
     object.get("spec").unwrap_or(&Value::Null)
 }
 
-fn replicas_of_template(errors: &mut Errors, spec: &Value) {
+fn replicas_of_template(errors: &mut Errors, spec: &Value, kind: &str) {
     errors.nonnegative(spec, "spec", "replicas");
     errors.nonnegative(spec, "spec", "minReadySeconds");
-    selector_of_template(errors, spec);
+    selector_of_template(errors, spec, kind);
     always_running(errors, spec);
 }
 
@@ -36,7 +36,8 @@ fn always_running(errors: &mut Errors, spec: &Value) {
 
 pub(in crate::kinds) fn replica_set(object: &Value) -> Vec<FieldError> {
     let mut errors = Errors::default();
-    replicas_of_template(&mut errors, spec(object));
+    // Upstream says "deployment" here, too.
+    replicas_of_template(&mut errors, spec(object), "deployment");
     errors.0
 }
 
@@ -49,7 +50,7 @@ pub(in crate::kinds) fn selector_update(new: &Value, old: &Value) -> Vec<FieldEr
 
 pub(in crate::kinds) fn deployment(object: &Value) -> Vec<FieldError> {
     let (mut errors, spec) = (Errors::default(), spec(object));
-    replicas_of_template(&mut errors, spec);
+    replicas_of_template(&mut errors, spec, "deployment");
     strategy(&mut errors, spec.get("strategy").unwrap_or(&Value::Null));
     errors.nonnegative(spec, "spec", "revisionHistoryLimit");
     errors.nonnegative(spec, "spec", "progressDeadlineSeconds");
@@ -122,7 +123,7 @@ fn int_or_percent(errors: &mut Errors, value: &Value, path: &str) {
 /// Daemon sets and stateful sets: selector, template and history.
 pub(in crate::kinds) fn other(object: &Value) -> Vec<FieldError> {
     let mut errors = Errors::default();
-    replicas_of_template(&mut errors, spec(object));
+    replicas_of_template(&mut errors, spec(object), &text(object, "kind").to_lowercase());
     errors.nonnegative(spec(object), "spec", "revisionHistoryLimit");
     errors.0
 }
@@ -136,6 +137,17 @@ pub(in crate::kinds) fn replication_controller(object: &Value) -> Vec<FieldError
         errors.add(FieldError::required("spec.selector", ""));
     }
     always_running(&mut errors, spec);
+    errors.0
+}
+
+/// What a job's pods look like is decided once.
+pub(in crate::kinds) fn job_update(new: &Value, old: &Value) -> Vec<FieldError> {
+    let mut errors = Errors::default();
+    errors.immutable(new, old, "spec.selector");
+    if old.pointer("/spec/suspend") != Some(&Value::Bool(true)) {
+        errors.immutable(new, old, "spec.template");
+    }
+    errors.immutable(new, old, "spec.completionMode");
     errors.0
 }
 
