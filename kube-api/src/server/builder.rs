@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::kinds::Kinds;
 use crate::metrics::Metrics;
 use crate::node::NodeConnector;
+use crate::openapi::OpenApi;
 use crate::registry::Registry;
 use crate::token::Signer;
 
@@ -78,6 +79,7 @@ impl Builder {
         let signer =
             key.map(|pem| Signer::from_pem(pem, &self.config.issuer)).transpose().map_err(Error::internal)?;
         let tokens = signer.map(|signer| Tokens { signer, audiences: self.config.audiences.clone() });
+        let openapi = OpenApi::new(Arc::clone(&self.kinds));
         let registry = Registry::start(self.store, self.kinds, self.config, self.admission);
         bootstrap::run(&registry).await?;
         Ok(ApiServer(Arc::new(Inner {
@@ -86,6 +88,7 @@ impl Builder {
             authorizer: self.authorizer,
             nodes: self.nodes,
             metrics: Metrics::new(),
+            openapi,
         })))
     }
 }

@@ -8,6 +8,7 @@ use super::{Inner, answer};
 use crate::body::Body;
 use crate::discovery;
 use crate::error::{Error, Result};
+use crate::openapi::Document;
 use crate::request::Accept;
 
 const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
@@ -25,6 +26,14 @@ impl Inner {
             ["metrics"] => Ok(self.metrics.response()),
             ["openid", "v1", "jwks"] => self.jwks(),
             [".well-known", "openid-configuration"] => self.openid(),
+            ["openapi", "v2"] => {
+                Accept::parse(&call.parts.headers)?;
+                Ok(self.open_api(call, self.openapi.v2()))
+            }
+            ["openapi", "v3"] => Ok(answer::json(StatusCode::OK, self.openapi.v3_index())),
+            ["openapi", "v3", place @ ..] => {
+                Ok(self.openapi.v3(&place.join("/")).map_or_else(not_found, |document| self.open_api(call, document)))
+            }
             [] => Ok(answer::value(StatusCode::OK, &paths())),
             _ => self.discover(call, &parts),
         }
@@ -49,6 +58,23 @@ impl Inner {
             _ => None,
         };
         Ok(document.map_or_else(not_found, |d| answer::value(StatusCode::OK, &d)))
+    }
+
+    fn open_api(&self, call: &Call, document: &Document) -> Response<Body> {
+        let headers = &call.parts.headers;
+        let tag = format!("\"{}\"", document.hash);
+        let known = headers.get(http::header::IF_NONE_MATCH).is_some_and(|h| h.as_bytes() == tag.as_bytes());
+        let mut response = if known {
+            answer::json(StatusCode::NOT_MODIFIED, "")
+        } else {
+            let gzip = Accept::parse(headers).is_ok_and(|accept| accept.gzip);
+            let from = if gzip { self.registry.config.gzip_from_bytes } else { usize::MAX };
+            answer::compress(answer::json(StatusCode::OK, document.bytes.clone()), from)
+        };
+        if let Ok(tag) = HeaderValue::from_str(&tag) {
+            response.headers_mut().insert(http::header::ETAG, tag);
+        }
+        response
     }
 
     fn jwks(&self) -> Result<Response<Body>> {

@@ -25,6 +25,7 @@ use crate::auth::{Authenticator, Authorizer, InProcess, User};
 use crate::body::Body;
 use crate::metrics::Metrics;
 use crate::node::NodeConnector;
+use crate::openapi::OpenApi;
 use crate::registry::Registry;
 
 /// A Kubernetes API server: a [`tower::Service`] over HTTP requests. Cheap to clone; what it runs in the background ends
@@ -42,6 +43,7 @@ struct Inner {
     authorizer: Arc<dyn Authorizer>,
     nodes: Option<Arc<dyn NodeConnector>>,
     metrics: Metrics,
+    openapi: OpenApi,
 }
 
 /// The answer to come.

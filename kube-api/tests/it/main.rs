@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod client;
+mod kubectl;
 mod raw;
 mod semantics;
 mod watch;

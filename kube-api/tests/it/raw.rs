@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{Method, Request, Response};
 use http_body_util::{BodyExt, Full};
-use kube_api::{ApiServer, AsUser, Body, User};
+use kube_api::{ApiServer, AsUser, Body, Config, User};
 use kube_store::MemoryStore;
 use serde_json::Value;
 use tower::ServiceExt;
@@ -44,11 +44,15 @@ impl Answer {
 }
 
 pub(crate) async fn admin() -> Admin {
-    let server = ApiServer::builder(Arc::new(MemoryStore::new())).build().await.unwrap();
-    Admin { service: server.as_user(User::admin()), server }
+    Admin::with(Config::default()).await
 }
 
 impl Admin {
+    pub(crate) async fn with(config: Config) -> Self {
+        let server = ApiServer::builder(Arc::new(MemoryStore::new())).config(config).build().await.unwrap();
+        Self { service: server.as_user(User::admin()), server }
+    }
+
     pub(crate) async fn client(&self) -> kube::Client {
         let accounts = "/api/v1/namespaces/default/serviceaccounts";
         self.post(accounts, serde_json::json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}})).await;
