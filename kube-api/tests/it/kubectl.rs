@@ -117,7 +117,8 @@ async fn applies(kubectl: &Kubectl) {
     let table = kubectl.ok("get deploy,svc,cm").await;
     assert!(table.contains("READY") && table.contains("CLUSTER-IP") && table.contains("0/2"), "{table}");
     std::fs::write(kubectl.path().join("bad.yaml"), MANIFEST.replace("data:", "datum:")).unwrap();
-    assert!(kubectl.refused("apply -f bad.yaml").await.contains("unknown field \"datum\""));
+    let refusal = kubectl.refused("create -f bad.yaml --dry-run=server").await;
+    assert!(refusal.contains("unknown field \"datum\""), "{refusal}");
 }
 
 async fn changes(kubectl: &Kubectl) {
