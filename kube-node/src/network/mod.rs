@@ -19,7 +19,8 @@
 //! | `link` | cables, addresses and routes by rtnetlink |
 //! | `filter` | the nftables table |
 //!
-//! Not done: bandwidth limits (ignored), IPv6 (the types carry it, a range of it is refused).
+//! Not done: bandwidth limits (ignored), IPv6 (the types carry it, a range of it is refused). A firewall of somebody else's whose forward chain
+//! drops by default (Docker's does) also drops what pods send; accepting it here would not overrule that.
 
 mod config;
 mod filter;

@@ -33,8 +33,11 @@ impl EmbeddedRuntime {
 async fn listen(inner: std::sync::Weak<Inner>, id: String, mut events: ShimStream) {
     while let Some(frame) = events.next().await {
         let Some(inner) = inner.upgrade() else { return };
-        if let Frame::Event(Event::Exited { id, exit }) = frame {
-            inner.end_container(&id, End::from(exit));
+        match frame {
+            Frame::Event(Event::Exited { id, exit }) => inner.end_container(&id, End::from(exit)),
+            // Normally known already; not when whoever started it stopped waiting half-way.
+            Frame::Event(Event::Started { .. }) => inner.refresh(&id).await,
+            _ => {}
         }
     }
     let Some(inner) = inner.upgrade() else { return };
@@ -46,6 +49,14 @@ async fn listen(inner: std::sync::Weak<Inner>, id: String, mut events: ShimStrea
 }
 
 impl Inner {
+    /// Asks a sandbox's supervisor how things are; one that is gone says so by ending its connection.
+    async fn refresh(&self, id: &str) {
+        let Ok(sandbox) = self.sandbox(id) else { return };
+        if let Ok(report) = sandbox.shim.report().await {
+            self.absorb(id, &report);
+        }
+    }
+
     /// Takes over what a supervisor reports.
     pub(super) fn absorb(&self, sandbox: &str, report: &Report) {
         for ContainerReport { id, pid, started_at, exit, .. } in &report.containers {
