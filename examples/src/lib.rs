@@ -3,4 +3,11 @@
 //! Nothing here decides anything about a cluster; that is in the crates. This is where versions are picked, flags are read and
 //! a log subscriber is installed.
 
+pub mod client;
 pub mod demo;
+pub mod machine;
+pub mod progress;
+pub mod roles;
+
+/// Why a binary ends early: for a person to read.
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;

@@ -1,0 +1,89 @@
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use http_body_util::BodyExt;
+use hyper_util::rt::TokioIo;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Service;
+use kube::api::PostParams;
+use kube::{Api, Client};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::Failure;
+
+/// How many pods the demo runs.
+pub(super) const REPLICAS: usize = 3;
+
+/// Creates the Deployment and the Service `demo`, unless they exist, and returns the Service's address.
+pub(super) async fn deploy(client: &Client) -> Result<String, Failure> {
+    ensure(Api::<Deployment>::default_namespaced(client.clone()), deployment()).await?;
+    let services = Api::<Service>::default_namespaced(client.clone());
+    ensure(services.clone(), service()).await?;
+    let address = services.get("demo").await?.spec.and_then(|spec| spec.cluster_ip);
+    address.ok_or_else(|| "the Service demo has no cluster IP".into())
+}
+
+async fn ensure<K>(api: Api<K>, object: Value) -> Result<(), Failure>
+where
+    K: Clone + std::fmt::Debug + DeserializeOwned + Serialize,
+{
+    let object = serde_json::from_value(object)?;
+    match api.create(&PostParams::default(), &object).await {
+        Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),
+        created => Ok(created.map(|_| ())?),
+    }
+}
+
+fn deployment() -> Value {
+    json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "demo"}, "spec": {
+        "replicas": REPLICAS,
+        "selector": {"matchLabels": {"app": "demo"}},
+        "template": {"metadata": {"labels": {"app": "demo"}}, "spec": {"containers": [{
+            "name": "demo", "image": crate::demo_image::NAME, "imagePullPolicy": "IfNotPresent",
+            "ports": [{"containerPort": 8080, "name": "http"}],
+            "readinessProbe": {"httpGet": {"path": "/readyz", "port": "http"}, "periodSeconds": 1},
+        }]}}}})
+}
+
+fn service() -> Value {
+    json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "demo"}, "spec": {
+        "selector": {"app": "demo"}, "ports": [{"port": 80, "targetPort": "http"}]}})
+}
+
+/// Asks the Service until every replica has answered; calls `first` at the first answer.
+///
+/// # Errors
+/// If they have not all answered in a minute.
+pub(super) async fn ask_all(address: &str, mut first: impl FnMut()) -> Result<BTreeSet<String>, Failure> {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let mut answered = BTreeSet::new();
+    while answered.len() < REPLICAS {
+        match timeout(Duration::from_secs(1), ask(address)).await {
+            Ok(Ok(pod)) => {
+                if answered.is_empty() {
+                    first();
+                }
+                answered.insert(pod);
+            }
+            _ if Instant::now() > deadline => {
+                return Err(format!("only {} of {REPLICAS} replicas answer at http://{address}/", answered.len()).into());
+            }
+            _ => sleep(Duration::from_millis(20)).await,
+        }
+    }
+    Ok(answered)
+}
+
+/// One request on a connection of its own, since a connection stays with one pod.
+async fn ask(address: &str) -> Result<String, Failure> {
+    let stream = TcpStream::connect((address, 80)).await?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    tokio::spawn(connection);
+    let request = http::Request::get("/").header("host", address).body(String::new())?;
+    let body = sender.send_request(request).await?.into_body().collect().await?.to_bytes();
+    Ok(String::from_utf8_lossy(&body).trim().to_owned())
+}
