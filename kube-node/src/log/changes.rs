@@ -12,14 +12,14 @@ pub(super) struct Changes {
 }
 
 impl Changes {
+    #[expect(deprecated, reason = "an owned descriptor upholds what the unsafe successor asks for")]
     pub(super) fn of(path: &Path) -> Result<Self> {
         let folder = path.parent().unwrap_or(path);
         let watch = || {
             let events = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
             let kinds = WatchFlags::MODIFY | WatchFlags::CREATE | WatchFlags::MOVED_TO;
             inotify::add_watch(&events, folder, kinds)?;
-            // A plain descriptor's number stays the same for as long as it is owned, which is what `AsyncFd` relies on.
-            AsyncFd::try_new(events).map_err(std::io::Error::from)
+            AsyncFd::new(events)
         };
         let events = watch().map_err(Error::io(format!("watch {}", folder.display())))?;
         Ok(Self { events })

@@ -141,4 +141,3 @@ fn text(status: StatusCode, text: &str) -> Response<Body> {
     *response.status_mut() = status;
     response
 }
-
