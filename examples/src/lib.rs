@@ -4,7 +4,9 @@
 //! a log subscriber is installed.
 
 pub mod client;
+pub mod cluster;
 pub mod demo;
+pub mod demo_image;
 pub mod machine;
 pub mod progress;
 pub mod roles;

@@ -71,7 +71,8 @@ where
     let identity = format!("{}_{}", machine::host_name(), uuid::Uuid::new_v4());
     let config = LeaderConfig { name: name.into(), identity, ..LeaderConfig::default() };
     let mut ended = Ok(());
-    let lost = leader::run(client, config, shutdown.clone(), |token| async { ended = role(token).await }).await?;
+    let lost =
+        leader::run(client, config, shutdown.clone(), |token| async { ended = role(token).await }).await?;
     match ended {
         Ok(()) if !shutdown.is_cancelled() => Err(format!("leader election ended: {lost:?}").into()),
         ended => ended,

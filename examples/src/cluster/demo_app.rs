@@ -40,13 +40,13 @@ where
 
 fn deployment() -> Value {
     json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "demo"}, "spec": {
-        "replicas": REPLICAS,
-        "selector": {"matchLabels": {"app": "demo"}},
-        "template": {"metadata": {"labels": {"app": "demo"}}, "spec": {"containers": [{
-            "name": "demo", "image": crate::demo_image::NAME, "imagePullPolicy": "IfNotPresent",
-            "ports": [{"containerPort": 8080, "name": "http"}],
-            "readinessProbe": {"httpGet": {"path": "/readyz", "port": "http"}, "periodSeconds": 1},
-        }]}}}})
+    "replicas": REPLICAS,
+    "selector": {"matchLabels": {"app": "demo"}},
+    "template": {"metadata": {"labels": {"app": "demo"}}, "spec": {"containers": [{
+        "name": "demo", "image": crate::demo_image::NAME, "imagePullPolicy": "IfNotPresent",
+        "ports": [{"containerPort": 8080, "name": "http"}],
+        "readinessProbe": {"httpGet": {"path": "/readyz", "port": "http"}, "periodSeconds": 1},
+    }]}}}})
 }
 
 fn service() -> Value {
@@ -70,7 +70,11 @@ pub(super) async fn ask_all(address: &str, mut first: impl FnMut()) -> Result<BT
                 answered.insert(pod);
             }
             _ if Instant::now() > deadline => {
-                return Err(format!("only {} of {REPLICAS} replicas answer at http://{address}/", answered.len()).into());
+                return Err(format!(
+                    "only {} of {REPLICAS} replicas answer at http://{address}/",
+                    answered.len()
+                )
+                .into());
             }
             _ => sleep(Duration::from_millis(20)).await,
         }

@@ -84,7 +84,9 @@ impl FromStr for Store {
             None if text == "memory" => Ok(Self::Memory),
             None if text == "embedded" => Ok(Self::Embedded),
             None if text == "rocksdb" => Ok(Self::RocksDb),
-            Some(("etcd", urls)) if !urls.is_empty() => Ok(Self::Etcd(urls.split(',').map(str::to_owned).collect())),
+            Some(("etcd", urls)) if !urls.is_empty() => {
+                Ok(Self::Etcd(urls.split(',').map(str::to_owned).collect()))
+            }
             _ => Err("expected memory, embedded, rocksdb or etcd=URL".into()),
         }
     }
@@ -130,7 +132,10 @@ mod tests {
     #[test]
     fn stores_and_runtimes_are_read() {
         assert_eq!("memory".parse(), Ok(Store::Memory));
-        assert_eq!("etcd=http://a:1,http://b:2".parse(), Ok(Store::Etcd(vec!["http://a:1".into(), "http://b:2".into()])));
+        assert_eq!(
+            "etcd=http://a:1,http://b:2".parse(),
+            Ok(Store::Etcd(vec!["http://a:1".into(), "http://b:2".into()]))
+        );
         assert_eq!("cri=unix:///run/c.sock".parse(), Ok(Runtime::Cri("/run/c.sock".into())));
         for wrong in ["", "etcd", "etcd=", "sqlite", "memory=1"] {
             assert!(wrong.parse::<Store>().is_err(), "{wrong}");

@@ -1,0 +1,172 @@
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use kube_api::serve::{ClientCertificate, ServeConfig, serve, tls_config};
+use kube_netproxy::{Dataplane, Nftables, Proxy, Userspace, UserspaceConfig};
+use kube_node::network::{NetworkConfig, RoutedNetwork};
+use kube_node::runtime::embedded::{EmbeddedConfig, EmbeddedRuntime};
+use kube_node::runtime::fake::FakeRuntime;
+use kube_node::seam::{ContainerFilter, Runtime as Seam, SandboxFilter};
+use kube_node::server::{Allowed, KubeletServer, Peer};
+use kube_node::{Agent, Clock, Files};
+use tokio::net::TcpListener;
+use tower::ServiceExt;
+
+use super::control_plane::{ControlPlane, until};
+use super::{Flags, Parts, Runtime, dns};
+use crate::progress::Progress;
+use crate::{Failure, demo_image, machine};
+
+pub(super) async fn start(
+    flags: &Flags,
+    control_plane: &ControlPlane,
+    parts: &mut Parts,
+    progress: &mut Progress,
+) -> Result<(), Failure> {
+    let runtime = open_runtime(flags, progress).await?;
+    let node = machine::host_name();
+    serve_kubelet(flags, control_plane, &node, runtime.clone(), parts).await?;
+    let dns_address = dns::start(flags, control_plane, parts, progress).await?;
+    let mut config = agent_config(&flags.data_dir, &node, flags.node_ip());
+    config.kubelet_port = flags.kubelet_port;
+    config.cluster_dns = dns_address.into_iter().collect();
+    if flags.runtime() == Runtime::Fake {
+        config.files = Files::Skip;
+    }
+    run_agent(control_plane, runtime, config, parts).await?;
+    progress.ready("kubelet", &format!("node {node} is Ready"));
+    proxy(flags, control_plane, &node, parts, progress).await?;
+    for n in 0..flags.nodes {
+        let name = format!("fake-{n}");
+        let mut config = agent_config(&flags.data_dir, &name, IpAddr::from([192, 0, 2, 1]));
+        (config.files, config.kubelet_port, config.seed) = (Files::Skip, 0, n as u64 + 1);
+        run_agent(control_plane, Arc::new(FakeRuntime::new(Clock::system(), Vec::new())), config, parts)
+            .await?;
+    }
+    if flags.nodes > 0 {
+        progress.ready("fake nodes", &format!("{} simulated nodes are Ready", flags.nodes));
+    }
+    Ok(())
+}
+
+async fn open_runtime(flags: &Flags, progress: &mut Progress) -> Result<Arc<dyn Seam>, Failure> {
+    Ok(match flags.runtime() {
+        Runtime::Embedded => {
+            let runtime = open_embedded(flags).await?;
+            demo_image::build(runtime.image_store()).await?;
+            let adopted = runtime.sandboxes(&SandboxFilter::default()).await?.len();
+            progress.ready("containers", &format!("embedded runtime, {adopted} pods adopted"));
+            Arc::new(runtime)
+        }
+        Runtime::Fake => {
+            progress.ready("containers", "simulated");
+            Arc::new(FakeRuntime::new(Clock::system(), Vec::new()))
+        }
+        Runtime::Cri(socket) => {
+            return Err(format!("{}: this version does not drive CRI runtimes yet", socket.display()).into());
+        }
+    })
+}
+
+async fn open_embedded(flags: &Flags) -> Result<EmbeddedRuntime, Failure> {
+    let network = NetworkConfig {
+        cluster_cidrs: vec![flags.cluster_cidr],
+        ..NetworkConfig::new(flags.data_dir.join("network"))
+    };
+    let network = Arc::new(RoutedNetwork::open(network)?);
+    Ok(EmbeddedRuntime::open(EmbeddedConfig::new(flags.data_dir.clone(), network)).await?)
+}
+
+fn agent_config(data_dir: &Path, node: &str, ip: IpAddr) -> kube_node::Config {
+    kube_node::Config {
+        node_name: node.into(),
+        root_dir: data_dir.join("kubelet"),
+        log_dir: data_dir.join("logs"),
+        node_ips: vec![ip],
+        ..kube_node::Config::default()
+    }
+}
+
+async fn run_agent(
+    control_plane: &ControlPlane,
+    runtime: Arc<dyn Seam>,
+    config: kube_node::Config,
+    parts: &mut Parts,
+) -> Result<(), Failure> {
+    let client = control_plane.client(&format!("system:node:{}", config.node_name), &["system:nodes"]);
+    let agent = Agent::new(client, runtime, Vec::new(), Clock::system(), config)?;
+    let (ready, shutdown) = (agent.ready(), parts.shutdown.clone());
+    parts.spawn("kubelet", async move {
+        agent.run(shutdown).await;
+        Ok::<_, Failure>(())
+    });
+    until(ready).await
+}
+
+/// Serves logs and exec to the API server.
+async fn serve_kubelet(
+    flags: &Flags,
+    control_plane: &ControlPlane,
+    node: &str,
+    runtime: Arc<dyn Seam>,
+    parts: &mut Parts,
+) -> Result<(), Failure> {
+    let identity = control_plane.kubelet_serving(node, flags.node_ip())?;
+    let tls = tls_config(&identity, control_plane.pki.ca_pem())?;
+    let port = flags.kubelet_port;
+    let listener =
+        TcpListener::bind(("0.0.0.0", port)).await.map_err(|error| format!("port {port}: {error}"))?;
+    let server = KubeletServer::new(runtime, Clock::system(), Allowed::default());
+    let service = server.map_request(|mut request: http::Request<_>| {
+        if let Some(certificate) = request.extensions_mut().remove::<ClientCertificate>() {
+            let peer = Peer { user: certificate.common_name, groups: certificate.organizations };
+            request.extensions_mut().insert(peer);
+        }
+        request
+    });
+    let shutdown = parts.shutdown.clone();
+    parts.spawn("kubelet server", async move {
+        serve(listener, tls, service, ServeConfig::default(), shutdown).await;
+        Ok::<_, Failure>(())
+    });
+    Ok(())
+}
+
+async fn proxy(
+    flags: &Flags,
+    control_plane: &ControlPlane,
+    node: &str,
+    parts: &mut Parts,
+    progress: &mut Progress,
+) -> Result<(), Failure> {
+    let config = kube_netproxy::Config {
+        node_name: node.into(),
+        cluster_cidrs: vec![flags.cluster_cidr],
+        ..kube_netproxy::Config::default()
+    };
+    let (dataplane, detail): (Arc<dyn Dataplane>, _) = match machine::is_root() {
+        true => (Arc::new(Nftables::new(config.clone())?), "nftables"),
+        false => (Arc::new(Userspace::new(UserspaceConfig::default())), "userspace"),
+    };
+    let proxy = Proxy::new(control_plane.client("system:kube-proxy", &[]), dataplane, config);
+    let mut status = proxy.status();
+    parts.spawn("kube-proxy", proxy.run(parts.shutdown.clone()));
+    status.wait_for(|status| status.ready).await?;
+    progress.ready("kube-proxy", detail);
+    Ok(())
+}
+
+/// Stops and removes every pod, and takes back what was changed in the kernel.
+pub(super) async fn clean(flags: &Flags) -> Result<(), Failure> {
+    let runtime = open_embedded(flags).await?;
+    for container in runtime.containers(&ContainerFilter::default()).await? {
+        runtime.stop_container(&container.id, std::time::Duration::ZERO, None).await?;
+        runtime.remove_container(&container.id).await?;
+    }
+    for sandbox in runtime.sandboxes(&SandboxFilter::default()).await? {
+        runtime.stop_sandbox(&sandbox.id).await?;
+        runtime.remove_sandbox(&sandbox.id).await?;
+    }
+    Ok(Nftables::new(kube_netproxy::Config::default())?.cleanup().await?)
+}
