@@ -88,14 +88,34 @@ impl Agent {
             events: events.clone(),
             ready: self.ready.clone(),
         };
-        let context = self.context(&machine, events, &shutdown).await;
-        let dispatcher = Dispatcher::new(Arc::new(context), self.table.clone(), shutdown.clone());
-        tokio::join!(write_events, heartbeat.run(shutdown.clone()), self.pods(dispatcher, shutdown));
+        let pods = async {
+            let Some(name) = shutdown.run_until_cancelled(self.runtime_name()).await else { return };
+            let context = self.context(&machine, events, name, &shutdown).await;
+            let dispatcher = Dispatcher::new(Arc::new(context), self.table.clone(), shutdown.clone());
+            self.pods(dispatcher, shutdown.clone()).await;
+        };
+        tokio::join!(write_events, heartbeat.run(shutdown.clone()), pods);
     }
 
-    async fn context(&self, machine: &Machine, events: Recorder, shutdown: &CancellationToken) -> Context {
+    /// The runtime's name, once it answers; until then the node is not Ready and runs no pod.
+    async fn runtime_name(&self) -> String {
+        loop {
+            match self.runtime.info().await {
+                Ok(info) => return info.name,
+                Err(error) => tracing::debug!(%error, "waiting for the runtime"),
+            }
+            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        }
+    }
+
+    async fn context(
+        &self,
+        machine: &Machine,
+        events: Recorder,
+        name: String,
+        shutdown: &CancellationToken,
+    ) -> Context {
         let objects = Objects::new(self.client.clone(), shutdown.clone());
-        let name = self.runtime.info().await.map(|i| i.name).unwrap_or_default();
         let resolv = tokio::fs::read_to_string(&self.config.resolv_conf).await.unwrap_or_default();
         Context {
             client: self.client.clone(),

@@ -1,1 +1,27 @@
+use k8s_openapi::api::core::v1::NodeStatus;
 
+use super::{
+    Machine,
+    object::{Measured, status},
+};
+use crate::{Config, seam::RuntimeInfo};
+
+#[test]
+fn conditions_keep_their_transition_time_while_nothing_changes() {
+    let at = |s| jiff::Timestamp::from_second(s).expect("in range");
+    let (config, machine) = (Config::default(), Machine::default());
+    let ready = RuntimeInfo { ready: true, network_ready: true, ..RuntimeInfo::default() };
+    let good = Measured { runtime: ready.clone(), ..Measured::default() };
+    let find =
+        |s: &NodeStatus| s.conditions.iter().flatten().find(|c| c.type_ == "Ready").cloned().expect("Ready");
+    let first = status(&config, &machine, &good, &NodeStatus::default(), at(1));
+    let second = status(&config, &machine, &good, &first, at(2));
+    assert_eq!(find(&second).last_transition_time, find(&first).last_transition_time);
+    let bad = Measured { runtime: RuntimeInfo { network_ready: false, ..ready }, ..Measured::default() };
+    let third = status(&config, &machine, &bad, &second, at(3));
+    assert_eq!(
+        (find(&third).status.as_str(), find(&third).reason.as_deref()),
+        ("False", Some("KubeletNotReady"))
+    );
+    assert_ne!(find(&third).last_transition_time, find(&first).last_transition_time);
+}

@@ -139,8 +139,6 @@ pub(crate) struct Memory {
     pub(crate) stopping: BTreeMap<ContainerId, Timestamp>,
     /// Restart counts that the API server knows, for containers that the runtime has forgotten.
     pub(crate) restarts: BTreeMap<String, u32>,
-    /// No new sandbox before this time, because making one failed.
-    pub(crate) sandbox_retry: Option<Timestamp>,
     /// No mount before this time.
     pub(crate) mount_retry: Option<Timestamp>,
     /// Why the node ends this pod for good: reason and message.

@@ -281,9 +281,6 @@ fn new_sandbox(input: &Input<'_>, plan: &mut Plan) {
     if alive {
         return;
     }
-    if let Some(at) = memory.sandbox_retry.filter(|at| *at > input.now) {
-        return plan.wake_at(at);
-    }
     let attempt = observed.sandbox().map_or(0, |s| s.attempt + 1);
     plan.actions.push(Action::RunSandbox { attempt });
 }

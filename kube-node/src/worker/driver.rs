@@ -68,6 +68,8 @@ pub(crate) struct Worker {
     changes: Vec<(Arc<Changes>, watch::Receiver<u64>)>,
     last_words: BTreeMap<ContainerId, String>,
     told_backoff: BTreeMap<String, Timestamp>,
+    /// What failed, and not to be begun again before when.
+    held: BTreeMap<Busy, Timestamp>,
     done: bool,
 }
 
@@ -93,6 +95,7 @@ impl Worker {
             changes: Vec::new(),
             last_words: BTreeMap::new(),
             told_backoff: BTreeMap::new(),
+            held: BTreeMap::new(),
             done: false,
             context,
         };
@@ -128,6 +131,9 @@ impl Worker {
         poke: Arc<Notify>,
         shutdown: CancellationToken,
     ) {
+        // The first news may already be that the pod is gone.
+        let first = latest.borrow_and_update().clone();
+        self.hear(first);
         let mut look = true;
         while !self.done {
             if look && let Err(error) = self.look().await {
@@ -265,7 +271,11 @@ impl Worker {
         if wish != Wish::Run {
             self.starts.values().for_each(tokio::task::AbortHandle::abort);
         }
+        self.held.retain(|_, until| *until > now);
         for action in planned.actions {
+            if key(&action).is_some_and(|busy| self.held.contains_key(&busy)) {
+                continue;
+            }
             // The final status must be seen before the pod is gone.
             if action != Action::DeletePod || told {
                 self.begin(&subject, action, now);
@@ -274,7 +284,8 @@ impl Worker {
         self.say_backoff(now);
         let clock = self.context.clock;
         let wakes = [planned.wake, self.report_after, self.mounted.renew, self.active_deadline()];
-        let next = wakes.into_iter().flatten().filter(|at| *at > now).min();
+        let held = self.held.values().copied();
+        let next = wakes.into_iter().flatten().chain(held).filter(|at| *at > now).min();
         let audit = Instant::now() + AUDIT;
         next.map_or(audit, |at| clock.instant(at).min(audit))
     }
@@ -401,7 +412,12 @@ impl Worker {
                 tracing::debug!(pod = %pod_ref(&self.pod), %error, "volumes");
                 self.memory.mount_retry = Some(now + RETRY);
             }
-            Outcome::Sandbox(result) => self.memory.sandbox_retry = result.err().map(|_| now + RETRY),
+            Outcome::Sandbox(result) => {
+                if let Err(error) = result {
+                    tracing::warn!(pod = %pod_ref(&self.pod), %error, "sandbox");
+                    self.held.insert(Busy::Sandbox, now + RETRY);
+                }
+            }
             Outcome::Started(name, result) => {
                 self.starts.remove(&name);
                 if let Err(error) = result {
@@ -411,17 +427,21 @@ impl Worker {
                 }
             }
             Outcome::Stopped(id, result) => {
-                if result.is_err() {
+                if let Err(error) = result {
+                    tracing::warn!(pod = %pod_ref(&self.pod), %id, %error, "cannot stop a container");
                     self.memory.stopping.remove(&id);
+                    self.held.insert(Busy::Stop(id), now + RETRY);
                 }
             }
             Outcome::Removed(id) => {
                 self.memory.stopping.remove(&id);
             }
             Outcome::Deleted(result) => {
+                // The watch will tell that the pod is gone; should it not, it is deleted again.
+                let again = if result.is_ok() { RETRY * 5 } else { RETRY };
+                self.held.insert(Busy::Delete, now + again);
                 if let Err(error) = result {
                     tracing::warn!(pod = %pod_ref(&self.pod), %error, "cannot delete the pod");
-                    self.report_after = Some(now + RETRY);
                 }
             }
             Outcome::Reported(result) => self.reported(result, now),
