@@ -94,7 +94,14 @@ fn deployments_are_refused_in_upstreams_words() {
     let mut negative = good.clone();
     negative["replicas"] = (-1).into();
     assert_eq!(with(negative), ["spec.replicas: Invalid value: -1: must be greater than or equal to 0"]);
-    assert_eq!(with(json!({"template": template(json!({}))}))[0], "spec.selector: Required value");
+    assert_eq!(
+        with(json!({})),
+        [
+            "spec.selector: Required value",
+            "spec.template.metadata.labels: Invalid value: null: `selector` does not match template `labels`",
+            "spec.template.spec.containers: Required value",
+        ]
+    );
     let mut stuck = good;
     stuck["strategy"] = json!({"rollingUpdate": {"maxSurge": 0, "maxUnavailable": 0}});
     assert_eq!(

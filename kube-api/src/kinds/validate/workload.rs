@@ -19,10 +19,7 @@ fn replicas_of_template(errors: &mut Errors, spec: &Value, kind: &str) {
 
 /// A template whose pods are restarted for ever.
 fn always_running(errors: &mut Errors, spec: &Value) {
-    let Some(template) = spec.get("template") else {
-        errors.add(FieldError::required("spec.template", ""));
-        return;
-    };
+    let template = spec.get("template").unwrap_or(&Value::Null);
     pod::template(errors, template, "spec.template");
     let policy = template.pointer("/spec/restartPolicy").and_then(Value::as_str).unwrap_or_default();
     if matches!(policy, "OnFailure" | "Never") {
@@ -135,6 +132,10 @@ pub(in crate::kinds) fn replication_controller(object: &Value) -> Vec<FieldError
     errors.nonnegative(spec, "spec", "minReadySeconds");
     if spec.get("selector").and_then(Value::as_object).is_none_or(serde_json::Map::is_empty) {
         errors.add(FieldError::required("spec.selector", ""));
+    }
+    if spec.get("template").is_none() {
+        errors.add(FieldError::required("spec.template", ""));
+        return errors.0;
     }
     always_running(&mut errors, spec);
     errors.0
