@@ -28,6 +28,7 @@ impl Server {
                 let config = kube_api::Config {
                     clock: kube_api::Clock::starting_at(clock.now()),
                     seed: Some(1),
+                    advertise_address: [192, 0, 2, 1].into(),
                     ..kube_api::Config::default()
                 };
                 let store = Arc::new(kube_store::MemoryStore::new());
@@ -88,16 +89,21 @@ impl Cluster {
         ready.wait_for(|ready| *ready).await.unwrap();
         let cluster = Self { client, clock, shutdown };
         cluster.namespace("default").await;
-        if !controllers.contains(&"serviceaccount-controller") {
+        if !controllers.iter().any(|name| matches!(*name, "*" | "serviceaccount-controller")) {
             cluster.create::<ServiceAccount>(json!({"metadata": {"name": "default"}})).await;
+        } else {
+            let accounts = cluster.api::<ServiceAccount>();
+            cluster
+                .until("an account", || async { accounts.get_opt("default").await.unwrap().is_some() })
+                .await;
         }
         cluster
     }
 
     /// Also runs every pod: scheduled and ready after a second, gone a second after its deletion began.
-    pub(crate) fn run_pods(&self) {
+    pub(crate) fn run_pods(&self) -> tokio::task::AbortHandle {
         let (client, shutdown) = (self.client.clone(), self.shutdown.clone());
-        tokio::spawn(async move {
+        let agent = tokio::spawn(async move {
             while !shutdown.is_cancelled() {
                 tokio::time::sleep(Duration::from_secs(1)).await;
                 let pods: Api<Pod> = Api::all(client.clone());
@@ -106,6 +112,7 @@ impl Cluster {
                 }
             }
         });
+        agent.abort_handle()
     }
 
     pub(crate) async fn namespace(&self, name: &str) {

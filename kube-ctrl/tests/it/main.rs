@@ -5,6 +5,7 @@ mod cluster;
 mod collection;
 mod election;
 mod fake;
+mod idle;
 mod namespaces;
 mod nodes;
 mod workloads;
