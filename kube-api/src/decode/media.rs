@@ -8,6 +8,8 @@ pub enum MediaType {
     Json,
     /// `application/yaml`.
     Yaml,
+    /// `application/vnd.kubernetes.protobuf`, of built-in kinds.
+    Protobuf,
 }
 
 impl MediaType {
@@ -18,6 +20,7 @@ impl MediaType {
         match essence.as_str() {
             "" | "*/*" | "application/json" => Some(Self::Json),
             "application/yaml" => Some(Self::Yaml),
+            "application/vnd.kubernetes.protobuf" => Some(Self::Protobuf),
             other if other.ends_with("+json") => Some(Self::Json),
             other if other.ends_with("+yaml") => Some(Self::Yaml),
             _ => None,

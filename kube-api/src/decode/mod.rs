@@ -1,10 +1,11 @@
-//! Request bodies to values: JSON and YAML, with every duplicate key recorded.
+//! Request bodies to values: JSON, YAML and Kubernetes' protobuf, with every duplicate key recorded.
 //!
 //! A decoded body is a [`serde_json::Value`] in which the last of duplicate keys won, plus the paths of the duplicates, so
 //! that the caller can warn or refuse ([`crate::schema::FieldValidation`]). Nesting and YAML aliases are bounded.
 
 mod json;
 mod media;
+mod protobuf;
 mod yaml;
 
 #[cfg(test)]
@@ -51,5 +52,6 @@ pub fn decode(body: &[u8], media: MediaType) -> Result<Decoded, DecodeError> {
     match media {
         MediaType::Json => json::decode(body),
         MediaType::Yaml => yaml::decode(body),
+        MediaType::Protobuf => protobuf::decode(body),
     }
 }

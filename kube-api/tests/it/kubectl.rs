@@ -99,11 +99,35 @@ async fn the_stock_kubectl_finds_what_it_expects() {
     assert!(kubectl.ok("api-resources").await.contains("deployments"));
     assert!(kubectl.ok("get --raw /readyz?verbose").await.contains("[+]etcd ok"));
     assert!(kubectl.ok("explain deployment.spec.strategy").await.contains("RollingUpdate"));
+    assert!(kubectl.ok("auth whoami").await.contains("kubernetes-admin"));
+    assert_eq!(kubectl.ok("auth can-i delete pods").await.trim(), "yes");
+    creates(&kubectl).await;
     applies(&kubectl).await;
     changes(&kubectl).await;
     assert!(kubectl.refused("get pods nothing").await.contains("Error from server (NotFound): pods \"nothing\" not found"));
     assert!(kubectl.ok("delete -f m.yaml").await.contains("deployment.apps \"web\" deleted"));
     assert!(kubectl.ok("get namespaces").await.contains("kube-system"));
+}
+
+/// These commands send protobuf.
+async fn creates(kubectl: &Kubectl) {
+    kubectl.ok("create serviceaccount default").await;
+    kubectl.ok("create configmap plain --from-literal=a=b").await;
+    assert_eq!(kubectl.ok("get cm plain -o jsonpath={.data.a}").await, "b");
+    kubectl.ok("create secret generic hidden --from-literal=a=b").await;
+    assert_eq!(kubectl.ok("get secret hidden -o jsonpath={.data.a}").await, "Yg==");
+    kubectl.ok("create deployment made --image=x --replicas=3 --port=80").await;
+    assert_eq!(kubectl.ok("get deploy made -o jsonpath={.spec.replicas}").await, "3");
+    assert_eq!(kubectl.ok("get deploy made -o jsonpath={..containerPort}").await, "80");
+    kubectl.ok("create namespace elsewhere").await;
+    kubectl.ok("create quota few --hard=pods=1,cpu=500m").await;
+    assert_eq!(kubectl.ok("get quota few -o jsonpath={.spec.hard.cpu}").await, "500m");
+    kubectl.ok("create job once --image=x -- echo hello").await;
+    kubectl.ok("create cronjob daily --image=x --schedule=@daily").await;
+    kubectl.ok("create service nodeport port --tcp=80:web").await;
+    assert_eq!(kubectl.ok("get svc port -o jsonpath={.spec.ports[0].targetPort}").await, "web");
+    assert_eq!(kubectl.ok("create token default").await.split('.').count(), 3);
+    kubectl.ok("run single --image=x").await;
 }
 
 async fn applies(kubectl: &Kubectl) {
