@@ -3,6 +3,22 @@
 //! It keeps objects in a [`kube_store::Store`] and serves them to everybody else; it runs no containers, decides no
 //! placement and reconciles nothing: those are its clients. It owns no listener either: [`serve`] has the glue for one.
 //!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use std::sync::Arc;
+//!
+//! use k8s_openapi::api::core::v1::Namespace;
+//! use kube_api::{ApiServer, User};
+//!
+//! let server = ApiServer::builder(Arc::new(kube_store::MemoryStore::new())).build().await?;
+//! let client = kube::Client::new(server.as_user(User::admin()), "default");
+//! let namespace = kube::Api::<Namespace>::all(client).get("kube-system").await?;
+//! assert!(namespace.metadata.uid.is_some());
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # Map
 //! - [`ApiServer`] is the service, [`Config`] its settings, [`Error`] what it answers when something is wrong.
 //! - `request` takes addresses and parameters apart; `server` leads each request to its place; `registry` is the one

@@ -126,11 +126,6 @@ impl State {
         self.listeners.push(Listener { filter, sender, bookmarks, after });
         Ok(Watcher::new(self.revision, initial, receiver))
     }
-
-    #[cfg(test)]
-    pub(super) fn watchers(&self) -> usize {
-        self.listeners.len()
-    }
 }
 
 impl Listener {

@@ -72,7 +72,13 @@ fn message_name(definition: &Definition) -> &str {
     api.or_else(|| name.strip_prefix("io.k8s.apimachinery.pkg.apis.")).unwrap_or(name)
 }
 
-fn message(definition: &Definition, name: &str, bytes: &[u8], out: &mut Map<String, Value>, depth: usize) -> Result<()> {
+fn message(
+    definition: &Definition,
+    name: &str,
+    bytes: &[u8],
+    out: &mut Map<String, Value>,
+    depth: usize,
+) -> Result<()> {
     if depth > MAX_DEPTH {
         return Err(malformed());
     }
@@ -96,7 +102,14 @@ fn message(definition: &Definition, name: &str, bytes: &[u8], out: &mut Map<Stri
     Ok(())
 }
 
-fn add(ty: &Type, name: &str, wire: &Wire<'_>, keep: bool, out: &mut Map<String, Value>, depth: usize) -> Result<()> {
+fn add(
+    ty: &Type,
+    name: &str,
+    wire: &Wire<'_>,
+    keep: bool,
+    out: &mut Map<String, Value>,
+    depth: usize,
+) -> Result<()> {
     match ty {
         Type::List(item) => {
             let list = out.entry(name).or_insert_with(|| json!([]));
@@ -159,7 +172,9 @@ fn value(ty: &Type, wire: &Wire<'_>, depth: usize) -> Result<Option<Value>> {
         (Type::Bool, Wire::Number(number)) => (*number != 0).into(),
         (Type::Int32 | Type::Int64, Wire::Number(number)) => number.cast_signed().into(),
         (Type::Number, Wire::Fixed(bits)) => json!(f64::from_bits(*bits)),
-        (Type::Time | Type::MicroTime, Wire::Bytes(bytes)) => return time(matches!(ty, Type::MicroTime), bytes),
+        (Type::Time | Type::MicroTime, Wire::Bytes(bytes)) => {
+            return time(matches!(ty, Type::MicroTime), bytes);
+        }
         (Type::Quantity, Wire::Bytes(bytes)) => first_text(bytes)?.into(),
         (Type::IntOrString, Wire::Bytes(bytes)) => return int_or_string(bytes),
         (Type::Object | Type::Any, Wire::Bytes(bytes)) => return raw(bytes),

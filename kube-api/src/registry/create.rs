@@ -78,8 +78,8 @@ impl Registry {
         }
         set_meta(&mut object, "uid", self.uid());
         set_meta(&mut object, "creationTimestamp", self.config.clock.rfc3339());
-        let mut review = Review::new(Operation::Create, subject, options.dry_run);
-        self.admit(&mut review, &mut object, None).await?;
+        let review = Review::new(Operation::Create, subject, options.dry_run);
+        self.admit(&review, &mut object, None).await?;
         kind.prepare_create(&mut object);
         invalid(subject, kind.validate(&object))?;
         self.check(&review, Some(&object), None).await?;

@@ -55,10 +55,9 @@ impl Registry {
         options: &WriteOptions,
     ) -> Result<Written> {
         let missing = self.find(&subject.kind, &subject.namespace, &subject.name).await?.is_none();
-        if missing && part == Part::Whole && creates_on_update(&subject.kind) {
-            if meta(&body.value, "resourceVersion").is_empty() {
-                return self.create(subject, body, options).await;
-            }
+        let unversioned = meta(&body.value, "resourceVersion").is_empty();
+        if missing && unversioned && part == Part::Whole && creates_on_update(&subject.kind) {
+            return self.create(subject, body, options).await;
         }
         self.change(subject, part, options, |_| Ok(body.clone().into())).await
     }
@@ -107,8 +106,8 @@ impl Registry {
             warnings = self.shape(kind, &mut object, &proposal.duplicates, options)?;
             address(&mut subject.clone(), &mut object)?;
             inherit(subject, &mut object, &current)?;
-            let mut review = Review::new(Operation::Update, subject, options.dry_run);
-            self.admit(&mut review, &mut object, Some(&current)).await?;
+            let review = Review::new(Operation::Update, subject, options.dry_run);
+            self.admit(&review, &mut object, Some(&current)).await?;
             self.prepare(subject, part, &mut object, &current)?;
             self.check(&review, Some(&object), Some(&current)).await?;
             warnings.extend(kind.warnings(&object));
@@ -183,7 +182,7 @@ pub(super) fn is_finished(object: &Value) -> bool {
     is_deleting(object)
         && grace.unwrap_or(0) == 0
         && meta_list(object, "finalizers").is_empty()
-        && !(object["kind"] == "Namespace" && !spec_finalizers_empty(object))
+        && (object["kind"] != "Namespace" || spec_finalizers_empty(object))
 }
 
 pub(super) fn spec_finalizers_empty(object: &Value) -> bool {

@@ -31,9 +31,10 @@ impl Inner {
                 Ok(self.open_api(call, self.openapi.v2()))
             }
             ["openapi", "v3"] => Ok(answer::json(StatusCode::OK, self.openapi.v3_index())),
-            ["openapi", "v3", place @ ..] => {
-                Ok(self.openapi.v3(&place.join("/")).map_or_else(not_found, |document| self.open_api(call, document)))
-            }
+            ["openapi", "v3", place @ ..] => Ok(self
+                .openapi
+                .v3(&place.join("/"))
+                .map_or_else(not_found, |document| self.open_api(call, document))),
             [] => Ok(answer::value(StatusCode::OK, &paths())),
             _ => self.discover(call, &parts),
         }

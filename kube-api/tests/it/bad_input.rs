@@ -21,6 +21,9 @@ async fn stored(admin: &Admin) -> Vec<Value> {
     admin.get(MAPS).await.ok()["items"].as_array().unwrap().clone()
 }
 
+/// Address, content type, body; and code, reason and a part of the message.
+type Case<'c> = (&'c str, &'c str, String, (u16, &'c str, &'c str));
+
 /// Sends a body and expects a refusal that mentions something, and an untouched store.
 async fn check(admin: &Admin, target: &str, kind: &str, body: &str, expected: (u16, &str, &str)) {
     let before = stored(admin).await;
@@ -38,28 +41,80 @@ async fn bad_objects_are_refused() {
     let json = "application/json";
     let other = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a"}});
     let elsewhere = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": "kube-system"}});
-    let versioned = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "resourceVersion": "7"}});
+    let versioned =
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "resourceVersion": "7"}});
     let unnamed = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {}});
-    let (strict, sometimes, dry) = (strict.as_str(), format!("{MAPS}?fieldValidation=Sometimes"), format!("{MAPS}?dryRun=Some"));
-    let cases: [(&str, &str, String, (u16, &str, &str)); 20] = [
-        (strict, json, with("a", "datum", json!({})).to_string(), (400, "BadRequest", "unknown field \"datum\"")),
-        (strict, json, r#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"},"data":{"x":"1","x":"2"}}"#.into(), (400, "BadRequest", "duplicate field \"data.x\"")),
-        (MAPS, json, with("a", "data", json!({"x": 1})).to_string(), (400, "BadRequest", "ConfigMap in version \"v1\" cannot be handled as a ConfigMap")),
-        (MAPS, json, with("a", "data", json!("x")).to_string(), (400, "BadRequest", "cannot be handled as a ConfigMap")),
+    let (strict, sometimes, dry) =
+        (strict.as_str(), format!("{MAPS}?fieldValidation=Sometimes"), format!("{MAPS}?dryRun=Some"));
+    let cases: [Case<'_>; 20] = [
+        (
+            strict,
+            json,
+            with("a", "datum", json!({})).to_string(),
+            (400, "BadRequest", "unknown field \"datum\""),
+        ),
+        (
+            strict,
+            json,
+            r#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"},"data":{"x":"1","x":"2"}}"#
+                .into(),
+            (400, "BadRequest", "duplicate field \"data.x\""),
+        ),
+        (
+            MAPS,
+            json,
+            with("a", "data", json!({"x": 1})).to_string(),
+            (400, "BadRequest", "ConfigMap in version \"v1\" cannot be handled as a ConfigMap"),
+        ),
+        (
+            MAPS,
+            json,
+            with("a", "data", json!("x")).to_string(),
+            (400, "BadRequest", "cannot be handled as a ConfigMap"),
+        ),
         (MAPS, json, map("A_b").to_string(), (422, "Invalid", "metadata.name: Invalid value: \"A_b\"")),
         (MAPS, json, map("../../secrets/x").to_string(), (422, "Invalid", "metadata.name")),
-        (MAPS, json, unnamed.to_string(), (422, "Invalid", "metadata.name: Required value: name or generateName is required")),
+        (
+            MAPS,
+            json,
+            unnamed.to_string(),
+            (422, "Invalid", "metadata.name: Required value: name or generateName is required"),
+        ),
         (MAPS, json, other.to_string(), (400, "BadRequest", "Secret")),
-        (MAPS, json, elsewhere.to_string(), (400, "BadRequest", "the namespace of the provided object does not match the namespace sent on the request")),
-        (MAPS, json, versioned.to_string(), (400, "BadRequest", "resourceVersion should not be set on objects to be created")),
+        (
+            MAPS,
+            json,
+            elsewhere.to_string(),
+            (
+                400,
+                "BadRequest",
+                "the namespace of the provided object does not match the namespace sent on the request",
+            ),
+        ),
+        (
+            MAPS,
+            json,
+            versioned.to_string(),
+            (400, "BadRequest", "resourceVersion should not be set on objects to be created"),
+        ),
         (MAPS, json, "{".into(), (400, "BadRequest", "")),
         (MAPS, json, "[]".into(), (400, "BadRequest", "")),
         (MAPS, json, String::new(), (400, "BadRequest", "")),
         (MAPS, "application/yaml", "a: [".into(), (400, "BadRequest", "")),
         (MAPS, "application/xml", "<a/>".into(), (415, "UnsupportedMediaType", "unknown format")),
         (MAPS, json, "[".repeat(100_000), (400, "BadRequest", "")),
-        ("/api/v1/namespaces/nowhere/configmaps", json, map("a").to_string(), (404, "NotFound", "namespaces \"nowhere\" not found")),
-        ("/api/v1/namespaces/default/things", json, map("a").to_string(), (404, "NotFound", "the server could not find the requested resource")),
+        (
+            "/api/v1/namespaces/nowhere/configmaps",
+            json,
+            map("a").to_string(),
+            (404, "NotFound", "namespaces \"nowhere\" not found"),
+        ),
+        (
+            "/api/v1/namespaces/default/things",
+            json,
+            map("a").to_string(),
+            (404, "NotFound", "the server could not find the requested resource"),
+        ),
         (&dry, json, map("a").to_string(), (400, "BadRequest", "dryRun")),
         (&sometimes, json, map("a").to_string(), (400, "BadRequest", "fieldValidation")),
     ];
@@ -113,7 +168,8 @@ async fn bad_patches_change_nothing() {
     let admin = admin().await;
     let target = format!("{MAPS}/a");
     let before = admin.post(MAPS, map("a")).await.ok();
-    let many: Vec<Value> = (0..10_001).map(|_| json!({"op": "copy", "from": "/metadata", "path": "/data"})).collect();
+    let many: Vec<Value> =
+        (0..10_001).map(|_| json!({"op": "copy", "from": "/metadata", "path": "/data"})).collect();
     let cases = [
         ("json-patch", json!({"op": "add"}), 400),
         ("json-patch", json!([{"op": "test", "path": "/data/x", "value": "1"}]), 422),

@@ -29,11 +29,13 @@ impl Kubectl {
         let key = Some(pki.service_account_key().to_owned());
         let config = Config { advertise_port: port, service_account_key: key, clock, ..Config::default() };
         let server = ApiServer::builder(Arc::new(MemoryStore::new())).config(config).build().await.unwrap();
-        let identity = pki.server("apiserver", "kube-apiserver", &["localhost"], &[Ipv4Addr::LOCALHOST.into()]).unwrap();
+        let identity =
+            pki.server("apiserver", "kube-apiserver", &["localhost"], &[Ipv4Addr::LOCALHOST.into()]).unwrap();
         let tls = tls_config(&identity, pki.ca_pem()).unwrap();
         let stop = CancellationToken::new();
         tokio::spawn(serve(listener, tls, server, ServeConfig::default(), stop.clone()));
-        let admin = pki.client("admin", &Subject::new("kubernetes-admin").organization("system:masters")).unwrap();
+        let admin =
+            pki.client("admin", &Subject::new("kubernetes-admin").organization("system:masters")).unwrap();
         let url = format!("https://127.0.0.1:{port}");
         std::fs::write(dir.path().join("config"), kubeconfig(&url, pki.ca_pem(), &admin, "admin")).unwrap();
         Self { dir, _stop: stop.drop_guard() }
@@ -104,7 +106,12 @@ async fn the_stock_kubectl_finds_what_it_expects() {
     creates(&kubectl).await;
     applies(&kubectl).await;
     changes(&kubectl).await;
-    assert!(kubectl.refused("get pods nothing").await.contains("Error from server (NotFound): pods \"nothing\" not found"));
+    assert!(
+        kubectl
+            .refused("get pods nothing")
+            .await
+            .contains("Error from server (NotFound): pods \"nothing\" not found")
+    );
     assert!(kubectl.ok("delete -f m.yaml").await.contains("deployment.apps \"web\" deleted"));
     assert!(kubectl.ok("get namespaces").await.contains("kube-system"));
 }

@@ -18,7 +18,10 @@ async fn pod(admin: &Admin, name: &str) -> Value {
     let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}});
     admin.post("/api/v1/namespaces/default/serviceaccounts", account).await;
     let spec = json!({"containers": [{"name": "c", "image": "i"}], "terminationGracePeriodSeconds": 30});
-    admin.post(PODS, json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec})).await.ok()
+    admin
+        .post(PODS, json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}))
+        .await
+        .ok()
 }
 
 async fn bind(admin: &Admin, pod: &str) -> crate::raw::Answer {
@@ -28,7 +31,12 @@ async fn bind(admin: &Admin, pod: &str) -> crate::raw::Answer {
 }
 
 fn names(list: &Value) -> Vec<String> {
-    list["items"].as_array().unwrap().iter().map(|i| i["metadata"]["name"].as_str().unwrap().to_owned()).collect()
+    list["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|i| i["metadata"]["name"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 #[tokio::test]
@@ -110,7 +118,13 @@ async fn finalizers_and_preconditions_hold_a_deletion() {
     assert!(status.2.contains("Precondition failed: UID in precondition: another"), "{}", status.2);
     let marked = admin.delete(&target).await.ok();
     assert!(marked["metadata"]["deletionTimestamp"].is_string());
-    let more = admin.patch(&target, "merge-patch", json!({"metadata": {"finalizers": ["example.com/wait", "example.com/more"]}})).await;
+    let more = admin
+        .patch(
+            &target,
+            "merge-patch",
+            json!({"metadata": {"finalizers": ["example.com/wait", "example.com/more"]}}),
+        )
+        .await;
     assert_eq!(more.code, 422);
     admin.patch(&target, "merge-patch", json!({"metadata": {"finalizers": null}})).await.ok();
     assert_eq!(admin.get(&target).await.code, 404);

@@ -80,7 +80,10 @@ async fn an_object_that_leaves_the_selector_is_deleted_for_the_watcher() {
     let admin = admin().await;
     let mut lines = Lines::start(&admin, "labelSelector=l%3Din").await;
     let label = async |value: &str| {
-        admin.patch(&format!("{MAPS}/a"), "merge-patch", json!({"metadata": {"labels": {"l": value}}})).await.ok()
+        admin
+            .patch(&format!("{MAPS}/a"), "merge-patch", json!({"metadata": {"labels": {"l": value}}}))
+            .await
+            .ok()
     };
     admin.post(MAPS, map("a", "out")).await.ok();
     label("in").await;
@@ -111,12 +114,20 @@ async fn initial_events_end_with_a_bookmark() {
 #[tokio::test]
 async fn bookmarks_come_when_nothing_else_does() {
     let interval = std::time::Duration::from_millis(10);
-    let admin = Admin::with(kube_api::Config { bookmark_interval: interval, ..kube_api::Config::default() }).await;
+    let admin =
+        Admin::with(kube_api::Config { bookmark_interval: interval, ..kube_api::Config::default() }).await;
     let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}});
     let secret = admin.post("/api/v1/namespaces/default/secrets", secret).await.ok();
     let version = secret["metadata"]["resourceVersion"].as_str().unwrap();
-    let mut lines = Lines::start(&admin, &format!("allowWatchBookmarks=true&resourceVersion={version}")).await;
-    admin.post("/api/v1/namespaces", json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "x"}})).await.ok();
+    let mut lines =
+        Lines::start(&admin, &format!("allowWatchBookmarks=true&resourceVersion={version}")).await;
+    admin
+        .post(
+            "/api/v1/namespaces",
+            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "x"}}),
+        )
+        .await
+        .ok();
     let mark = lines.next().await.unwrap();
     assert_eq!(mark["type"], "BOOKMARK");
     let number = |v: &Value| v["metadata"]["resourceVersion"].as_str().unwrap().parse::<u64>().unwrap();
@@ -136,7 +147,10 @@ async fn a_version_that_is_forgotten_is_an_error_event() {
     let admin = Admin::with(config).await;
     let first = admin.post(MAPS, map("a", "1")).await.ok();
     for label in ["2", "3", "4"] {
-        admin.patch(&format!("{MAPS}/a"), "merge-patch", json!({"metadata": {"labels": {"l": label}}})).await.ok();
+        admin
+            .patch(&format!("{MAPS}/a"), "merge-patch", json!({"metadata": {"labels": {"l": label}}}))
+            .await
+            .ok();
     }
     admin.get(MAPS).await.ok();
     let version = first["metadata"]["resourceVersion"].as_str().unwrap();
