@@ -306,3 +306,54 @@ impl<'b> Iterator for Reader<'b> {
         Some(field.ok_or_else(malformed))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn bytes(number: u8, content: &[u8]) -> Vec<u8> {
+        let length = u8::try_from(content.len()).unwrap();
+        [&[number << 3 | 2, length], content].concat()
+    }
+
+    fn envelope(version: &str, kind: &str, raw: &[u8]) -> Vec<u8> {
+        let names = [bytes(1, version.as_bytes()), bytes(2, kind.as_bytes())].concat();
+        [MAGIC, &bytes(1, &names), &bytes(2, raw)].concat()
+    }
+
+    #[test]
+    fn a_message_reads_like_the_json_of_the_same_object() {
+        // A name, an empty generateName, a label; replicas that are 0 on purpose, minReadySeconds that are only not set.
+        let label = bytes(11, &[bytes(1, b"k"), bytes(2, b"v")].concat());
+        let metadata = bytes(1, &[bytes(1, b"a"), bytes(2, b""), label].concat());
+        let spec = bytes(2, &[0x08, 0x00, 0x28, 0x00]);
+        let body = envelope("apps/v1", "Deployment", &[metadata, spec].concat());
+        let expected = json!({
+            "apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {"name": "a", "labels": {"k": "v"}}, "spec": {"replicas": 0},
+        });
+        assert_eq!(decode(&body).unwrap().value, expected);
+    }
+
+    #[test]
+    fn what_is_no_message_is_refused() {
+        for body in [
+            b"".as_slice(),
+            b"k8s\0\xff",
+            b"{}",
+            &envelope("v1", "Nothing", b""),
+            &envelope("v1", "Pod", b"\x0a\x7f"),
+        ] {
+            assert!(decode(body).is_err(), "{body:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(raw in proptest::collection::vec(any::<u8>(), 0..120)) {
+            let _ = decode(&envelope("v1", "Pod", &raw));
+        }
+    }
+}

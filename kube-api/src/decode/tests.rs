@@ -50,5 +50,8 @@ fn malformed_json_is_described_as_go_does() {
 fn content_types_are_recognised() {
     assert_eq!(MediaType::from_content_type("application/json; charset=utf-8"), Some(MediaType::Json));
     assert_eq!(MediaType::from_content_type("application/yaml"), Some(MediaType::Yaml));
-    assert_eq!(MediaType::from_content_type("application/vnd.kubernetes.protobuf"), None);
+    assert_eq!(
+        MediaType::from_content_type("application/vnd.kubernetes.protobuf"),
+        Some(MediaType::Protobuf)
+    );
 }

@@ -155,11 +155,10 @@ impl Kind {
 
     /// Fills in what the client left out, `apiVersion` and `kind` included.
     pub fn default(&self, object: &mut Value) {
-        if let Value::Object(map) = object {
-            map.insert("apiVersion".to_owned(), self.api_version().into());
-            map.insert("kind".to_owned(), self.kind.as_ref().into());
-            map.entry("metadata").or_insert_with(|| Value::Object(Map::new()));
-        }
+        let Value::Object(map) = object else { return };
+        map.insert("apiVersion".to_owned(), self.api_version().into());
+        map.insert("kind".to_owned(), self.kind.as_ref().into());
+        map.entry("metadata").or_insert_with(|| Value::Object(Map::new()));
         self.strategy.default(object);
     }
 

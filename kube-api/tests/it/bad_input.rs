@@ -35,6 +35,7 @@ async fn check(admin: &Admin, target: &str, kind: &str, body: &str, expected: (u
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 async fn bad_objects_are_refused() {
     let admin = admin().await;
     let strict = format!("{MAPS}?fieldValidation=Strict");
