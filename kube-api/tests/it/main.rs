@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod client;
+mod identity;
 mod kubectl;
 mod raw;
 mod semantics;
