@@ -19,6 +19,8 @@ pub(crate) enum Start {
     Current,
     /// After this revision.
     After(Revision),
+    /// With what comes next.
+    Now,
 }
 
 #[derive(Debug)]
@@ -112,6 +114,7 @@ impl State {
                 let (entries, _) = self.list(&filter, 0);
                 (entries.into_iter().map(|e| Delivery::Change(ChangeKind::Added, e)).collect(), self.revision)
             }
+            Start::Now => (VecDeque::new(), self.revision),
             Start::After(revision) if revision < self.forgotten => {
                 let (asked, oldest) = (revision, self.forgotten);
                 return Err(Error::Expired(format!("too old resource version: {asked} ({oldest})")));

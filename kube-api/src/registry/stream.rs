@@ -46,12 +46,15 @@ impl Registry {
         cache.wait_ready().await?;
         let initial = options.send_initial;
         let start = match (options.version, initial) {
-            (VersionMatch::Latest, Some(false)) => Start::After(Revision::MAX),
+            (VersionMatch::Latest, Some(false)) => {
+                cache.wait_fresh().await?;
+                Start::Now
+            }
             (VersionMatch::Latest, _) => {
                 cache.wait_fresh().await?;
                 Start::Current
             }
-            (VersionMatch::Any, Some(false)) => Start::After(Revision::MAX),
+            (VersionMatch::Any, Some(false)) => Start::Now,
             (VersionMatch::Any, _) => Start::Current,
             (VersionMatch::NotOlderThan(revision) | VersionMatch::Exact(revision), Some(true)) => {
                 cache.wait_for(revision).await?;

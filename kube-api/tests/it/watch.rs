@@ -112,6 +112,15 @@ async fn initial_events_end_with_a_bookmark() {
 }
 
 #[tokio::test]
+async fn initial_events_can_be_left_out() {
+    let admin = admin().await;
+    admin.post(MAPS, map("a", "1")).await.ok();
+    let mut lines = Lines::start(&admin, "sendInitialEvents=false&resourceVersionMatch=NotOlderThan").await;
+    admin.post(MAPS, map("b", "1")).await.ok();
+    assert_eq!(lines.event().await, event("ADDED", "b"));
+}
+
+#[tokio::test]
 async fn bookmarks_come_when_nothing_else_does() {
     let interval = std::time::Duration::from_millis(10);
     let admin =
