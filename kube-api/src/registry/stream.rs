@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::Stream;
-use kube_store::Revision;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
