@@ -2,6 +2,8 @@
 
 mod dispatch;
 mod run;
+#[cfg(test)]
+mod tests;
 mod view;
 
 pub use run::Agent;
