@@ -1,0 +1,100 @@
+//! An API server that is just enough for the scheduler: lists, watches and a record of writes.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use futures::StreamExt;
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, StreamBody, combinators::UnsyncBoxBody};
+use kube::Client;
+use kube::client::Body;
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+
+type Write = (String, String, Value);
+
+#[derive(Debug, Default)]
+struct State {
+    nodes: Vec<Value>,
+    pods: Vec<Value>,
+    written: Vec<Write>,
+    failures: u32,
+}
+
+/// The API, shared by all its clients.
+#[derive(Debug, Clone, Default)]
+pub struct FakeApi {
+    state: Arc<Mutex<State>>,
+    changed: Arc<Notify>,
+}
+
+impl FakeApi {
+    pub fn new(nodes: Vec<Value>, pods: Vec<Value>) -> Self {
+        let api = Self::default();
+        *api.state.lock() = State { nodes, pods, ..State::default() };
+        api
+    }
+
+    pub fn client(&self) -> Client {
+        let api = self.clone();
+        Client::new(tower::service_fn(move |request| api.clone().serve(request)), "default")
+    }
+
+    /// Everything written: method, path and body.
+    pub fn written(&self) -> Vec<Write> {
+        self.state.lock().written.clone()
+    }
+
+    /// Waits for a write that has not been waited for.
+    pub async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// Lets the next bindings fail.
+    pub fn fail_bindings(&self, number: u32) {
+        self.state.lock().failures = number;
+    }
+
+    async fn serve(self, request: Request<Body>) -> Result<Response<UnsyncBoxBody<bytes::Bytes, Infallible>>, Infallible> {
+        let (parts, body) = request.into_parts();
+        let path = parts.uri.path().to_owned();
+        if parts.method == Method::GET {
+            let watch = parts.uri.query().is_some_and(|query| query.contains("watch=true"));
+            return Ok(if watch { open_watch() } else { answer(StatusCode::OK, &self.list(&path)) });
+        }
+        let bytes = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+        let body: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        let fails = {
+            let mut state = self.state.lock();
+            state.written.push((parts.method.to_string(), path.clone(), body.clone()));
+            let fails = path.ends_with("/binding") && state.failures > 0;
+            state.failures -= u32::from(fails);
+            fails
+        };
+        self.changed.notify_one();
+        Ok(if fails {
+            answer(StatusCode::INTERNAL_SERVER_ERROR, &json!({"kind": "Status", "status": "Failure", "message": "no", "reason": "InternalError", "code": 500}))
+        } else {
+            answer(StatusCode::CREATED, &body)
+        })
+    }
+
+    fn list(&self, path: &str) -> Value {
+        let state = self.state.lock();
+        let items = if path.ends_with("/nodes") { &state.nodes } else { &state.pods };
+        json!({"kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": "1"}, "items": items})
+    }
+}
+
+fn answer(status: StatusCode, body: &Value) -> Response<UnsyncBoxBody<bytes::Bytes, Infallible>> {
+    let mut response = Response::new(http_body_util::Full::from(body.to_string()).boxed_unsync());
+    *response.status_mut() = status;
+    response
+}
+
+/// A watch on which nothing ever happens.
+fn open_watch() -> Response<UnsyncBoxBody<bytes::Bytes, Infallible>> {
+    let frames = futures::stream::pending::<Result<http_body::Frame<bytes::Bytes>, Infallible>>().boxed();
+    Response::new(StreamBody::new(frames).boxed_unsync())
+}

@@ -1,0 +1,77 @@
+//! The driver against an API that keeps pods and nodes in memory and records what is written.
+
+mod api;
+
+use std::time::Duration;
+
+use api::FakeApi;
+use kube_sched::{Config, Scheduler};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+fn node(name: &str, cpu: &str) -> Value {
+    json!({"metadata": {"name": name}, "status": {"allocatable": {"cpu": cpu, "memory": "8Gi", "pods": "110"}}})
+}
+
+fn pod(name: &str, cpu: &str, scheduler: &str) -> Value {
+    json!({"metadata": {"name": name, "namespace": "ns", "uid": name}, "spec": {"schedulerName": scheduler,
+        "containers": [{"name": "c", "resources": {"requests": {"cpu": cpu}}}]}})
+}
+
+/// Runs a scheduler until `done` says so, or fails after a generous time.
+async fn run_until(api: &FakeApi, done: impl Fn(&FakeApi) -> bool) {
+    let scheduler = Scheduler::new(api.client(), Config::default()).expect("valid");
+    let (mut ready, shutdown) = (scheduler.ready(), CancellationToken::new());
+    let running = tokio::spawn(scheduler.run(shutdown.clone()));
+    tokio::time::timeout(Duration::from_secs(30), async {
+        ready.wait_for(|ready| *ready).await.expect("running");
+        while !done(api) {
+            api.changed().await;
+        }
+    })
+    .await
+    .unwrap_or_else(|_| panic!("not done; written so far: {:#?}", api.written()));
+    shutdown.cancel();
+    running.await.expect("no panic");
+}
+
+fn written(api: &FakeApi, method: &str, path: &str) -> Vec<Value> {
+    let matches = |(m, p, _): &(String, String, Value)| m == method && p.contains(path);
+    api.written().into_iter().filter(matches).map(|(_, _, body)| body).collect()
+}
+
+#[tokio::test]
+async fn a_pod_that_fits_is_bound_and_told_so() {
+    let api = FakeApi::new(vec![node("n1", "1"), node("n2", "4")], vec![pod("p", "2", "default-scheduler"), pod("other", "1", "somebody-else")]);
+    run_until(&api, |api| !written(api, "POST", "/events").is_empty()).await;
+    let bindings = written(&api, "POST", "/binding");
+    assert_eq!(bindings.len(), 1);
+    assert_eq!(bindings[0]["target"], json!({"kind": "Node", "name": "n2"}));
+    assert_eq!(bindings[0]["metadata"]["uid"], "p");
+    let event = &written(&api, "POST", "/apis/events.k8s.io/v1/namespaces/ns/events")[0];
+    assert_eq!(event["note"], "Successfully assigned ns/p to n2");
+    assert_eq!((&event["reason"], &event["type"], &event["action"]), (&json!("Scheduled"), &json!("Normal"), &json!("Binding")));
+    assert_eq!((&event["reportingController"], &event["regarding"]["name"]), (&json!("default-scheduler"), &json!("p")));
+}
+
+#[tokio::test]
+async fn a_pod_that_fits_nowhere_learns_why() {
+    let api = FakeApi::new(vec![node("n1", "1"), node("n2", "1")], vec![pod("p", "2", "default-scheduler")]);
+    run_until(&api, |api| !written(api, "PATCH", "/status").is_empty()).await;
+    let message = "0/2 nodes are available: 2 Insufficient cpu. preemption: 0/2 nodes are available: 2 Preemption is not helpful for scheduling.";
+    let condition = &written(&api, "PATCH", "/api/v1/namespaces/ns/pods/p/status")[0]["status"]["conditions"][0];
+    assert_eq!((&condition["type"], &condition["status"]), (&json!("PodScheduled"), &json!("False")));
+    assert_eq!((&condition["reason"], &condition["message"]), (&json!("Unschedulable"), &json!(message)));
+    let event = &written(&api, "POST", "/events")[0];
+    assert_eq!((&event["reason"], &event["note"], &event["type"]), (&json!("FailedScheduling"), &json!(message), &json!("Warning")));
+    assert!(written(&api, "POST", "/binding").is_empty());
+}
+
+#[tokio::test]
+async fn a_failed_binding_is_tried_again() {
+    let api = FakeApi::new(vec![node("n1", "2")], vec![pod("p", "2", "default-scheduler")]);
+    api.fail_bindings(1);
+    run_until(&api, |api| written(api, "POST", "/events").iter().any(|event| event["reason"] == "Scheduled")).await;
+    assert_eq!(written(&api, "POST", "/binding").len(), 2);
+    assert!(written(&api, "POST", "/events").iter().any(|event| event["reason"] == "FailedScheduling"));
+}
