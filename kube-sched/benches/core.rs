@@ -20,13 +20,17 @@ fn cluster() -> Snapshot {
             "metadata": {"name": format!("node-{i}"), "labels": {"kubernetes.io/hostname": format!("node-{i}"), "topology.kubernetes.io/zone": format!("zone-{}", i % 3)}},
             "status": {"allocatable": {"cpu": "4", "memory": "32Gi", "pods": "110"}},
         });
-        snapshot.upsert_node(Arc::new(NodeInfo::parse(&from_value(node).expect("a node")).expect("quantities")));
+        snapshot
+            .upsert_node(Arc::new(NodeInfo::parse(&from_value(node).expect("a node")).expect("quantities")));
     }
     snapshot
 }
 
 fn pods(spec: &serde_json::Value) -> Vec<PodInfo> {
-    let pod = |i| -> Pod { from_value(json!({"metadata": {"name": format!("pod-{i}"), "namespace": "default"}, "spec": spec})).expect("a pod") };
+    let pod = |i| -> Pod {
+        from_value(json!({"metadata": {"name": format!("pod-{i}"), "namespace": "default"}, "spec": spec}))
+            .expect("a pod")
+    };
     (0..PODS).map(|i| PodInfo::parse(pod(i)).expect("quantities")).collect()
 }
 
@@ -47,10 +51,17 @@ fn core(criterion: &mut Criterion) {
     let affinity = json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [term]}}});
     let mut group = criterion.benchmark_group("core");
     group.throughput(Throughput::Elements(PODS as u64)).sample_size(10);
-    for (name, spec) in [("basic", json!({"containers": containers})), ("node-affinity", json!({"containers": containers, "affinity": affinity}))] {
+    for (name, spec) in [
+        ("basic", json!({"containers": containers})),
+        ("node-affinity", json!({"containers": containers, "affinity": affinity})),
+    ] {
         let pods = pods(&spec);
         group.bench_function(name, |bencher| {
-            bencher.iter_batched(|| snapshot.fork(), |mut fork| place_all(&mut fork, &pods), BatchSize::LargeInput);
+            bencher.iter_batched(
+                || snapshot.fork(),
+                |mut fork| place_all(&mut fork, &pods),
+                BatchSize::LargeInput,
+            );
         });
     }
     group.finish();

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use crate::Error;
 use crate::clock::Clock;
 use crate::framework::Profile;
 use crate::queue::QueueConfig;
-use crate::Error;
 
 /// Configuration of a [`Scheduler`](crate::Scheduler).
 #[derive(Debug, Clone)]
@@ -48,7 +48,9 @@ impl Config {
     pub fn validate(&self) -> Result<(), Error> {
         let names: BTreeSet<_> = self.profiles.iter().map(|profile| &profile.scheduler_name).collect();
         if names.is_empty() || names.len() < self.profiles.len() {
-            return Err(Error::Config("there must be at least one profile, each with its own scheduler name".to_owned()));
+            return Err(Error::Config(
+                "there must be at least one profile, each with its own scheduler name".to_owned(),
+            ));
         }
         if self.max_bindings == 0 || self.max_reports == 0 {
             return Err(Error::Config("bounds must be positive".to_owned()));

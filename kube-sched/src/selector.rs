@@ -14,7 +14,11 @@ pub fn tolerates(toleration: &Toleration, taint: &Taint) -> bool {
         return false;
     }
     match toleration.operator.as_deref().unwrap_or_default() {
-        "" | "Equal" => !key.is_empty() && toleration.value.as_deref().unwrap_or_default() == taint.value.as_deref().unwrap_or_default(),
+        "" | "Equal" => {
+            !key.is_empty()
+                && toleration.value.as_deref().unwrap_or_default()
+                    == taint.value.as_deref().unwrap_or_default()
+        }
         "Exists" => true,
         _ => false,
     }
@@ -33,7 +37,9 @@ pub fn meets(requirement: &NodeSelectorRequirement, value: Option<&str>) -> bool
     let compare = |greater: bool| {
         let number = |text: &str| text.parse::<i64>().ok();
         match (value.and_then(number), values) {
-            (Some(left), [right]) => number(right).is_some_and(|right| if greater { left > right } else { left < right }),
+            (Some(left), [right]) => {
+                number(right).is_some_and(|right| if greater { left > right } else { left < right })
+            }
             _ => false,
         }
     };
@@ -65,8 +71,13 @@ pub fn labels_match(selector: Option<&LabelSelector>, labels: Option<&BTreeMap<S
     let value = |key: &str| labels.and_then(|labels| labels.get(key)).map(String::as_str);
     selector.match_labels.iter().flatten().all(|(key, wanted)| value(key) == Some(wanted))
         && selector.match_expressions.iter().flatten().all(|r| {
-            let requirement = NodeSelectorRequirement { key: r.key.clone(), operator: r.operator.clone(), values: r.values.clone() };
-            matches!(r.operator.as_str(), "In" | "NotIn" | "Exists" | "DoesNotExist") && meets(&requirement, value(&r.key))
+            let requirement = NodeSelectorRequirement {
+                key: r.key.clone(),
+                operator: r.operator.clone(),
+                values: r.values.clone(),
+            };
+            matches!(r.operator.as_str(), "In" | "NotIn" | "Exists" | "DoesNotExist")
+                && meets(&requirement, value(&r.key))
         })
 }
 
@@ -99,11 +110,20 @@ mod tests {
     #[test]
     fn requirements_compare_values() {
         let table = [
-            ("In", vec!["a", "b"], Some("a"), true), ("In", vec!["b"], Some("a"), false), ("In", vec!["b"], None, false),
-            ("NotIn", vec!["a"], Some("a"), false), ("NotIn", vec!["a"], None, true),
-            ("Exists", vec![], Some(""), true), ("Exists", vec![], None, false), ("DoesNotExist", vec![], None, true),
-            ("Gt", vec!["3"], Some("4"), true), ("Gt", vec!["3"], Some("3"), false), ("Gt", vec!["3"], Some("x"), false),
-            ("Lt", vec!["3"], Some("2"), true), ("Lt", vec!["3"], None, false), ("Bogus", vec![], Some("a"), false),
+            ("In", vec!["a", "b"], Some("a"), true),
+            ("In", vec!["b"], Some("a"), false),
+            ("In", vec!["b"], None, false),
+            ("NotIn", vec!["a"], Some("a"), false),
+            ("NotIn", vec!["a"], None, true),
+            ("Exists", vec![], Some(""), true),
+            ("Exists", vec![], None, false),
+            ("DoesNotExist", vec![], None, true),
+            ("Gt", vec!["3"], Some("4"), true),
+            ("Gt", vec!["3"], Some("3"), false),
+            ("Gt", vec!["3"], Some("x"), false),
+            ("Lt", vec!["3"], Some("2"), true),
+            ("Lt", vec!["3"], None, false),
+            ("Bogus", vec![], Some("a"), false),
         ];
         for (operator, values, value, expected) in table {
             let values = Some(values.into_iter().map(str::to_owned).collect());

@@ -37,7 +37,10 @@ async fn permit(profile: &Profile, binding: &Binding<'_>) -> Result<(), Error> {
             match permit.permit(binding).map_err(|status| refused(status.message()))? {
                 PermitDecision::Allow => break,
                 PermitDecision::Wait(limit) if start.elapsed() >= limit => {
-                    return Err(refused(format!("pod {:?} rejected while waiting on permit: timeout", binding.pod.name())));
+                    return Err(refused(format!(
+                        "pod {:?} rejected while waiting on permit: timeout",
+                        binding.pod.name()
+                    )));
                 }
                 PermitDecision::Wait(_) => sleep(PERMIT_INTERVAL).await,
             }

@@ -21,7 +21,13 @@ pub(super) enum Command {
     /// Bind the pod, then report with [`Core::bound`].
     Bind { queued: QueuedPod, node: Arc<str>, profile: Arc<Profile> },
     /// Tell the user why the pod is not placed, and carry out a preemption.
-    Refuse { pod: Arc<PodInfo>, message: String, reason: &'static str, nominated: Option<Arc<str>>, victims: Vec<Arc<PodInfo>> },
+    Refuse {
+        pod: Arc<PodInfo>,
+        message: String,
+        reason: &'static str,
+        nominated: Option<Arc<str>>,
+        victims: Vec<Arc<PodInfo>>,
+    },
 }
 
 /// The scheduler's state.
@@ -35,8 +41,11 @@ pub(super) struct Core {
 
 impl Core {
     pub(super) fn new(config: &Config) -> Self {
-        let profiles: BTreeMap<_, _> =
-            config.profiles.iter().map(|profile| (profile.scheduler_name.clone(), Arc::new(profile.clone()))).collect();
+        let profiles: BTreeMap<_, _> = config
+            .profiles
+            .iter()
+            .map(|profile| (profile.scheduler_name.clone(), Arc::new(profile.clone())))
+            .collect();
         Self {
             snapshot: Snapshot::new(),
             queue: SchedulingQueue::new(config.queue.clone(), profiles.values().cloned()),
@@ -90,7 +99,11 @@ impl Core {
             return self.placed(pod, now);
         }
         let known = self.snapshot.pod(&pod.key).map(|known| Arc::clone(&known.uid));
-        if known.is_some_and(|uid| uid == pod.uid) && self.snapshot.is_assumed(&pod.key) && !pod.is_finished() && !pod.is_terminating() {
+        if known.is_some_and(|uid| uid == pod.uid)
+            && self.snapshot.is_assumed(&pod.key)
+            && !pod.is_finished()
+            && !pod.is_terminating()
+        {
             // Its binding is under way; this is an echo of an earlier state.
             return;
         }
@@ -171,10 +184,18 @@ impl Core {
 
     /// The plugins whose events wake the pod; the node name's when there is no node at all.
     fn waits_for(&self, decision: &Decision) -> Vec<&'static str> {
-        if decision.total_nodes == 0 { vec!["NodeUnschedulable", "NodeResourcesFit"] } else { decision.rejected_by() }
+        if decision.total_nodes == 0 {
+            vec!["NodeUnschedulable", "NodeResourcesFit"]
+        } else {
+            decision.rejected_by()
+        }
     }
 
-    fn preempt(&mut self, pod: &Arc<PodInfo>, preemption: &Preemption) -> (Option<Arc<str>>, Vec<Arc<PodInfo>>) {
+    fn preempt(
+        &mut self,
+        pod: &Arc<PodInfo>,
+        preemption: &Preemption,
+    ) -> (Option<Arc<str>>, Vec<Arc<PodInfo>>) {
         let victims = preemption.victims.iter().filter_map(|key| self.snapshot.pod(key).cloned()).collect();
         let node = self.snapshot.view(preemption.node).info().map(|info| Arc::clone(&info.name));
         if let Some(node) = &node {
@@ -184,7 +205,14 @@ impl Core {
     }
 
     /// A binding has ended. A pod whose binding failed leaves its node and is tried again, unless it is gone.
-    pub(super) fn bound(&mut self, queued: QueuedPod, node: &str, profile: &Profile, failure: Option<&crate::Error>, now: Instant) {
+    pub(super) fn bound(
+        &mut self,
+        queued: QueuedPod,
+        node: &str,
+        profile: &Profile,
+        failure: Option<&crate::Error>,
+        now: Instant,
+    ) {
         let Some(error) = failure else { return };
         unreserve(profile, &Binding { pod: &queued.pod, node });
         if !self.snapshot.is_assumed(&queued.pod.key) {

@@ -67,7 +67,8 @@ pub(super) fn changes<K>(api: Api<K>) -> impl Stream<Item = Change<K>> + Send
 where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
-    let events = watcher(api, watcher::Config::default()).modify(|object| object.meta_mut().managed_fields = None);
+    let events =
+        watcher(api, watcher::Config::default()).modify(|object| object.meta_mut().managed_fields = None);
     let mut known = Known::default();
     events.default_backoff().flat_map(move |event| {
         let changes = event.map(|event| known.changes(event)).unwrap_or_else(|error| {

@@ -104,7 +104,11 @@ impl Reporter {
             }
             Occurrence::First { name } => {
                 let event = Event {
-                    metadata: ObjectMeta { name: Some(name), namespace: Some(pod.namespace().to_owned()), ..ObjectMeta::default() },
+                    metadata: ObjectMeta {
+                        name: Some(name),
+                        namespace: Some(pod.namespace().to_owned()),
+                        ..ObjectMeta::default()
+                    },
                     action: Some(action.to_owned()),
                     event_time: Some(MicroTime(now)),
                     note: Some(note),
@@ -126,14 +130,26 @@ impl Reporter {
     }
 
     /// Sets `PodScheduled` to false, unless it says the same already.
-    async fn condition(&self, pod: &PodInfo, reason: &str, message: &str, nominated: Option<&str>) -> Result<(), kube::Error> {
+    async fn condition(
+        &self,
+        pod: &PodInfo,
+        reason: &str,
+        message: &str,
+        nominated: Option<&str>,
+    ) -> Result<(), kube::Error> {
         let conditions = pod.object.status.as_ref().and_then(|s| s.conditions.as_deref()).unwrap_or_default();
-        let old = conditions.iter().find(|condition| condition.type_ == "PodScheduled").filter(|old| old.status == "False");
-        let same = old.is_some_and(|old| old.reason.as_deref() == Some(reason) && old.message.as_deref() == Some(message));
+        let old = conditions
+            .iter()
+            .find(|condition| condition.type_ == "PodScheduled")
+            .filter(|old| old.status == "False");
+        let same = old.is_some_and(|old| {
+            old.reason.as_deref() == Some(reason) && old.message.as_deref() == Some(message)
+        });
         if same && (nominated.is_none() || nominated == pod.nominated_node()) {
             return Ok(());
         }
-        let since = old.and_then(|old| old.last_transition_time.clone()).unwrap_or_else(|| Time(self.clock.now()));
+        let since =
+            old.and_then(|old| old.last_transition_time.clone()).unwrap_or_else(|| Time(self.clock.now()));
         let mut status = json!({"conditions": [{
             "type": "PodScheduled", "status": "False", "reason": reason, "message": message,
             "lastProbeTime": null, "lastTransitionTime": since, "observedGeneration": pod.object.metadata.generation,
@@ -152,7 +168,10 @@ impl Reporter {
         }]});
         self.patch_status(victim, &status).await?;
         let uid = Some(victim.uid.to_string()).filter(|uid| !uid.is_empty());
-        let params = DeleteParams { preconditions: Some(Preconditions { uid, resource_version: None }), ..DeleteParams::default() };
+        let params = DeleteParams {
+            preconditions: Some(Preconditions { uid, resource_version: None }),
+            ..DeleteParams::default()
+        };
         self.pods(victim).delete(victim.name(), &params).await?;
         let note = format!("Preempted by pod {} on node {node}", by.uid);
         self.event(victim, Some(by), "Normal", "Preempted", "Preempting", note).await
@@ -160,7 +179,10 @@ impl Reporter {
 
     async fn patch_status(&self, pod: &PodInfo, status: &serde_json::Value) -> Result<(), kube::Error> {
         let patch = json!({"metadata": {"uid": *pod.uid}, "status": status});
-        self.pods(pod).patch_status(pod.name(), &PatchParams::default(), &Patch::Strategic(patch)).await.map(drop)
+        self.pods(pod)
+            .patch_status(pod.name(), &PatchParams::default(), &Patch::Strategic(patch))
+            .await
+            .map(drop)
     }
 
     fn pods(&self, pod: &PodInfo) -> Api<Pod> {
@@ -188,7 +210,8 @@ fn reference(pod: &PodInfo) -> ObjectReference {
 fn truncate(mut note: String) -> String {
     const SUFFIX: &str = " ...";
     if note.len() > MAX_NOTE {
-        let end = (0..=MAX_NOTE - SUFFIX.len()).rev().find(|end| note.is_char_boundary(*end)).unwrap_or_default();
+        let end =
+            (0..=MAX_NOTE - SUFFIX.len()).rev().find(|end| note.is_char_boundary(*end)).unwrap_or_default();
         note.truncate(end);
         note.push_str(SUFFIX);
     }

@@ -202,7 +202,11 @@ impl<'a> Loop<'a> {
                 tracing::debug!(pod = %pod.key, %message, "unable to schedule pod");
                 if let Some(node) = &nominated {
                     for victim in victims {
-                        self.report(Report::Preempted { victim, by: Arc::clone(&pod), node: Arc::clone(node) });
+                        self.report(Report::Preempted {
+                            victim,
+                            by: Arc::clone(&pod),
+                            node: Arc::clone(node),
+                        });
                     }
                 }
                 self.report(Report::Refused { pod, message, reason, nominated });
@@ -213,7 +217,9 @@ impl<'a> Loop<'a> {
     fn bound(&mut self, bound: Result<Bound, tokio::task::JoinError>) {
         let Bound { queued, node, profile, result } = match bound {
             Ok(bound) => bound,
-            Err(error) => return tracing::error!(%error, "a binding plugin panicked; its pod waits for the next list"),
+            Err(error) => {
+                return tracing::error!(%error, "a binding plugin panicked; its pod waits for the next list");
+            }
         };
         let pod = Arc::clone(&queued.pod);
         self.core.bound(queued, &node, &profile, result.as_ref().err(), Instant::now());

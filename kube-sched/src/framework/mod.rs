@@ -29,7 +29,9 @@ mod status;
 
 pub use binding::{Bind, Binding, Permit, PermitDecision, PostBind, PreBind, Reserve};
 pub use event::ClusterEvent;
-pub use filter::{Cycle, Feasible, Filter, NodeFilter, NodeStatus, PostFilter, PostFilterOutcome, PreFilter, Preemption};
+pub use filter::{
+    Cycle, Feasible, Filter, NodeFilter, NodeStatus, PostFilter, PostFilterOutcome, PreFilter, Preemption,
+};
 pub use plugin::Plugin;
 pub use profile::{EnabledPlugin, Profile};
 pub use queueing::{Hint, PreEnqueue, QueueSort, QueueingHints};

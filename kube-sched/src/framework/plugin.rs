@@ -2,7 +2,10 @@
 
 use std::fmt::Debug;
 
-use super::{Bind, Filter, Permit, PostBind, PostFilter, PreBind, PreEnqueue, PreFilter, QueueSort, QueueingHints, Reserve, Score};
+use super::{
+    Bind, Filter, Permit, PostBind, PostFilter, PreBind, PreEnqueue, PreFilter, QueueSort, QueueingHints,
+    Reserve, Score,
+};
 
 macro_rules! points {
     ($($(#[$doc:meta])* $method:ident: $point:ident),+ $(,)?) => {

@@ -31,7 +31,11 @@ impl Profile {
     ///
     /// # Errors
     /// [`Error::UnknownPlugin`] when the registry lacks one, [`Error::PluginArgs`] when one cannot do without arguments.
-    pub fn new(scheduler_name: impl Into<String>, registry: &Registry, plugins: &[(&str, i64)]) -> Result<Self, Error> {
+    pub fn new(
+        scheduler_name: impl Into<String>,
+        registry: &Registry,
+        plugins: &[(&str, i64)],
+    ) -> Result<Self, Error> {
         let enable = |(name, weight): &(&str, i64)| {
             Ok(EnabledPlugin { plugin: registry.build(name, &PluginArgs::Null)?, weight: *weight })
         };

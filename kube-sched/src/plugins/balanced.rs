@@ -38,7 +38,11 @@ fn used_share(requested: i64, capacity: i64) -> Option<f64> {
 }
 
 impl NodeScore for Balance<'_> {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "the result is between 0 and 100")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_precision_loss,
+        reason = "the result is between 0 and 100"
+    )]
     fn score(&mut self, nodes: &[NodeId], scores: &mut [i64]) {
         for (node, score) in nodes.iter().zip(scores) {
             let view = self.snapshot.view(*node);

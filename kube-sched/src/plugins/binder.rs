@@ -34,10 +34,21 @@ impl Bind for DefaultBinder {
                 uid: Some(pod.uid.to_string()).filter(|uid| !uid.is_empty()),
                 ..ObjectMeta::default()
             },
-            target: ObjectReference { kind: Some("Node".to_owned()), name: Some(binding.node.to_owned()), ..ObjectReference::default() },
+            target: ObjectReference {
+                kind: Some("Node".to_owned()),
+                name: Some(binding.node.to_owned()),
+                ..ObjectReference::default()
+            },
         };
         let api: Api<Pod> = Api::namespaced(client.clone(), pod.namespace());
-        let answer = api.create_subresource::<_, serde_json::Value>("binding", pod.name(), &PostParams::default(), &object).await;
+        let answer = api
+            .create_subresource::<_, serde_json::Value>(
+                "binding",
+                pod.name(),
+                &PostParams::default(),
+                &object,
+            )
+            .await;
         answer.map(|_| true).map_err(|error| Error::from_api(&pod.key, error))
     }
 }

@@ -35,7 +35,11 @@ impl PreEnqueue for SchedulingGates {
 impl QueueingHints for SchedulingGates {
     fn hint(&self, pod: &PodInfo, event: &ClusterEvent) -> Hint {
         match event {
-            ClusterEvent::PodUpdated { new, .. } if new.uid == pod.uid && PreEnqueue::pre_enqueue(self, new).is_ok() => Hint::Queue,
+            ClusterEvent::PodUpdated { new, .. }
+                if new.uid == pod.uid && PreEnqueue::pre_enqueue(self, new).is_ok() =>
+            {
+                Hint::Queue
+            }
             ClusterEvent::Unknown => Hint::Queue,
             _ => Hint::Skip,
         }

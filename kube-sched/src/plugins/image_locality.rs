@@ -33,12 +33,19 @@ struct Wanted<'a> {
 }
 
 impl Score for ImageLocality {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "sizes of images need no more than 52 bits")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_precision_loss,
+        reason = "sizes of images need no more than 52 bits"
+    )]
     fn compile<'a>(&'a self, cycle: &Cycle<'a>, _feasible: &[NodeId]) -> Option<Box<dyn NodeScore + 'a>> {
         let snapshot = cycle.snapshot;
-        let scaled = |(size, nodes): (i64, u32)| (size as f64 * f64::from(nodes) / snapshot.node_count() as f64) as i64;
+        let scaled = |(size, nodes): (i64, u32)| {
+            (size as f64 * f64::from(nodes) / snapshot.node_count() as f64) as i64
+        };
         let wanted = &cycle.pod.images;
-        let images: Vec<_> = wanted.iter().filter_map(|image| Some((image, scaled(snapshot.image(image)?)))).collect();
+        let images: Vec<_> =
+            wanted.iter().filter_map(|image| Some((image, scaled(snapshot.image(image)?)))).collect();
         let max = MAX_PER_CONTAINER.saturating_mul(i64::try_from(wanted.len()).unwrap_or(i64::MAX));
         // Without a known image every node scores zero, which changes no order.
         (!images.is_empty()).then(|| Box::new(Wanted { snapshot, images, max }) as Box<dyn NodeScore>)

@@ -61,5 +61,8 @@ pub(crate) fn register(registry: &mut Registry) {
 /// The plugins of the default profile.
 #[must_use]
 pub fn defaults() -> Vec<EnabledPlugin> {
-    TABLE.iter().map(|(_, weight, make)| EnabledPlugin { plugin: make(&PluginArgs::Null), weight: *weight }).collect()
+    TABLE
+        .iter()
+        .map(|(_, weight, make)| EnabledPlugin { plugin: make(&PluginArgs::Null), weight: *weight })
+        .collect()
 }

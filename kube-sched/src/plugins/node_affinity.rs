@@ -3,7 +3,8 @@
 use k8s_openapi::api::core::v1::{NodeSelectorRequirement, NodeSelectorTerm, PreferredSchedulingTerm};
 
 use crate::framework::{
-    ClusterEvent, Cycle, Feasible, Filter, Hint, NodeFilter, NodeScore, Plugin, PreFilter, QueueingHints, Score, Status, normalize,
+    ClusterEvent, Cycle, Feasible, Filter, Hint, NodeFilter, NodeScore, Plugin, PreFilter, QueueingHints,
+    Score, Status, normalize,
 };
 use crate::node::NodeInfo;
 use crate::pod::PodInfo;
@@ -46,7 +47,9 @@ fn required(pod: &PodInfo) -> Option<&[NodeSelectorTerm]> {
 
 fn preferred(pod: &PodInfo) -> &[PreferredSchedulingTerm] {
     let affinity = pod.spec().and_then(|spec| spec.affinity.as_ref()?.node_affinity.as_ref());
-    affinity.and_then(|a| a.preferred_during_scheduling_ignored_during_execution.as_deref()).unwrap_or_default()
+    affinity
+        .and_then(|a| a.preferred_during_scheduling_ignored_during_execution.as_deref())
+        .unwrap_or_default()
 }
 
 /// The names that a term's fields allow, if it restricts them by `In`.
@@ -62,7 +65,8 @@ impl PreFilter for NodeAffinity {
     /// When every term names its nodes, only those are worth looking at (the pods of daemon sets).
     fn pre_filter(&self, cycle: &Cycle<'_>) -> Result<Feasible, Status> {
         let Some(terms) = required(cycle.pod) else { return Ok(Feasible::All) };
-        let Some(mut names) = terms.iter().map(names).collect::<Option<Vec<_>>>().map(|lists| lists.concat()) else {
+        let Some(mut names) = terms.iter().map(names).collect::<Option<Vec<_>>>().map(|lists| lists.concat())
+        else {
             return Ok(Feasible::All);
         };
         if names.is_empty() && !terms.is_empty() {
@@ -70,7 +74,9 @@ impl PreFilter for NodeAffinity {
         }
         names.sort_unstable();
         names.dedup();
-        Ok(Feasible::Only(names.iter().filter_map(|name| cycle.snapshot.node(name)).map(|node| node.id()).collect()))
+        Ok(Feasible::Only(
+            names.iter().filter_map(|name| cycle.snapshot.node(name)).map(|node| node.id()).collect(),
+        ))
     }
 }
 
@@ -84,7 +90,8 @@ enum Requirement<'a> {
 
 impl<'a> Requirement<'a> {
     fn compile(snapshot: &Snapshot, requirement: &'a NodeSelectorRequirement) -> Self {
-        let values = || requirement.values.iter().flatten().filter_map(|value| snapshot.label_value(value)).collect();
+        let values =
+            || requirement.values.iter().flatten().filter_map(|value| snapshot.label_value(value)).collect();
         let key = snapshot.label_key(&requirement.key);
         match requirement.operator.as_str() {
             "In" => Self::In(key, values()),
@@ -116,7 +123,8 @@ struct Term<'a> {
 
 impl<'a> Term<'a> {
     fn compile(snapshot: &Snapshot, term: &'a NodeSelectorTerm) -> Self {
-        let labels = term.match_expressions.iter().flatten().map(|r| Requirement::compile(snapshot, r)).collect();
+        let labels =
+            term.match_expressions.iter().flatten().map(|r| Requirement::compile(snapshot, r)).collect();
         Self { labels, fields: term.match_fields.as_deref().unwrap_or_default() }
     }
 
@@ -136,16 +144,21 @@ struct Demands<'a> {
 impl Filter for NodeAffinity {
     fn compile<'a>(&'a self, cycle: &Cycle<'a>) -> Option<Box<dyn NodeFilter + 'a>> {
         let snapshot = cycle.snapshot;
-        let pair = |(key, value): (&String, &String)| snapshot.label_key(key).zip(snapshot.label_value(value));
-        let selector: Vec<_> = cycle.pod.spec().and_then(|s| s.node_selector.as_ref()).into_iter().flatten().map(pair).collect();
-        let terms: Option<Vec<_>> = required(cycle.pod).map(|terms| terms.iter().map(|t| Term::compile(snapshot, t)).collect());
-        (!selector.is_empty() || terms.is_some()).then(|| Box::new(Demands { selector, terms }) as Box<dyn NodeFilter>)
+        let pair =
+            |(key, value): (&String, &String)| snapshot.label_key(key).zip(snapshot.label_value(value));
+        let selector: Vec<_> =
+            cycle.pod.spec().and_then(|s| s.node_selector.as_ref()).into_iter().flatten().map(pair).collect();
+        let terms: Option<Vec<_>> =
+            required(cycle.pod).map(|terms| terms.iter().map(|t| Term::compile(snapshot, t)).collect());
+        (!selector.is_empty() || terms.is_some())
+            .then(|| Box::new(Demands { selector, terms }) as Box<dyn NodeFilter>)
     }
 }
 
 impl NodeFilter for Demands<'_> {
     fn check(&mut self, node: NodeView<'_>) -> Result<(), Status> {
-        let selected = self.selector.iter().all(|pair| pair.is_some_and(|(key, value)| node.label(key) == Some(value)));
+        let selected =
+            self.selector.iter().all(|pair| pair.is_some_and(|(key, value)| node.label(key) == Some(value)));
         let wanted = || self.terms.as_ref().is_none_or(|terms| terms.iter().any(|term| term.matches(node)));
         if selected && wanted() { Ok(()) } else { Err(Status::unresolvable(REASON)) }
     }
@@ -160,7 +173,8 @@ impl Score for NodeAffinity {
     fn compile<'a>(&'a self, cycle: &Cycle<'a>, _feasible: &[NodeId]) -> Option<Box<dyn NodeScore + 'a>> {
         let snapshot = cycle.snapshot;
         let terms = preferred(cycle.pod).iter().filter(|term| term.weight != 0);
-        let terms: Vec<_> = terms.map(|term| (i64::from(term.weight), Term::compile(snapshot, &term.preference))).collect();
+        let terms: Vec<_> =
+            terms.map(|term| (i64::from(term.weight), Term::compile(snapshot, &term.preference))).collect();
         (!terms.is_empty()).then(|| Box::new(Preferences { snapshot, terms }) as Box<dyn NodeScore>)
     }
 }
@@ -181,7 +195,8 @@ impl NodeScore for Preferences<'_> {
 fn admits(pod: &PodInfo, node: &NodeInfo) -> bool {
     let mut selector = pod.spec().and_then(|spec| spec.node_selector.as_ref()).into_iter().flatten();
     selector.all(|(key, value)| node.labels.get(key) == Some(value))
-        && required(pod).is_none_or(|terms| terms.iter().any(|term| term_matches(term, &node.name, &node.labels)))
+        && required(pod)
+            .is_none_or(|terms| terms.iter().any(|term| term_matches(term, &node.name, &node.labels)))
 }
 
 impl QueueingHints for NodeAffinity {
@@ -190,7 +205,8 @@ impl QueueingHints for NodeAffinity {
             ClusterEvent::NodeAdded(node) => admits(pod, node),
             ClusterEvent::NodeUpdated { old, new } => !admits(pod, old) && admits(pod, new),
             ClusterEvent::PodUpdated { old, new } => {
-                let selectors = |pod: &PodInfo| pod.spec().map(|s| (s.node_selector.clone(), s.affinity.clone()));
+                let selectors =
+                    |pod: &PodInfo| pod.spec().map(|s| (s.node_selector.clone(), s.affinity.clone()));
                 new.uid == pod.uid && selectors(old) != selectors(new)
             }
             ClusterEvent::Unknown => true,

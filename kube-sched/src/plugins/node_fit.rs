@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::framework::{ClusterEvent, Code, Cycle, Filter, Hint, MAX_NODE_SCORE, NodeFilter, NodeScore, Plugin, QueueingHints, Reason, Score, Status};
+use crate::framework::{
+    ClusterEvent, Code, Cycle, Filter, Hint, MAX_NODE_SCORE, NodeFilter, NodeScore, Plugin, QueueingHints,
+    Reason, Score, Status,
+};
 use crate::pod::PodInfo;
 use crate::resources::{Amounts, Resources};
 use crate::snapshot::{NodeId, NodeView, Snapshot};
@@ -49,10 +52,12 @@ impl NodeFilter for Fit<'_> {
             && fits(self.base.milli_cpu, total.milli_cpu, used.milli_cpu)
             && fits(self.base.memory, total.memory, used.memory)
             && fits(self.base.ephemeral_storage, total.ephemeral_storage, used.ephemeral_storage);
-        let rest = || self.extended.iter().all(|(name, wanted)| {
-            let (total, used) = node.extended(name);
-            fits(*wanted, total, used)
-        });
+        let rest = || {
+            self.extended.iter().all(|(name, wanted)| {
+                let (total, used) = node.extended(name);
+                fits(*wanted, total, used)
+            })
+        };
         if base && rest() { Ok(()) } else { Err(self.explain(node)) }
     }
 }
@@ -76,7 +81,12 @@ impl Fit<'_> {
         let Amounts { milli_cpu, memory, ephemeral_storage, .. } = self.base;
         judge("Insufficient cpu".into(), milli_cpu, total.milli_cpu, used.milli_cpu);
         judge("Insufficient memory".into(), memory, total.memory, used.memory);
-        judge("Insufficient ephemeral-storage".into(), ephemeral_storage, total.ephemeral_storage, used.ephemeral_storage);
+        judge(
+            "Insufficient ephemeral-storage".into(),
+            ephemeral_storage,
+            total.ephemeral_storage,
+            used.ephemeral_storage,
+        );
         for (name, wanted) in self.extended {
             let (total, used) = node.extended(name);
             judge(format!("Insufficient {name}").into(), *wanted, total, used);
@@ -125,10 +135,14 @@ impl QueueingHints for NodeResourcesFit {
     fn hint(&self, pod: &PodInfo, event: &ClusterEvent) -> Hint {
         let helps = match event {
             ClusterEvent::NodeAdded(node) => room(pod, &node.allocatable),
-            ClusterEvent::NodeUpdated { old, new } => room(pod, &new.allocatable) && grew(pod, &old.allocatable, &new.allocatable),
+            ClusterEvent::NodeUpdated { old, new } => {
+                room(pod, &new.allocatable) && grew(pod, &old.allocatable, &new.allocatable)
+            }
             ClusterEvent::PodRemoved(_) | ClusterEvent::Unknown => true,
             ClusterEvent::PlacedPodUpdated { old, new } => shrank(pod, &old.requests, &new.requests),
-            ClusterEvent::PodUpdated { old, new } => new.uid == pod.uid && shrank(pod, &old.requests, &new.requests),
+            ClusterEvent::PodUpdated { old, new } => {
+                new.uid == pod.uid && shrank(pod, &old.requests, &new.requests)
+            }
             _ => false,
         };
         if helps { Hint::Queue } else { Hint::Skip }
@@ -139,7 +153,8 @@ impl QueueingHints for NodeResourcesFit {
 fn wanted(pod: &PodInfo) -> impl Iterator<Item = (&str, i64)> {
     const BASE: [&str; 4] = ["cpu", "memory", "ephemeral-storage", "pods"];
     let base = BASE.into_iter().map(|name| (name, pod.requests.get(name)));
-    base.chain(pod.requests.extended.iter().map(|(name, amount)| (&**name, *amount))).filter(|(_, amount)| *amount > 0)
+    base.chain(pod.requests.extended.iter().map(|(name, amount)| (&**name, *amount)))
+        .filter(|(_, amount)| *amount > 0)
 }
 
 fn room(pod: &PodInfo, allocatable: &Resources) -> bool {

@@ -34,7 +34,11 @@ impl Filter for NodeName {
 
 impl NodeFilter for Only<'_> {
     fn check(&mut self, node: NodeView<'_>) -> Result<(), Status> {
-        if node.name() == &**self.0 { Ok(()) } else { Err(Status::unresolvable("node(s) didn't match the requested node name")) }
+        if node.name() == &**self.0 {
+            Ok(())
+        } else {
+            Err(Status::unresolvable("node(s) didn't match the requested node name"))
+        }
     }
 }
 

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::framework::{Code, Cycle, NodeStatus, Plugin, PostFilter, PostFilterOutcome, Preemption, Profile, Reason, Status};
+use crate::framework::{
+    Code, Cycle, NodeStatus, Plugin, PostFilter, PostFilterOutcome, Preemption, Profile, Reason, Status,
+};
 use crate::pod::PodInfo;
 use crate::schedule::{check_node, count_reasons};
 use crate::snapshot::{NodeId, Snapshot};
@@ -41,7 +43,8 @@ impl Candidate {
     fn cost(&self) -> Cost {
         let highest = self.victims.first().map_or(i32::MIN, |victim| victim.priority);
         // Shifted into the positive, so that many victims of negative priority do not look cheap.
-        let sum = self.victims.iter().map(|victim| i64::from(victim.priority) + i64::from(i32::MAX) + 1).sum();
+        let sum =
+            self.victims.iter().map(|victim| i64::from(victim.priority) + i64::from(i32::MAX) + 1).sum();
         let important = self.victims.iter().filter(|victim| victim.priority == highest);
         let earliest = important.map(|victim| started(victim)).min().unwrap_or(Timestamp::MAX);
         (highest, sum, self.victims.len(), Reverse(earliest))
@@ -60,7 +63,9 @@ impl PostFilter for DefaultPreemption {
         }
         let mut statuses: Vec<Status> = Vec::new();
         let mut best: Option<(Cost, Candidate)> = None;
-        for NodeStatus { node, .. } in refused.iter().filter(|refused| refused.status.code == Code::Unschedulable) {
+        for NodeStatus { node, .. } in
+            refused.iter().filter(|refused| refused.status.code == Code::Unschedulable)
+        {
             match victims(cycle, profile, *node) {
                 Ok(candidate) => {
                     let cost = candidate.cost();
@@ -72,9 +77,10 @@ impl PostFilter for DefaultPreemption {
             }
         }
         match best {
-            Some((_, Candidate { node, victims })) => {
-                PostFilterOutcome::Resolved(Preemption { node, victims: victims.iter().map(|pod| Arc::clone(&pod.key)).collect() })
-            }
+            Some((_, Candidate { node, victims })) => PostFilterOutcome::Resolved(Preemption {
+                node,
+                victims: victims.iter().map(|pod| Arc::clone(&pod.key)).collect(),
+            }),
             None => PostFilterOutcome::Unresolved(vec![message(cycle.snapshot, &statuses)]),
         }
     }
@@ -93,7 +99,14 @@ fn ineligible(cycle: &Cycle<'_>) -> Option<&'static str> {
 
 /// The least important pods whose removal from `node` lets the pod fit.
 fn victims(cycle: &Cycle<'_>, profile: &Profile, node: NodeId) -> Result<Candidate, Status> {
-    let mut lower: Vec<_> = cycle.snapshot.view(node).pods().iter().filter(|pod| pod.priority < cycle.pod.priority).cloned().collect();
+    let mut lower: Vec<_> = cycle
+        .snapshot
+        .view(node)
+        .pods()
+        .iter()
+        .filter(|pod| pod.priority < cycle.pod.priority)
+        .cloned()
+        .collect();
     if lower.is_empty() {
         return Err(Status::unresolvable("No preemption victims found for incoming pod"));
     }

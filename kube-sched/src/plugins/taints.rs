@@ -2,7 +2,9 @@
 
 use k8s_openapi::api::core::v1::{Taint, Toleration};
 
-use crate::framework::{ClusterEvent, Cycle, Filter, Hint, NodeFilter, NodeScore, Plugin, QueueingHints, Score, Status, normalize};
+use crate::framework::{
+    ClusterEvent, Cycle, Filter, Hint, NodeFilter, NodeScore, Plugin, QueueingHints, Score, Status, normalize,
+};
 use crate::pod::PodInfo;
 use crate::selector::tolerated;
 use crate::snapshot::{NodeId, NodeView, Snapshot};
@@ -72,9 +74,13 @@ struct Preferences<'a> {
 impl Score for TaintToleration {
     fn compile<'a>(&'a self, cycle: &Cycle<'a>, _feasible: &[NodeId]) -> Option<Box<dyn NodeScore + 'a>> {
         let soft = |effect: Option<&str>| matches!(effect, None | Some("" | "PreferNoSchedule"));
-        let tolerations: Vec<_> = cycle.pod.tolerations().iter().filter(|t| soft(t.effect.as_deref())).cloned().collect();
+        let tolerations: Vec<_> =
+            cycle.pod.tolerations().iter().filter(|t| soft(t.effect.as_deref())).cloned().collect();
         let by_set = cycle.snapshot.taint_sets().map(|taints| {
-            let repelled = taints.iter().filter(|t| t.effect == "PreferNoSchedule" && !tolerated(&tolerations, t)).count();
+            let repelled = taints
+                .iter()
+                .filter(|t| t.effect == "PreferNoSchedule" && !tolerated(&tolerations, t))
+                .count();
             i64::try_from(repelled).unwrap_or(i64::MAX)
         });
         Some(Box::new(Preferences { snapshot: cycle.snapshot, by_set: by_set.collect() }))
@@ -99,9 +105,12 @@ impl QueueingHints for TaintToleration {
         let welcome = match event {
             ClusterEvent::NodeAdded(node) => untolerated(pod.tolerations(), &node.taints).is_none(),
             ClusterEvent::NodeUpdated { old, new } => {
-                untolerated(pod.tolerations(), &old.taints).is_some() && untolerated(pod.tolerations(), &new.taints).is_none()
+                untolerated(pod.tolerations(), &old.taints).is_some()
+                    && untolerated(pod.tolerations(), &new.taints).is_none()
             }
-            ClusterEvent::PodUpdated { old, new } => new.uid == pod.uid && old.tolerations() != new.tolerations(),
+            ClusterEvent::PodUpdated { old, new } => {
+                new.uid == pod.uid && old.tolerations() != new.tolerations()
+            }
             ClusterEvent::Unknown => true,
             _ => false,
         };

@@ -18,7 +18,9 @@ fn pod(name: &str, spec: Value) -> PodInfo {
 
 fn merge(into: &mut Value, from: Value) {
     match (into, from) {
-        (Value::Object(into), Value::Object(from)) => from.into_iter().for_each(|(key, value)| merge(into.entry(key).or_insert(Value::Null), value)),
+        (Value::Object(into), Value::Object(from)) => {
+            from.into_iter().for_each(|(key, value)| merge(into.entry(key).or_insert(Value::Null), value))
+        }
         (into, from) => *into = from,
     }
 }
@@ -58,17 +60,22 @@ fn check_score(name: &str, nodes: Vec<NodeInfo>, spec: Value, expected: Option<&
     let ids: Vec<_> = nodes.into_iter().map(|node| snapshot.upsert_node(Arc::new(node))).collect();
     let pod = pod("p", spec.clone());
     let plugin = plugin(name);
-    let scores = plugin.as_score().unwrap().compile(&Cycle { snapshot: &snapshot, pod: &pod }, &ids).map(|mut score| {
-        let mut scores = vec![0; ids.len()];
-        score.score(&ids, &mut scores);
-        score.normalize(&mut scores);
-        scores
-    });
+    let scores = plugin.as_score().unwrap().compile(&Cycle { snapshot: &snapshot, pod: &pod }, &ids).map(
+        |mut score| {
+            let mut scores = vec![0; ids.len()];
+            score.score(&ids, &mut scores);
+            score.normalize(&mut scores);
+            scores
+        },
+    );
     assert_eq!(scores.as_deref(), expected, "{spec}");
 }
 
 fn taints(list: &[(&str, &str, &str)]) -> Value {
-    let taints: Vec<_> = list.iter().map(|(key, value, effect)| json!({"key": key, "value": value, "effect": effect})).collect();
+    let taints: Vec<_> = list
+        .iter()
+        .map(|(key, value, effect)| json!({"key": key, "value": value, "effect": effect}))
+        .collect();
     json!({"spec": {"taints": taints}})
 }
 
@@ -77,26 +84,41 @@ fn node_unschedulable() {
     let cordoned = || node("n", json!({"spec": {"unschedulable": true}}));
     check_filter("NodeUnschedulable", cordoned(), &[], json!({}), "node(s) were unschedulable");
     check_filter("NodeUnschedulable", node("n", json!({})), &[], json!({}), "");
-    let tolerant = json!({"tolerations": [{"key": "node.kubernetes.io/unschedulable", "operator": "Exists"}]});
+    let tolerant =
+        json!({"tolerations": [{"key": "node.kubernetes.io/unschedulable", "operator": "Exists"}]});
     check_filter("NodeUnschedulable", cordoned(), &[], tolerant, "");
 }
 
 #[test]
 fn node_name() {
     check_filter("NodeName", node("n", json!({})), &[], json!({"nodeName": "n"}), "");
-    check_filter("NodeName", node("n", json!({})), &[], json!({"nodeName": "m"}), "node(s) didn't match the requested node name");
+    check_filter(
+        "NodeName",
+        node("n", json!({})),
+        &[],
+        json!({"nodeName": "m"}),
+        "node(s) didn't match the requested node name",
+    );
 }
 
 #[test]
 fn taint_toleration() {
-    let check = |list: &[(&str, &str, &str)], spec, expected: &str| check_filter("TaintToleration", node("n", taints(list)), &[], spec, expected);
+    let check = |list: &[(&str, &str, &str)], spec, expected: &str| {
+        check_filter("TaintToleration", node("n", taints(list)), &[], spec, expected)
+    };
     check(&[], json!({}), "");
     check(&[("a", "b", "NoSchedule")], json!({}), "node(s) had untolerated taint {a: b}");
     check(&[("a", "", "NoExecute")], json!({}), "node(s) had untolerated taint {a: }");
     check(&[("a", "b", "PreferNoSchedule")], json!({}), "");
     let spec = json!({"tolerations": [{"key": "a", "operator": "Exists"}]});
-    check(&[("a", "b", "NoSchedule"), ("c", "d", "NoSchedule")], spec, "node(s) had untolerated taint {c: d}");
-    let soft = |n: usize| node(&format!("n{n}"), taints(&[("a", "", "PreferNoSchedule"), ("b", "", "PreferNoSchedule")][..n]));
+    check(
+        &[("a", "b", "NoSchedule"), ("c", "d", "NoSchedule")],
+        spec,
+        "node(s) had untolerated taint {c: d}",
+    );
+    let soft = |n: usize| {
+        node(&format!("n{n}"), taints(&[("a", "", "PreferNoSchedule"), ("b", "", "PreferNoSchedule")][..n]))
+    };
     check_score("TaintToleration", vec![soft(0), soft(1), soft(2)], json!({}), Some(&[100, 50, 0]));
     let spec = json!({"tolerations": [{"operator": "Exists"}]});
     check_score("TaintToleration", vec![soft(0), soft(2)], spec, Some(&[100, 100]));
@@ -142,7 +164,12 @@ fn node_affinity_preferences() {
     let labelled = |name, zone: &str| node(name, json!({"metadata": {"labels": {"zone": zone}}}));
     let term = |weight, zone| json!({"weight": weight, "preference": {"matchExpressions": [{"key": "zone", "operator": "In", "values": [zone]}]}});
     let spec = json!({"affinity": {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [term(10, "a"), term(5, "b")]}}});
-    check_score("NodeAffinity", vec![labelled("x", "a"), labelled("y", "b"), labelled("z", "c")], spec, Some(&[100, 50, 0]));
+    check_score(
+        "NodeAffinity",
+        vec![labelled("x", "a"), labelled("y", "b"), labelled("z", "c")],
+        spec,
+        Some(&[100, 50, 0]),
+    );
     check_score("NodeAffinity", vec![labelled("x", "a")], json!({}), None);
 }
 
@@ -163,23 +190,29 @@ fn node_ports() {
 
 #[test]
 fn node_resources_fit() {
-    let check = |placed: &[Value], spec, expected: &str| check_filter("NodeResourcesFit", node("n", json!({})), placed, spec, expected);
+    let check = |placed: &[Value], spec, expected: &str| {
+        check_filter("NodeResourcesFit", node("n", json!({})), placed, spec, expected)
+    };
     check(&[], requests("4", "8Gi"), "");
     check(&[], requests("4001m", "1"), "Insufficient cpu");
     check(&[requests("3", "7Gi")], requests("2", "2Gi"), "Insufficient cpu, Insufficient memory");
     check(&[requests("4", "8Gi")], json!({}), "");
     let full: Vec<_> = (0..10).map(|_| json!({})).collect();
     check(&full, json!({}), "Too many pods");
-    let gpus = |n: &str| json!({"containers": [{"name": "c", "resources": {"requests": {"example.com/gpu": n}}}]});
+    let gpus =
+        |n: &str| json!({"containers": [{"name": "c", "resources": {"requests": {"example.com/gpu": n}}}]});
     check(&[gpus("1")], gpus("1"), "");
     check(&[gpus("1")], gpus("2"), "Insufficient example.com/gpu");
-    let disk = json!({"containers": [{"name": "c", "resources": {"requests": {"ephemeral-storage": "1Gi"}}}]});
+    let disk =
+        json!({"containers": [{"name": "c", "resources": {"requests": {"ephemeral-storage": "1Gi"}}}]});
     check(&[], disk, "Insufficient ephemeral-storage");
 }
 
 #[test]
 fn resource_scores() {
-    let sized = |name, cpu: &str, memory: &str| node(name, json!({"status": {"allocatable": {"cpu": cpu, "memory": memory}}}));
+    let sized = |name, cpu: &str, memory: &str| {
+        node(name, json!({"status": {"allocatable": {"cpu": cpu, "memory": memory}}}))
+    };
     let nodes = || vec![sized("a", "4", "10"), sized("b", "8", "10"), sized("c", "2", "5")];
     check_score("NodeResourcesFit", nodes(), requests("2", "5"), Some(&[50, 62, 0]));
     check_score("NodeResourcesBalancedAllocation", nodes(), requests("2", "5"), Some(&[100, 87, 100]));
@@ -189,7 +222,10 @@ fn resource_scores() {
 #[test]
 fn image_locality() {
     let with = |name, images: &[(&str, i64)]| {
-        let images: Vec<_> = images.iter().map(|(name, size)| json!({"names": [name], "sizeBytes": size * 1024 * 1024})).collect();
+        let images: Vec<_> = images
+            .iter()
+            .map(|(name, size)| json!({"names": [name], "sizeBytes": size * 1024 * 1024}))
+            .collect();
         node(name, json!({"status": {"images": images}}))
     };
     let spec = json!({"containers": [{"name": "c", "image": "app"}]});
@@ -212,24 +248,44 @@ fn scheduling_gates() {
 fn hints_wake_a_pod_only_when_the_event_can_help() {
     let check = |name: &str, spec: Value, event: ClusterEvent, expected: Hint| {
         let hints = plugin(name);
-        assert_eq!(hints.as_queueing_hints().unwrap().hint(&pod("p", spec), &event), expected, "{name} {event:?}");
+        assert_eq!(
+            hints.as_queueing_hints().unwrap().hint(&pod("p", spec), &event),
+            expected,
+            "{name} {event:?}"
+        );
     };
     let added = |extra| ClusterEvent::NodeAdded(Arc::new(node("n", extra)));
-    let updated = |old, new| ClusterEvent::NodeUpdated { old: Arc::new(node("n", old)), new: Arc::new(node("n", new)) };
+    let updated =
+        |old, new| ClusterEvent::NodeUpdated { old: Arc::new(node("n", old)), new: Arc::new(node("n", new)) };
     let removed = |spec| ClusterEvent::PodRemoved(Arc::new(pod("other", spec)));
     let tainted = || taints(&[("a", "b", "NoSchedule")]);
     check("TaintToleration", json!({}), added(json!({})), Hint::Queue);
     check("TaintToleration", json!({}), added(tainted()), Hint::Skip);
     check("TaintToleration", json!({}), updated(tainted(), json!({})), Hint::Queue);
     check("TaintToleration", json!({}), removed(json!({})), Hint::Skip);
-    check("NodeUnschedulable", json!({}), updated(json!({"spec": {"unschedulable": true}}), json!({})), Hint::Queue);
+    check(
+        "NodeUnschedulable",
+        json!({}),
+        updated(json!({"spec": {"unschedulable": true}}), json!({})),
+        Hint::Queue,
+    );
     check("NodeUnschedulable", json!({}), removed(json!({})), Hint::Skip);
     check("NodeResourcesFit", requests("2", "1"), removed(requests("1", "1")), Hint::Queue);
     check("NodeResourcesFit", requests("5", "1"), added(json!({})), Hint::Skip);
-    check("NodeResourcesFit", requests("2", "1"), updated(json!({"status": {"allocatable": {"cpu": "1"}}}), json!({})), Hint::Queue);
+    check(
+        "NodeResourcesFit",
+        requests("2", "1"),
+        updated(json!({"status": {"allocatable": {"cpu": "1"}}}), json!({})),
+        Hint::Queue,
+    );
     check("NodeResourcesFit", requests("2", "1"), updated(json!({}), tainted()), Hint::Skip);
     check("NodeAffinity", json!({"nodeSelector": {"a": "b"}}), added(json!({})), Hint::Skip);
-    check("NodeAffinity", json!({"nodeSelector": {"a": "b"}}), added(json!({"metadata": {"labels": {"a": "b"}}})), Hint::Queue);
+    check(
+        "NodeAffinity",
+        json!({"nodeSelector": {"a": "b"}}),
+        added(json!({"metadata": {"labels": {"a": "b"}}})),
+        Hint::Queue,
+    );
     check("NodePorts", ports(&[(80, "TCP", "")]), removed(ports(&[(80, "TCP", "")])), Hint::Queue);
     check("NodePorts", ports(&[(80, "TCP", "")]), removed(ports(&[(81, "TCP", "")])), Hint::Skip);
 }

@@ -26,7 +26,11 @@ impl Plugin for NodeUnschedulable {
 }
 
 fn tolerates_cordon(pod: &PodInfo) -> bool {
-    let taint = Taint { key: "node.kubernetes.io/unschedulable".to_owned(), effect: "NoSchedule".to_owned(), ..Taint::default() };
+    let taint = Taint {
+        key: "node.kubernetes.io/unschedulable".to_owned(),
+        effect: "NoSchedule".to_owned(),
+        ..Taint::default()
+    };
     tolerated(pod.tolerations(), &taint)
 }
 
@@ -47,7 +51,9 @@ impl QueueingHints for NodeUnschedulable {
         match event {
             ClusterEvent::NodeAdded(node) if !node.unschedulable => Hint::Queue,
             ClusterEvent::NodeUpdated { old, new } if old.unschedulable && !new.unschedulable => Hint::Queue,
-            ClusterEvent::PodUpdated { new, .. } if new.uid == pod.uid && tolerates_cordon(new) => Hint::Queue,
+            ClusterEvent::PodUpdated { new, .. } if new.uid == pod.uid && tolerates_cordon(new) => {
+                Hint::Queue
+            }
             ClusterEvent::Unknown => Hint::Queue,
             _ => Hint::Skip,
         }

@@ -34,8 +34,13 @@ impl QueueConfig {
     /// # Errors
     /// [`Error::Config`] when a time is zero or the back-off's maximum lies below its beginning.
     pub fn validate(&self) -> Result<(), Error> {
-        if self.initial_backoff.is_zero() || self.max_backoff < self.initial_backoff || self.max_unschedulable.is_zero() {
-            return Err(Error::Config("queue times must be positive, and the longest back-off at least the initial one".to_owned()));
+        if self.initial_backoff.is_zero()
+            || self.max_backoff < self.initial_backoff
+            || self.max_unschedulable.is_zero()
+        {
+            return Err(Error::Config(
+                "queue times must be positive, and the longest back-off at least the initial one".to_owned(),
+            ));
         }
         Ok(())
     }

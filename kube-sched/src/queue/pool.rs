@@ -91,7 +91,8 @@ impl SchedulingQueue {
             return;
         }
         let Some(entry) = self.pods.get_mut(&pod.key) else {
-            let queued = QueuedPod { pod, attempts: 0, queued_at: now, backoff_until: now, rejected_by: Vec::new() };
+            let queued =
+                QueuedPod { pod, attempts: 0, queued_at: now, backoff_until: now, rejected_by: Vec::new() };
             return self.enqueue(queued, now);
         };
         let old = std::mem::replace(&mut entry.queued.pod, Arc::clone(&pod));
@@ -127,7 +128,8 @@ impl SchedulingQueue {
             let mut queued = self.take(&queued.pod.key)?.queued;
             queued.attempts += 1;
             let since = self.first_event + self.events.len() as u64;
-            self.in_flight.insert(Arc::clone(&queued.pod.key), InFlight { pod: Arc::clone(&queued.pod), since });
+            self.in_flight
+                .insert(Arc::clone(&queued.pod.key), InFlight { pod: Arc::clone(&queued.pod), since });
             return Some(queued);
         }
     }
@@ -171,7 +173,8 @@ impl SchedulingQueue {
 
     /// Wakes the pods that `event` may help.
     pub fn on_event(&mut self, event: &ClusterEvent, now: Instant) {
-        let waiting = self.pods.values().filter(|entry| matches!(entry.place, Place::Unschedulable(_) | Place::Gated));
+        let waiting =
+            self.pods.values().filter(|entry| matches!(entry.place, Place::Unschedulable(_) | Place::Gated));
         let mut woken: Vec<_> = waiting
             .filter(|entry| self.worth_retrying(&entry.queued, event))
             .map(|entry| (entry.ticket, Arc::clone(&entry.queued.pod.key)))
@@ -194,7 +197,11 @@ impl SchedulingQueue {
             let key = Arc::clone(entry.get());
             self.requeue(&key, now);
         }
-        while let Some(entry) = self.unschedulable.first_entry().filter(|entry| entry.key().0 + self.config.max_unschedulable <= now) {
+        while let Some(entry) = self
+            .unschedulable
+            .first_entry()
+            .filter(|entry| entry.key().0 + self.config.max_unschedulable <= now)
+        {
             let key = Arc::clone(entry.get());
             self.requeue(&key, now);
         }
@@ -204,7 +211,10 @@ impl SchedulingQueue {
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
         let backoff = self.backoff.first_key_value().map(|((until, _), _)| *until);
-        let leftover = self.unschedulable.first_key_value().map(|((since, _), _)| *since + self.config.max_unschedulable);
+        let leftover = self
+            .unschedulable
+            .first_key_value()
+            .map(|((since, _), _)| *since + self.config.max_unschedulable);
         backoff.into_iter().chain(leftover).min()
     }
 
@@ -233,7 +243,11 @@ impl SchedulingQueue {
     fn enqueue(&mut self, mut queued: QueuedPod, now: Instant) {
         let gate = self.profile_of(&queued.pod).and_then(|profile| {
             let mut plugins = profile.plugins.iter().map(|enabled| &enabled.plugin);
-            plugins.find(|plugin| plugin.as_pre_enqueue().is_some_and(|gate| gate.pre_enqueue(&queued.pod).is_err())).map(|plugin| plugin.name())
+            plugins
+                .find(|plugin| {
+                    plugin.as_pre_enqueue().is_some_and(|gate| gate.pre_enqueue(&queued.pod).is_err())
+                })
+                .map(|plugin| plugin.name())
         });
         let place = match gate {
             Some(plugin) => {

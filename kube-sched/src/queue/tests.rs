@@ -29,7 +29,10 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        Self { queue: SchedulingQueue::new(QueueConfig::default(), [Arc::new(Profile::default())]), now: Instant::now() }
+        Self {
+            queue: SchedulingQueue::new(QueueConfig::default(), [Arc::new(Profile::default())]),
+            now: Instant::now(),
+        }
     }
 
     fn add(&mut self, name: &str, priority: i32) {

@@ -33,7 +33,10 @@ pub(super) struct Active {
 
 impl Ord for Active {
     fn cmp(&self, other: &Self) -> Ordering {
-        let order = self.profile.as_queue_sort().map_or(Ordering::Equal, |sort| sort.compare(&self.queued, &other.queued));
+        let order = self
+            .profile
+            .as_queue_sort()
+            .map_or(Ordering::Equal, |sort| sort.compare(&self.queued, &other.queued));
         order.then(self.ticket.cmp(&other.ticket)).reverse()
     }
 }

@@ -74,7 +74,13 @@ fn shift(mantissa: i128, power: i32) -> i128 {
     match (factor, power >= 0) {
         (Some(factor), true) => mantissa.saturating_mul(factor),
         (Some(factor), false) => mantissa / factor + i128::from(mantissa % factor != 0),
-        (None, true) => if mantissa == 0 { 0 } else { i128::from(i64::MAX) },
+        (None, true) => {
+            if mantissa == 0 {
+                0
+            } else {
+                i128::from(i64::MAX)
+            }
+        }
         (None, false) => i128::from(mantissa != 0),
     }
 }
@@ -86,10 +92,22 @@ mod tests {
     #[test]
     fn quantities_become_integers() {
         let table = [
-            ("0", 0, 0), ("1", 1, 1000), ("100m", 1, 100), ("1.5", 2, 1500), ("0.1", 1, 100), (".5", 1, 500),
-            ("1Ki", 1024, 1_024_000), ("1.5Gi", 1_610_612_736, 1_610_612_736_000), ("2k", 2000, 2_000_000),
-            ("1e3", 1000, 1_000_000), ("1E2", 100, 100_000), ("5E", 5_000_000_000_000_000_000, i64::MAX),
-            ("-1", -1, -1000), ("+2", 2, 2000), ("1n", 1, 1), ("100Ei", i64::MAX, i64::MAX),
+            ("0", 0, 0),
+            ("1", 1, 1000),
+            ("100m", 1, 100),
+            ("1.5", 2, 1500),
+            ("0.1", 1, 100),
+            (".5", 1, 500),
+            ("1Ki", 1024, 1_024_000),
+            ("1.5Gi", 1_610_612_736, 1_610_612_736_000),
+            ("2k", 2000, 2_000_000),
+            ("1e3", 1000, 1_000_000),
+            ("1E2", 100, 100_000),
+            ("5E", 5_000_000_000_000_000_000, i64::MAX),
+            ("-1", -1, -1000),
+            ("+2", 2, 2000),
+            ("1n", 1, 1),
+            ("100Ei", i64::MAX, i64::MAX),
         ];
         for (text, units, milli) in table {
             assert_eq!(value(text).unwrap(), units, "{text}");

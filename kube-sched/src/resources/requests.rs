@@ -47,7 +47,10 @@ fn total(pod: &Pod, fill: impl Fn(Resources) -> Resources) -> Result<Resources, 
     let mut sum = containers(pod, spec, &fill)?;
     if let Some(requests) = spec.resources.as_ref().and_then(|r| r.requests.as_ref()) {
         let level = Resources::parse(requests)?;
-        for name in requests.keys().filter(|name| *name == "cpu" || *name == "memory" || name.starts_with("hugepages-")) {
+        for name in requests
+            .keys()
+            .filter(|name| *name == "cpu" || *name == "memory" || name.starts_with("hugepages-"))
+        {
             *sum.slot(name) = level.get(name);
         }
     }
@@ -106,7 +109,8 @@ mod tests {
     use super::*;
 
     fn requests(spec: serde_json::Value) -> Resources {
-        let pod: Pod = serde_json::from_value(serde_json::json!({"metadata": {"name": "p"}, "spec": spec})).unwrap();
+        let pod: Pod =
+            serde_json::from_value(serde_json::json!({"metadata": {"name": "p"}, "spec": spec})).unwrap();
         effective_requests(&pod).unwrap()
     }
 
@@ -123,16 +127,39 @@ mod tests {
     fn containers_add_up_and_init_containers_raise_the_sum() {
         let sidecar = |cpu: &str| serde_json::json!({"name": "s", "restartPolicy": "Always", "resources": {"requests": {"cpu": cpu}}});
         check(serde_json::json!({"containers": [container("1", "10"), container("500m", "5")]}), 1500, 15);
-        check(serde_json::json!({"containers": [container("1", "10")], "initContainers": [container("2", "5"), container("3", "1")]}), 3000, 10);
-        check(serde_json::json!({"containers": [container("1", "10")], "initContainers": [sidecar("1"), container("3", "1")]}), 4000, 10);
-        check(serde_json::json!({"containers": [container("1", "10")], "initContainers": [container("1", "1"), sidecar("1")]}), 2000, 10);
-        check(serde_json::json!({"containers": [container("1", "10")], "overhead": {"cpu": "250m"}}), 1250, 10);
-        check(serde_json::json!({"containers": [container("1", "10")], "resources": {"requests": {"cpu": "4"}}}), 4000, 10);
+        check(
+            serde_json::json!({"containers": [container("1", "10")], "initContainers": [container("2", "5"), container("3", "1")]}),
+            3000,
+            10,
+        );
+        check(
+            serde_json::json!({"containers": [container("1", "10")], "initContainers": [sidecar("1"), container("3", "1")]}),
+            4000,
+            10,
+        );
+        check(
+            serde_json::json!({"containers": [container("1", "10")], "initContainers": [container("1", "1"), sidecar("1")]}),
+            2000,
+            10,
+        );
+        check(
+            serde_json::json!({"containers": [container("1", "10")], "overhead": {"cpu": "250m"}}),
+            1250,
+            10,
+        );
+        check(
+            serde_json::json!({"containers": [container("1", "10")], "resources": {"requests": {"cpu": "4"}}}),
+            4000,
+            10,
+        );
     }
 
     #[test]
     fn scoring_assumes_something_for_containers_that_ask_for_nothing() {
-        let pod: Pod = serde_json::from_value(serde_json::json!({"metadata": {}, "spec": {"containers": [{"name": "a"}, {"name": "b"}]}})).unwrap();
+        let pod: Pod = serde_json::from_value(
+            serde_json::json!({"metadata": {}, "spec": {"containers": [{"name": "a"}, {"name": "b"}]}}),
+        )
+        .unwrap();
         let found = nonzero_requests(&pod).unwrap().base;
         assert_eq!((found.milli_cpu, found.memory), (200, 2 * DEFAULT_MEMORY));
         assert!(effective_requests(&pod).unwrap().is_empty());

@@ -71,7 +71,11 @@ type Refusal = (&'static str, Status);
 type Filters<'a> = Vec<(&'static str, Box<dyn NodeFilter + 'a>)>;
 
 /// Asks the plugins that judge the pod as a whole; `None` means that all nodes are candidates.
-fn narrow(cycle: &Cycle<'_>, profile: &Profile, decision: &mut Decision) -> Result<Option<Vec<NodeId>>, Refusal> {
+fn narrow(
+    cycle: &Cycle<'_>,
+    profile: &Profile,
+    decision: &mut Decision,
+) -> Result<Option<Vec<NodeId>>, Refusal> {
     let mut candidates: Option<Vec<NodeId>> = None;
     for plugin in profile.plugins.iter().map(|enabled| &enabled.plugin) {
         let Some(pre_filter) = plugin.as_pre_filter() else { continue };
@@ -146,7 +150,9 @@ fn rank(cycle: &Cycle<'_>, profile: &Profile, decision: &mut Decision) {
         return;
     }
     for enabled in profile.plugins.iter().filter(|enabled| enabled.weight != 0) {
-        let Some(mut score) = enabled.plugin.as_score().and_then(|score| score.compile(cycle, nodes)) else { continue };
+        let Some(mut score) = enabled.plugin.as_score().and_then(|score| score.compile(cycle, nodes)) else {
+            continue;
+        };
         let mut raw = vec![0; nodes.len()];
         score.score(nodes, &mut raw);
         let mut weighted = raw.clone();
@@ -155,7 +161,12 @@ fn rank(cycle: &Cycle<'_>, profile: &Profile, decision: &mut Decision) {
             *score *= enabled.weight;
             *total += *score;
         }
-        decision.scores.push(PluginScores { plugin: enabled.plugin.name(), weight: enabled.weight, raw, weighted });
+        decision.scores.push(PluginScores {
+            plugin: enabled.plugin.name(),
+            weight: enabled.weight,
+            raw,
+            weighted,
+        });
     }
 }
 

@@ -97,7 +97,10 @@ impl Decision {
     #[must_use]
     pub fn rejected_by(&self) -> Vec<&'static str> {
         let nodes = self.refused.iter().map(|refused| refused.plugin);
-        let mut plugins: Vec<_> = nodes.chain(self.refused_pod.iter().map(|(plugin, _)| *plugin)).chain(self.narrowed_by.iter().copied()).collect();
+        let mut plugins: Vec<_> = nodes
+            .chain(self.refused_pod.iter().map(|(plugin, _)| *plugin))
+            .chain(self.narrowed_by.iter().copied())
+            .collect();
         plugins.sort_unstable();
         plugins.dedup();
         plugins
@@ -128,7 +131,11 @@ impl Decision {
     }
 
     fn histogram(&self) -> String {
-        let reasons = self.refused.iter().flat_map(|refused| &refused.status.reasons).map(|reason| (reason.as_str(), 1));
+        let reasons = self
+            .refused
+            .iter()
+            .flat_map(|refused| &refused.status.reasons)
+            .map(|reason| (reason.as_str(), 1));
         let absent = self.total_nodes.saturating_sub(self.refused.len());
         let narrowed = format!("node(s) didn't satisfy plugin(s) [{}]", self.narrowed_by.join(" "));
         let ruled_out = (!self.narrowed_by.is_empty()).then_some((narrowed.as_str(), absent));
@@ -142,7 +149,11 @@ pub(crate) fn count_reasons<'a>(reasons: impl Iterator<Item = (&'a str, usize)>)
     for (reason, count) in reasons {
         *counts.entry(reason).or_default() += count;
     }
-    let mut texts: Vec<_> = counts.iter().filter(|(_, count)| **count > 0).map(|(reason, count)| format!("{count} {reason}")).collect();
+    let mut texts: Vec<_> = counts
+        .iter()
+        .filter(|(_, count)| **count > 0)
+        .map(|(reason, count)| format!("{count} {reason}"))
+        .collect();
     texts.sort_unstable();
     texts.join(", ")
 }

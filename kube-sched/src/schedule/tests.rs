@@ -55,14 +55,20 @@ fn messages_count_nodes_per_reason() {
          available: 1 Preemption is not helpful for scheduling, 2 No preemption victims found for incoming pod."
     );
     let never = pod("p", "1", 0, json!({"preemptionPolicy": "Never"}));
-    assert!(decide(&full, &never).message().ends_with(". preemption: not eligible due to preemptionPolicy=Never."));
+    assert!(
+        decide(&full, &never)
+            .message()
+            .ends_with(". preemption: not eligible due to preemptionPolicy=Never.")
+    );
     assert_eq!(decide(&Snapshot::new(), &never).message(), "no nodes available to schedule pods");
 }
 
 #[test]
 fn daemon_pods_look_at_their_node_only() {
-    let affinity = |name| json!({"affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [
-        {"matchFields": [{"key": "metadata.name", "operator": "In", "values": [name]}]}]}}}});
+    let affinity = |name| {
+        json!({"affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [
+        {"matchFields": [{"key": "metadata.name", "operator": "In", "values": [name]}]}]}}}})
+    };
     let nodes: Vec<_> = (0..300).map(|i| node(&format!("n{i}"), 1, json!({}))).collect();
     let mut snapshot = cluster(&nodes);
     let decision = decide(&snapshot, &pod("p", "1", 0, affinity("n7")));
@@ -75,9 +81,17 @@ fn daemon_pods_look_at_their_node_only() {
 
 #[test]
 fn large_clusters_are_sampled() {
-    for (percentage, nodes, expected) in
-        [(None, 99, 99), (None, 100, 100), (None, 1000, 420), (None, 5000, 500), (None, 6000, 300), (None, 100_000, 5000), (Some(100), 500, 500), (Some(1), 5000, 100), (Some(0), 1000, 420)]
-    {
+    for (percentage, nodes, expected) in [
+        (None, 99, 99),
+        (None, 100, 100),
+        (None, 1000, 420),
+        (None, 5000, 500),
+        (None, 6000, 300),
+        (None, 100_000, 5000),
+        (Some(100), 500, 500),
+        (Some(1), 5000, 100),
+        (Some(0), 1000, 420),
+    ] {
         assert_eq!(feasible_nodes_to_find(percentage, nodes), expected, "{percentage:?} of {nodes}");
     }
     let nodes: Vec<_> = (0..1000).map(|i| node(&format!("n{i}"), 1, json!({}))).collect();
@@ -87,12 +101,17 @@ fn large_clusters_are_sampled() {
 #[test]
 fn preemption_takes_the_least_important() {
     let mut snapshot = cluster(&[node("a", 2, json!({})), node("b", 2, json!({}))]);
-    for (name, cpu, priority, node) in [("a1", "1", 5, "a"), ("a2", "1", 1, "a"), ("b1", "1", 3, "b"), ("b2", "1", 4, "b")] {
+    for (name, cpu, priority, node) in
+        [("a1", "1", 5, "a"), ("a2", "1", 1, "a"), ("b1", "1", 3, "b"), ("b2", "1", 4, "b")]
+    {
         snapshot.assume(&pod(name, cpu, priority, json!({})), &node.into());
     }
     let preemptor = pod("p", "1", 10, json!({}));
     let preemption = decide(&snapshot, &preemptor).preemption.unwrap();
-    assert_eq!((snapshot.view(preemption.node).name(), &*preemption.victims[0], preemption.victims.len()), ("a", "ns/a2", 1));
+    assert_eq!(
+        (snapshot.view(preemption.node).name(), &*preemption.victims[0], preemption.victims.len()),
+        ("a", "ns/a2", 1)
+    );
     // Room that was made is not given to pods of lower priority.
     snapshot.remove_pod("ns/a2");
     snapshot.nominate(Arc::new(preemptor.clone()), "a".into());
@@ -107,7 +126,8 @@ fn scores_explain_the_choice() {
     snapshot.assume(&pod("q", "2", 0, json!({})), &"a".into());
     let decision = decide(&snapshot, &pod("p", "1", 0, json!({})));
     assert_eq!(decision.node().map(|name| &**name), Some("b"));
-    let sums: Vec<i64> = (0..2).map(|i| decision.scores.iter().map(|score| score.weighted[i]).sum()).collect();
+    let sums: Vec<i64> =
+        (0..2).map(|i| decision.scores.iter().map(|score| score.weighted[i]).sum()).collect();
     assert_eq!(sums, decision.totals);
     let fit = decision.scores.iter().find(|score| score.plugin == "NodeResourcesFit").unwrap();
     assert_eq!(fit.raw.iter().max(), Some(&86));

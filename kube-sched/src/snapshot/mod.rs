@@ -179,7 +179,8 @@ impl Snapshot {
     /// The taints of each set, by its number.
     pub(crate) fn taint_sets(&self) -> impl Iterator<Item = &[k8s_openapi::api::core::v1::Taint]> {
         let number = |id| u32::try_from(id).unwrap_or(u32::MAX);
-        (0..self.taints.bound()).map(move |id| self.taints.value(number(id)).map_or(&[][..], TaintSet::taints))
+        (0..self.taints.bound())
+            .map(move |id| self.taints.value(number(id)).map_or(&[][..], TaintSet::taints))
     }
 
     /// All numbers of taint sets are below this.

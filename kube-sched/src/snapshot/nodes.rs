@@ -44,7 +44,12 @@ impl Snapshot {
         let mut labels: Vec<_> = node
             .labels
             .iter()
-            .map(|(key, value)| (self.label_keys.acquire(&key.as_str().into()), self.label_values.acquire(&value.as_str().into())))
+            .map(|(key, value)| {
+                (
+                    self.label_keys.acquire(&key.as_str().into()),
+                    self.label_values.acquire(&value.as_str().into()),
+                )
+            })
             .collect();
         labels.sort_unstable();
         *self.labels.make_mut(index) = Arc::new(labels);

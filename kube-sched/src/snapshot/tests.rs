@@ -4,23 +4,38 @@ use proptest::prelude::*;
 
 use super::*;
 
-type Facts = (Option<NodeInfo>, Amounts, Amounts, Vec<(Arc<str>, i64)>, Vec<HostPort>, Vec<Arc<str>>, Vec<(Arc<str>, Arc<str>)>);
+type Facts = (
+    Option<NodeInfo>,
+    Amounts,
+    Amounts,
+    Vec<(Arc<str>, i64)>,
+    Vec<HostPort>,
+    Vec<Arc<str>>,
+    Vec<(Arc<str>, Arc<str>)>,
+);
 
 /// Everything a decision can see of each node, by name and independent of slots and numbers.
 fn facts(snapshot: &Snapshot) -> (BTreeMap<String, Facts>, BTreeMap<Arc<str>, (i64, u32)>) {
     let nodes = snapshot.nodes().map(|view| {
         let mut pods: Vec<_> = view.pods().iter().map(|pod| Arc::clone(&pod.key)).collect();
         pods.sort();
-        let used = snapshot.extended_requested.get(view.id().index()).map(|used| used.to_vec()).unwrap_or_default();
+        let used =
+            snapshot.extended_requested.get(view.id().index()).map(|used| used.to_vec()).unwrap_or_default();
         let labels = snapshot.labels.get(view.id().index()).map(|labels| labels.to_vec()).unwrap_or_default();
         let text = |interner: &Interner<Arc<str>>, id| interner.value(id).cloned().unwrap();
-        let mut labels: Vec<_> = labels.iter().map(|(k, v)| (text(&snapshot.label_keys, *k), text(&snapshot.label_values, *v))).collect();
+        let mut labels: Vec<_> = labels
+            .iter()
+            .map(|(k, v)| (text(&snapshot.label_keys, *k), text(&snapshot.label_values, *v)))
+            .collect();
         labels.sort();
         assert_eq!(view.taints().unwrap().taints(), view.info().unwrap().taints);
         assert_eq!(view.allocatable(), view.info().unwrap().allocatable.base);
         assert_eq!(view.unschedulable(), view.info().unwrap().unschedulable);
         let info = view.info().map(|info| (**info).clone());
-        (view.name().to_owned(), (info, view.requested(), view.nonzero_requested(), used, view.ports().to_vec(), pods, labels))
+        (
+            view.name().to_owned(),
+            (info, view.requested(), view.nonzero_requested(), used, view.ports().to_vec(), pods, labels),
+        )
     });
     (nodes.collect(), snapshot.images.iter().map(|(image, facts)| (Arc::clone(image), *facts)).collect())
 }

@@ -63,7 +63,8 @@ impl<'a> NodeView<'a> {
     #[must_use]
     pub fn extended(&self, name: &str) -> (i64, i64) {
         let allocatable = self.info().map_or(0, |info| amount_of(&info.allocatable.extended, name));
-        let requested = self.snapshot.extended_requested.get(self.id.index()).map_or(0, |used| amount_of(used, name));
+        let requested =
+            self.snapshot.extended_requested.get(self.id.index()).map_or(0, |used| amount_of(used, name));
         (allocatable, requested)
     }
 

@@ -56,7 +56,10 @@ impl FakeApi {
         self.state.lock().failures = number;
     }
 
-    async fn serve(self, request: Request<Body>) -> Result<Response<UnsyncBoxBody<bytes::Bytes, Infallible>>, Infallible> {
+    async fn serve(
+        self,
+        request: Request<Body>,
+    ) -> Result<Response<UnsyncBoxBody<bytes::Bytes, Infallible>>, Infallible> {
         let (parts, body) = request.into_parts();
         let path = parts.uri.path().to_owned();
         if parts.method == Method::GET {
@@ -74,7 +77,10 @@ impl FakeApi {
         };
         self.changed.notify_one();
         Ok(if fails {
-            answer(StatusCode::INTERNAL_SERVER_ERROR, &json!({"kind": "Status", "status": "Failure", "message": "no", "reason": "InternalError", "code": 500}))
+            answer(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                &json!({"kind": "Status", "status": "Failure", "message": "no", "reason": "InternalError", "code": 500}),
+            )
         } else {
             answer(StatusCode::CREATED, &body)
         })

@@ -42,7 +42,10 @@ fn written(api: &FakeApi, method: &str, path: &str) -> Vec<Value> {
 
 #[tokio::test]
 async fn a_pod_that_fits_is_bound_and_told_so() {
-    let api = FakeApi::new(vec![node("n1", "1"), node("n2", "4")], vec![pod("p", "2", "default-scheduler"), pod("other", "1", "somebody-else")]);
+    let api = FakeApi::new(
+        vec![node("n1", "1"), node("n2", "4")],
+        vec![pod("p", "2", "default-scheduler"), pod("other", "1", "somebody-else")],
+    );
     run_until(&api, |api| !written(api, "POST", "/events").is_empty()).await;
     let bindings = written(&api, "POST", "/binding");
     assert_eq!(bindings.len(), 1);
@@ -50,8 +53,14 @@ async fn a_pod_that_fits_is_bound_and_told_so() {
     assert_eq!(bindings[0]["metadata"]["uid"], "p");
     let event = &written(&api, "POST", "/apis/events.k8s.io/v1/namespaces/ns/events")[0];
     assert_eq!(event["note"], "Successfully assigned ns/p to n2");
-    assert_eq!((&event["reason"], &event["type"], &event["action"]), (&json!("Scheduled"), &json!("Normal"), &json!("Binding")));
-    assert_eq!((&event["reportingController"], &event["regarding"]["name"]), (&json!("default-scheduler"), &json!("p")));
+    assert_eq!(
+        (&event["reason"], &event["type"], &event["action"]),
+        (&json!("Scheduled"), &json!("Normal"), &json!("Binding"))
+    );
+    assert_eq!(
+        (&event["reportingController"], &event["regarding"]["name"]),
+        (&json!("default-scheduler"), &json!("p"))
+    );
 }
 
 #[tokio::test]
@@ -59,11 +68,15 @@ async fn a_pod_that_fits_nowhere_learns_why() {
     let api = FakeApi::new(vec![node("n1", "1"), node("n2", "1")], vec![pod("p", "2", "default-scheduler")]);
     run_until(&api, |api| !written(api, "PATCH", "/status").is_empty()).await;
     let message = "0/2 nodes are available: 2 Insufficient cpu. preemption: 0/2 nodes are available: 2 Preemption is not helpful for scheduling.";
-    let condition = &written(&api, "PATCH", "/api/v1/namespaces/ns/pods/p/status")[0]["status"]["conditions"][0];
+    let condition =
+        &written(&api, "PATCH", "/api/v1/namespaces/ns/pods/p/status")[0]["status"]["conditions"][0];
     assert_eq!((&condition["type"], &condition["status"]), (&json!("PodScheduled"), &json!("False")));
     assert_eq!((&condition["reason"], &condition["message"]), (&json!("Unschedulable"), &json!(message)));
     let event = &written(&api, "POST", "/events")[0];
-    assert_eq!((&event["reason"], &event["note"], &event["type"]), (&json!("FailedScheduling"), &json!(message), &json!("Warning")));
+    assert_eq!(
+        (&event["reason"], &event["note"], &event["type"]),
+        (&json!("FailedScheduling"), &json!(message), &json!("Warning"))
+    );
     assert!(written(&api, "POST", "/binding").is_empty());
 }
 
@@ -71,7 +84,8 @@ async fn a_pod_that_fits_nowhere_learns_why() {
 async fn a_failed_binding_is_tried_again() {
     let api = FakeApi::new(vec![node("n1", "2")], vec![pod("p", "2", "default-scheduler")]);
     api.fail_bindings(1);
-    run_until(&api, |api| written(api, "POST", "/events").iter().any(|event| event["reason"] == "Scheduled")).await;
+    run_until(&api, |api| written(api, "POST", "/events").iter().any(|event| event["reason"] == "Scheduled"))
+        .await;
     assert_eq!(written(&api, "POST", "/binding").len(), 2);
     assert!(written(&api, "POST", "/events").iter().any(|event| event["reason"] == "FailedScheduling"));
 }
