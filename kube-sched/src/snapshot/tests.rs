@@ -14,8 +14,11 @@ type Facts = (
     Vec<(Arc<str>, Arc<str>)>,
 );
 
+/// Each image's size and number of nodes.
+type Images = BTreeMap<Arc<str>, (i64, u32)>;
+
 /// Everything a decision can see of each node, by name and independent of slots and numbers.
-fn facts(snapshot: &Snapshot) -> (BTreeMap<String, Facts>, BTreeMap<Arc<str>, (i64, u32)>) {
+fn facts(snapshot: &Snapshot) -> (BTreeMap<String, Facts>, Images) {
     let nodes = snapshot.nodes().map(|view| {
         let mut pods: Vec<_> = view.pods().iter().map(|pod| Arc::clone(&pod.key)).collect();
         pods.sort();

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-type Write = (String, String, Value);
+pub(crate) type Write = (String, String, Value);
 
 #[derive(Debug, Default)]
 struct State {
@@ -24,35 +24,35 @@ struct State {
 
 /// The API, shared by all its clients.
 #[derive(Debug, Clone, Default)]
-pub struct FakeApi {
+pub(crate) struct FakeApi {
     state: Arc<Mutex<State>>,
     changed: Arc<Notify>,
 }
 
 impl FakeApi {
-    pub fn new(nodes: Vec<Value>, pods: Vec<Value>) -> Self {
+    pub(crate) fn new(nodes: Vec<Value>, pods: Vec<Value>) -> Self {
         let api = Self::default();
         *api.state.lock() = State { nodes, pods, ..State::default() };
         api
     }
 
-    pub fn client(&self) -> Client {
+    pub(crate) fn client(&self) -> Client {
         let api = self.clone();
         Client::new(tower::service_fn(move |request| api.clone().serve(request)), "default")
     }
 
     /// Everything written: method, path and body.
-    pub fn written(&self) -> Vec<Write> {
+    pub(crate) fn written(&self) -> Vec<Write> {
         self.state.lock().written.clone()
     }
 
     /// Waits for a write that has not been waited for.
-    pub async fn changed(&self) {
+    pub(crate) async fn changed(&self) {
         self.changed.notified().await;
     }
 
     /// Lets the next bindings fail.
-    pub fn fail_bindings(&self, number: u32) {
+    pub(crate) fn fail_bindings(&self, number: u32) {
         self.state.lock().failures = number;
     }
 
