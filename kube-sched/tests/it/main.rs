@@ -1,6 +1,7 @@
-//! The driver against an API that keeps pods and nodes in memory and records what is written.
+//! The driver against an API that records what is written, and against a real API server.
 
 mod api;
+mod cluster;
 
 use std::time::Duration;
 
