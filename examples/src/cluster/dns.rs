@@ -60,9 +60,9 @@ async fn publish(control_plane: &ControlPlane, address: IpAddr, node_ip: IpAddr)
             {"name": "dns", "port": 53, "protocol": "UDP", "targetPort": PORT},
             {"name": "dns-tcp", "port": 53, "protocol": "TCP", "targetPort": PORT}]}});
     let services = Api::<Service>::namespaced(client.clone(), "kube-system");
-    match services.create(&PostParams::default(), &serde_json::from_value(service)?).await {
-        Err(kube::Error::Api(status)) if status.is_already_exists() => {}
-        created => _ = created?,
+    // Looked for first: for an address that is taken, and be it by this very Service, creating it again is an error of its own.
+    if services.get_opt("kube-dns").await?.is_none() {
+        services.create(&PostParams::default(), &serde_json::from_value(service)?).await?;
     }
     let slice = json!({"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
         "metadata": {"name": "kube-dns-node", "labels": {"kubernetes.io/service-name": "kube-dns",

@@ -168,5 +168,16 @@ pub(super) async fn clean(flags: &Flags) -> Result<(), Failure> {
         runtime.stop_sandbox(&sandbox.id).await?;
         runtime.remove_sandbox(&sandbox.id).await?;
     }
+    unmount_below(&flags.data_dir.canonicalize()?)?;
     Ok(Nftables::new(kube_netproxy::Config::default())?.cleanup().await?)
+}
+
+/// Unmounts what pods had mounted below `dir`, the newest first.
+fn unmount_below(dir: &Path) -> Result<(), Failure> {
+    let mounts = std::fs::read_to_string("/proc/self/mounts")?;
+    let points = mounts.lines().filter_map(|line| line.split(' ').nth(1)).map(Path::new);
+    for point in points.filter(|point| point.starts_with(dir)).collect::<Vec<_>>().into_iter().rev() {
+        rustix::mount::unmount(point, rustix::mount::UnmountFlags::DETACH)?;
+    }
+    Ok(())
 }

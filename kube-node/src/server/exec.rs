@@ -8,7 +8,9 @@ use http::request::Parts;
 use hyper::upgrade::OnUpgrade;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
-use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
 use super::channel::{self, Input, Protocol, STDERR, STDOUT};
 use super::route::Place;
@@ -89,7 +91,9 @@ async fn carry(socket: Socket, protocol: Protocol, session: ExecSession) {
 }
 
 async fn close(mut sink: SplitSink<Socket, Message>) {
-    let _ = sink.send(Message::Close(None)).await;
+    // Clients take any other code, or none, for a broken session.
+    let normally = CloseFrame { code: CloseCode::Normal, reason: Utf8Bytes::default() };
+    let _ = sink.send(Message::Close(Some(normally))).await;
     let _ = sink.close().await;
 }
 

@@ -452,7 +452,9 @@ impl Worker {
         self.reporting = false;
         match result {
             Ok(Some(pod)) => {
-                self.report_after = None;
+                // A patch that changes nothing would be sent again at once, for ever.
+                let in_vain = pod.metadata.resource_version == self.pod.metadata.resource_version;
+                self.report_after = in_vain.then(|| now + RETRY);
                 self.accept(&pod);
             }
             Ok(None) => self.report_after = None,

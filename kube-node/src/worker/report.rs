@@ -21,6 +21,11 @@ pub(super) fn difference(known: &PodStatus, wanted: &PodStatus) -> Option<Value>
     if let Some(changed) = changed_conditions(known.get("conditions"), wanted.remove("conditions")) {
         patch.insert("conditions".to_owned(), changed);
     }
+    for key in ["reason", "message"] {
+        if known.contains_key(key) && !wanted.contains_key(key) {
+            patch.insert(key.to_owned(), Value::Null);
+        }
+    }
     for (key, value) in wanted {
         let before = known.get(&key);
         if before == Some(&value) {
@@ -40,11 +45,24 @@ pub(super) fn difference(known: &PodStatus, wanted: &PodStatus) -> Option<Value>
     (!patch.is_empty()).then_some(Value::Object(patch))
 }
 
+/// The conditions that are not as they are known; a field that one has lost is unset, since a merge would keep it.
 fn changed_conditions(known: Option<&Value>, wanted: Option<Value>) -> Option<Value> {
     let known = known.and_then(Value::as_array).cloned().unwrap_or_default();
     let Some(Value::Array(wanted)) = wanted else { return None };
-    let changed: Vec<Value> = wanted.into_iter().filter(|c| !known.contains(c)).collect();
+    let mut changed: Vec<Value> = wanted.into_iter().filter(|c| !known.contains(c)).collect();
+    for condition in &mut changed {
+        let before = known.iter().find(|k| k.get("type") == condition.get("type")).and_then(Value::as_object);
+        if let (Some(before), Some(condition)) = (before, condition.as_object_mut()) {
+            unset_lost(before, condition);
+        }
+    }
     (!changed.is_empty()).then_some(Value::Array(changed))
+}
+
+fn unset_lost(before: &Map<String, Value>, after: &mut Map<String, Value>) {
+    for key in before.keys() {
+        after.entry(key.clone()).or_insert(Value::Null);
+    }
 }
 
 /// Sends what changed; the pod as the API server has it then, or `None` when nothing had changed.
@@ -71,5 +89,32 @@ pub(super) async fn delete(subject: &Subject) -> Result<()> {
         Ok(_) => Ok(()),
         Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
         Err(error) => Err(Error::from(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(json: Value) -> PodStatus {
+        serde_json::from_value(json).unwrap()
+    }
+
+    #[test]
+    fn what_is_lost_is_unset() {
+        let ready = |message: Option<&str>| {
+            let mut condition = json!({"type": "Ready", "status": "False", "reason": "PodFailed"});
+            if let Some(message) = message {
+                condition["message"] = message.into();
+            }
+            json!({"phase": "Failed", "conditions": [condition]})
+        };
+        let (mut known, wanted) = (ready(Some("not ready")), ready(None));
+        known["reason"] = "Evicted".into();
+        let patch = difference(&status(known), &status(wanted.clone())).unwrap();
+        let expected = json!({"reason": null, "conditions": [
+            {"type": "Ready", "status": "False", "reason": "PodFailed", "message": null}]});
+        assert_eq!(patch, expected);
+        assert_eq!(difference(&status(wanted.clone()), &status(wanted)), None);
     }
 }
