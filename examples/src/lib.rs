@@ -8,8 +8,10 @@ pub mod cluster;
 pub mod demo;
 pub mod demo_image;
 pub mod machine;
+pub mod node_role;
 pub mod progress;
 pub mod roles;
+pub mod sim;
 
 /// Why a binary ends early: for a person to read.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;

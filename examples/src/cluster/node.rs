@@ -2,21 +2,16 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use kube_api::serve::{ClientCertificate, ServeConfig, serve, tls_config};
 use kube_netproxy::{Dataplane, Nftables, Proxy, Userspace, UserspaceConfig};
-use kube_node::network::{NetworkConfig, RoutedNetwork};
-use kube_node::runtime::embedded::{EmbeddedConfig, EmbeddedRuntime};
 use kube_node::runtime::fake::FakeRuntime;
 use kube_node::seam::{ContainerFilter, Runtime as Seam, SandboxFilter};
-use kube_node::server::{Allowed, KubeletServer, Peer};
 use kube_node::{Agent, Clock, Files};
-use tokio::net::TcpListener;
-use tower::ServiceExt;
 
 use super::control_plane::{ControlPlane, until};
 use super::{Flags, Parts, Runtime, dns};
+use crate::node_role::{open_embedded, serve_kubelet};
 use crate::progress::Progress;
-use crate::{Failure, demo_image, machine};
+use crate::{Failure, machine};
 
 pub(super) async fn start(
     flags: &Flags,
@@ -26,7 +21,7 @@ pub(super) async fn start(
 ) -> Result<(), Failure> {
     let runtime = open_runtime(flags, progress).await?;
     let node = machine::host_name();
-    serve_kubelet(flags, control_plane, &node, runtime.clone(), parts).await?;
+    serve_logs_and_exec(flags, control_plane, &node, runtime.clone(), parts).await?;
     let dns_address = dns::start(flags, control_plane, parts, progress).await?;
     let mut config = agent_config(&flags.data_dir, &node, flags.node_ip());
     config.kubelet_port = flags.kubelet_port;
@@ -53,8 +48,7 @@ pub(super) async fn start(
 async fn open_runtime(flags: &Flags, progress: &mut Progress) -> Result<Arc<dyn Seam>, Failure> {
     Ok(match flags.runtime() {
         Runtime::Embedded => {
-            let runtime = open_embedded(flags).await?;
-            demo_image::build(runtime.image_store()).await?;
+            let runtime = open_embedded(&flags.data_dir, &[flags.cluster_cidr]).await?;
             let adopted = runtime.sandboxes(&SandboxFilter::default()).await?.len();
             progress.ready("containers", &format!("embedded runtime, {adopted} pods adopted"));
             Arc::new(runtime)
@@ -67,15 +61,6 @@ async fn open_runtime(flags: &Flags, progress: &mut Progress) -> Result<Arc<dyn 
             return Err(format!("{}: this version does not drive CRI runtimes yet", socket.display()).into());
         }
     })
-}
-
-async fn open_embedded(flags: &Flags) -> Result<EmbeddedRuntime, Failure> {
-    let network = NetworkConfig {
-        cluster_cidrs: vec![flags.cluster_cidr],
-        ..NetworkConfig::new(flags.data_dir.join("network"))
-    };
-    let network = Arc::new(RoutedNetwork::open(network)?);
-    Ok(EmbeddedRuntime::open(EmbeddedConfig::new(flags.data_dir.clone(), network)).await?)
 }
 
 fn agent_config(data_dir: &Path, node: &str, ip: IpAddr) -> kube_node::Config {
@@ -105,7 +90,7 @@ async fn run_agent(
 }
 
 /// Serves logs and exec to the API server.
-async fn serve_kubelet(
+async fn serve_logs_and_exec(
     flags: &Flags,
     control_plane: &ControlPlane,
     node: &str,
@@ -113,21 +98,10 @@ async fn serve_kubelet(
     parts: &mut Parts,
 ) -> Result<(), Failure> {
     let identity = control_plane.kubelet_serving(node, flags.node_ip())?;
-    let tls = tls_config(&identity, control_plane.pki.ca_pem())?;
-    let port = flags.kubelet_port;
-    let listener =
-        TcpListener::bind(("0.0.0.0", port)).await.map_err(|error| format!("port {port}: {error}"))?;
-    let server = KubeletServer::new(runtime, Clock::system(), Allowed::default());
-    let service = server.map_request(|mut request: http::Request<_>| {
-        if let Some(certificate) = request.extensions_mut().remove::<ClientCertificate>() {
-            let peer = Peer { user: certificate.common_name, groups: certificate.organizations };
-            request.extensions_mut().insert(peer);
-        }
-        request
-    });
-    let shutdown = parts.shutdown.clone();
+    let (ca, shutdown) = (control_plane.pki.ca_pem(), parts.shutdown.clone());
+    let served = serve_kubelet(runtime, &identity, ca, flags.kubelet_port, shutdown).await?;
     parts.spawn("kubelet server", async move {
-        serve(listener, tls, service, ServeConfig::default(), shutdown).await;
+        served.await;
         Ok::<_, Failure>(())
     });
     Ok(())
@@ -159,7 +133,7 @@ async fn proxy(
 
 /// Stops and removes every pod, and takes back what was changed in the kernel.
 pub(super) async fn clean(flags: &Flags) -> Result<(), Failure> {
-    let runtime = open_embedded(flags).await?;
+    let runtime = open_embedded(&flags.data_dir, &[flags.cluster_cidr]).await?;
     for container in runtime.containers(&ContainerFilter::default()).await? {
         runtime.stop_container(&container.id, std::time::Duration::ZERO, None).await?;
         runtime.remove_container(&container.id).await?;
