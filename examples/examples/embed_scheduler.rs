@@ -23,7 +23,7 @@ fn pod(name: &str, cpu: &str) -> Result<Pod, serde_json::Error> {
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let snapshot = Snapshot::from_objects(&[node("small", "2")?, node("large", "8")?], &[]);
+    let snapshot = Snapshot::from_objects(&[node("small", "2")?, node("large", "8")?], &[])?;
     let profile = Profile::default();
     for wanted in [pod("modest", "1")?, pod("greedy", "6")?, pod("impossible", "64")?] {
         let name = wanted.metadata.name.clone().unwrap_or_default();
