@@ -18,6 +18,7 @@ mod tests;
 
 use std::sync::Arc;
 
+use crate::Error;
 use crate::framework::{EnabledPlugin, Plugin, PluginArgs, Registry};
 
 pub use balanced::NodeResourcesBalancedAllocation;
@@ -33,36 +34,45 @@ pub use priority_sort::PrioritySort;
 pub use taints::TaintToleration;
 pub use unschedulable::NodeUnschedulable;
 
-type Make = fn(&PluginArgs) -> Arc<dyn Plugin>;
+type Make = fn() -> Arc<dyn Plugin>;
 
 /// The built-in plugins in the order in which they are asked, with upstream's weights.
 const TABLE: &[(&str, i64, Make)] = &[
-    ("SchedulingGates", 0, |_| Arc::new(SchedulingGates)),
-    ("PrioritySort", 0, |_| Arc::new(PrioritySort)),
-    ("NodeUnschedulable", 0, |_| Arc::new(NodeUnschedulable)),
-    ("NodeName", 0, |_| Arc::new(NodeName)),
-    ("TaintToleration", 3, |_| Arc::new(TaintToleration)),
-    ("NodeAffinity", 2, |_| Arc::new(NodeAffinity)),
-    ("NodePorts", 0, |_| Arc::new(NodePorts)),
-    ("NodeResourcesFit", 1, |_| Arc::new(NodeResourcesFit)),
-    ("DefaultPreemption", 0, |_| Arc::new(DefaultPreemption)),
-    ("NodeResourcesBalancedAllocation", 1, |_| Arc::new(NodeResourcesBalancedAllocation)),
-    ("ImageLocality", 1, |_| Arc::new(ImageLocality)),
-    ("DefaultBinder", 0, |_| Arc::new(DefaultBinder)),
+    ("SchedulingGates", 0, || Arc::new(SchedulingGates)),
+    ("PrioritySort", 0, || Arc::new(PrioritySort)),
+    ("NodeUnschedulable", 0, || Arc::new(NodeUnschedulable)),
+    ("NodeName", 0, || Arc::new(NodeName)),
+    ("TaintToleration", 3, || Arc::new(TaintToleration)),
+    ("NodeAffinity", 2, || Arc::new(NodeAffinity)),
+    ("NodePorts", 0, || Arc::new(NodePorts)),
+    ("NodeResourcesFit", 1, || Arc::new(NodeResourcesFit)),
+    ("DefaultPreemption", 0, || Arc::new(DefaultPreemption)),
+    ("NodeResourcesBalancedAllocation", 1, || Arc::new(NodeResourcesBalancedAllocation)),
+    ("ImageLocality", 1, || Arc::new(ImageLocality)),
+    ("DefaultBinder", 0, || Arc::new(DefaultBinder)),
 ];
 
 /// Adds the built-in plugins to a registry.
 pub(crate) fn register(registry: &mut Registry) {
     for (name, _, make) in TABLE {
-        registry.register(*name, move |args| Ok(make(args)));
+        registry.register(*name, move |args| no_args(name, args).map(|()| make()));
+    }
+}
+
+/// No built-in plugin can be set up differently. Saying so is better than doing something else than what was asked.
+fn no_args(plugin: &str, args: &PluginArgs) -> Result<(), Error> {
+    let refuse = |reason: String| Err(Error::PluginArgs { plugin: plugin.to_owned(), reason });
+    let Some(fields) = args.as_object() else {
+        return if args.is_null() { Ok(()) } else { refuse("not an object".to_owned()) };
+    };
+    match fields.keys().find(|field| !matches!(field.as_str(), "apiVersion" | "kind")) {
+        Some(field) => refuse(format!("unknown field {field:?}: the plugin takes no arguments")),
+        None => Ok(()),
     }
 }
 
 /// The plugins of the default profile.
 #[must_use]
 pub fn defaults() -> Vec<EnabledPlugin> {
-    TABLE
-        .iter()
-        .map(|(_, weight, make)| EnabledPlugin { plugin: make(&PluginArgs::Null), weight: *weight })
-        .collect()
+    TABLE.iter().map(|(_, weight, make)| EnabledPlugin { plugin: make(), weight: *weight }).collect()
 }

@@ -289,3 +289,20 @@ fn hints_wake_a_pod_only_when_the_event_can_help() {
     check("NodePorts", ports(&[(80, "TCP", "")]), removed(ports(&[(80, "TCP", "")])), Hint::Queue);
     check("NodePorts", ports(&[(80, "TCP", "")]), removed(ports(&[(81, "TCP", "")])), Hint::Skip);
 }
+
+#[test]
+fn unknown_arguments_are_refused() {
+    for (args, expected) in [
+        (Value::Null, None),
+        (json!({"apiVersion": "kubescheduler.config.k8s.io/v1", "kind": "NodeAffinityArgs"}), None),
+        (
+            json!({"addedAffinity": {}}),
+            Some("unknown field \"addedAffinity\": the plugin takes no arguments"),
+        ),
+        (json!(["addedAffinity"]), Some("not an object")),
+    ] {
+        let error = Registry::default().build("NodeAffinity", &args).err().map(|error| error.to_string());
+        let expected = expected.map(|reason| format!("invalid arguments for plugin NodeAffinity: {reason}"));
+        assert_eq!(error, expected, "{args}");
+    }
+}
