@@ -38,6 +38,9 @@ pub enum Error {
         /// Its reason.
         reason: String,
     },
+    /// A plugin panicked while its pod was bound; the pod is retried, the plugin has to be mended.
+    #[error("a plugin panicked: {0}")]
+    Panicked(String),
     /// The API server did not answer as hoped; retry later.
     #[error("the API server did not accept the request")]
     Api(#[source] Box<kube::Error>),

@@ -1,7 +1,10 @@
 //! From decision to bound pod, outside the scheduling loop.
 
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
+use futures::FutureExt;
 use kube::Client;
 use tokio::time::{Instant, sleep};
 
@@ -11,8 +14,19 @@ use crate::framework::{Binding, PermitDecision, Profile};
 /// How often a plugin that says "wait" is asked again.
 const PERMIT_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Runs the permit, pre-bind, bind and post-bind plugins.
+/// Runs the permit, pre-bind, bind and post-bind plugins. A plugin that panics fails the binding and nothing else.
 pub(super) async fn bind(client: &Client, profile: &Profile, binding: &Binding<'_>) -> Result<(), Error> {
+    // What a plugin may have left half done is its own; everything else here is only read.
+    let outcome = AssertUnwindSafe(run(client, profile, binding)).catch_unwind().await;
+    outcome.unwrap_or_else(|panic| Err(Error::Panicked(panic_message(&*panic))))
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message").to_owned()
+}
+
+async fn run(client: &Client, profile: &Profile, binding: &Binding<'_>) -> Result<(), Error> {
     permit(profile, binding).await?;
     let plugins = || profile.plugins.iter().map(|enabled| &enabled.plugin);
     for plugin in plugins().filter_map(|plugin| plugin.as_pre_bind()) {
