@@ -16,7 +16,7 @@ pub struct Config {
     pub queue: QueueConfig,
     /// Bindings under way at a time; scheduling pauses when there are as many. Default 256.
     pub max_bindings: usize,
-    /// Events and status updates waiting to be sent; further ones are dropped. Default 4,096.
+    /// Events waiting to be sent; further ones are dropped, while status updates are never. Default 4,096.
     pub max_reports: usize,
     /// Seeds the choice between equally good nodes. Default 0.
     pub seed: u64,

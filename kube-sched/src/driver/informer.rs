@@ -18,7 +18,7 @@ pub(super) enum Change<K> {
 }
 
 /// `namespace/name`, or the name alone.
-fn key<K: Resource>(object: &K) -> String {
+pub(super) fn key<K: Resource>(object: &K) -> String {
     let metadata = object.meta();
     let name = metadata.name.as_deref().unwrap_or_default();
     metadata.namespace.as_deref().map_or_else(|| name.to_owned(), |namespace| format!("{namespace}/{name}"))

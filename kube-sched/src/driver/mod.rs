@@ -3,6 +3,7 @@
 mod bind;
 mod core;
 mod informer;
+mod outbox;
 mod report;
 mod run;
 mod series;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use futures::StreamExt;
+use futures::{StreamExt, future, stream};
 use k8s_openapi::api::core::v1::{ObjectReference, Pod};
 use k8s_openapi::api::events::v1::{Event, EventSeries};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta, Time};
@@ -13,6 +13,7 @@ use serde_json::json;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::outbox::{Duty, Outbox};
 use super::series::{Occurrence, Series, SeriesKey};
 use crate::clock::Clock;
 use crate::pod::PodInfo;
@@ -22,22 +23,21 @@ const MAX_NOTE: usize = 1024;
 /// Requests under way at a time.
 const CONCURRENCY: usize = 16;
 
-/// Something to tell the API server.
+/// An event to record. Events may be lost, conditions and evictions may not: see [`Outbox`].
 #[derive(Debug)]
 pub(super) enum Report {
     Scheduled { pod: Arc<PodInfo>, node: Arc<str> },
-    Refused { pod: Arc<PodInfo>, message: String, reason: &'static str, nominated: Option<Arc<str>> },
-    BindingFailed { pod: Arc<PodInfo>, message: String },
-    Preempted { victim: Arc<PodInfo>, by: Arc<PodInfo>, node: Arc<str> },
+    Refused { pod: Arc<PodInfo>, message: String },
 }
 
-/// Writes reports.
+/// Writes reports and does the duties in the outbox.
 #[derive(Debug)]
 pub(super) struct Reporter {
     pub(super) client: ClientHandle,
     pub(super) clock: Clock,
     pub(super) instance: String,
     pub(super) series: Mutex<Series>,
+    pub(super) outbox: Arc<Outbox>,
 }
 
 /// A client that can be printed.
@@ -51,36 +51,50 @@ impl std::fmt::Debug for ClientHandle {
 }
 
 impl Reporter {
-    /// Writes reports until their sender is gone or `abort` fires.
+    /// Writes until the sender of reports is gone and the outbox closed and empty, or `abort` fires.
     pub(super) async fn run(self, reports: mpsc::Receiver<Report>, abort: CancellationToken) {
-        let reporter = Arc::new(self);
-        let writing = stream(reports).for_each_concurrent(CONCURRENCY, move |report| {
-            let reporter = Arc::clone(&reporter);
-            async move {
-                if let Err(error) = reporter.write(report).await {
-                    tracing::debug!(%error, "cannot report");
-                }
-            }
+        let recorder = Arc::new(self);
+        let writer = Arc::clone(&recorder);
+        let outbox = Arc::clone(&recorder.outbox);
+        let duties = stream::unfold(outbox, |outbox| async move { Some((outbox.next().await?, outbox)) });
+        let recording = incoming(reports).for_each_concurrent(CONCURRENCY, move |report| {
+            let recorder = Arc::clone(&recorder);
+            async move { recorder.record(report).await }
         });
-        abort.run_until_cancelled(writing).await;
+        let writing = duties.for_each_concurrent(CONCURRENCY, move |duty| {
+            let writer = Arc::clone(&writer);
+            async move { writer.fulfil(duty).await }
+        });
+        abort.run_until_cancelled(future::join(recording, writing)).await;
     }
 
-    async fn write(&self, report: Report) -> Result<(), kube::Error> {
-        match report {
+    async fn record(&self, report: Report) {
+        let result = match report {
             Report::Scheduled { pod, node } => {
                 let note = format!("Successfully assigned {} to {node}", pod.key);
                 self.event(&pod, None, "Normal", "Scheduled", "Binding", note).await
             }
-            Report::Refused { pod, message, reason, nominated } => {
-                self.event(&pod, None, "Warning", "FailedScheduling", "Scheduling", message.clone()).await?;
-                self.condition(&pod, reason, &message, nominated.as_deref()).await
+            Report::Refused { pod, message } => {
+                self.event(&pod, None, "Warning", "FailedScheduling", "Scheduling", message).await
             }
-            Report::BindingFailed { pod, message } => {
-                self.event(&pod, None, "Warning", "FailedScheduling", "Scheduling", message.clone()).await?;
-                self.condition(&pod, "SchedulerError", &message, None).await
-            }
-            Report::Preempted { victim, by, node } => self.evict(&victim, &by, &node).await,
+        };
+        if let Err(error) = result {
+            tracing::debug!(%error, "cannot record an event");
         }
+    }
+
+    async fn fulfil(&self, duty: Duty) {
+        let result = match &duty {
+            Duty::Condition { pod, reason, message, nominated } => {
+                self.condition(pod, reason, message, nominated.as_deref()).await
+            }
+            Duty::Eviction { victim, by, node } => self.evict(victim, by, node).await,
+        };
+        let retry = result.as_ref().is_err_and(may_succeed_later);
+        if let Err(error) = result {
+            tracing::warn!(%error, pod = %duty.key(), retry, "cannot write the status");
+        }
+        self.outbox.finished(duty.key(), retry);
     }
 
     async fn event(
@@ -174,7 +188,10 @@ impl Reporter {
         };
         self.pods(victim).delete(victim.name(), &params).await?;
         let note = format!("Preempted by pod {} on node {node}", by.uid);
-        self.event(victim, Some(by), "Normal", "Preempted", "Preempting", note).await
+        if let Err(error) = self.event(victim, Some(by), "Normal", "Preempted", "Preempting", note).await {
+            tracing::debug!(%error, "cannot record an event");
+        }
+        Ok(())
     }
 
     async fn patch_status(&self, pod: &PodInfo, status: &serde_json::Value) -> Result<(), kube::Error> {
@@ -190,8 +207,19 @@ impl Reporter {
     }
 }
 
-fn stream(mut reports: mpsc::Receiver<Report>) -> impl futures::Stream<Item = Report> {
-    futures::stream::poll_fn(move |cx| reports.poll_recv(cx))
+/// Whether the same request may be accepted later. A conflict may be one about contents; when it is about the pod's
+/// identity, the watch soon makes the duty moot.
+fn may_succeed_later(error: &kube::Error) -> bool {
+    match error {
+        kube::Error::Api(status) => {
+            !(400..500).contains(&status.code) || matches!(status.code, 408 | 409 | 429)
+        }
+        _ => true,
+    }
+}
+
+fn incoming(mut reports: mpsc::Receiver<Report>) -> impl futures::Stream<Item = Report> {
+    stream::poll_fn(move |cx| reports.poll_recv(cx))
 }
 
 fn reference(pod: &PodInfo) -> ObjectReference {

@@ -15,10 +15,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::bind::bind;
 use super::core::{Command, Core};
-use super::informer::{Change, changes};
+use super::informer::{Change, changes, key};
+use super::outbox::{Duty, Outbox};
 use super::report::{ClientHandle, Report, Reporter};
 use super::series::Series;
 use crate::framework::{Binding, Profile};
+use crate::pod::PodInfo;
 use crate::queue::QueuedPod;
 use crate::{Config, Error};
 
@@ -74,14 +76,16 @@ impl Scheduler {
     pub async fn run(self, shutdown: CancellationToken) {
         let abort = CancellationToken::new();
         let (reports, receiver) = mpsc::channel(self.config.max_reports);
+        let outbox = Arc::new(Outbox::default());
         let reporter = Reporter {
             client: self.client.clone(),
             clock: self.config.clock,
             instance: self.config.reporting_instance.clone(),
             series: Mutex::new(Series::default()),
+            outbox: Arc::clone(&outbox),
         };
         let mut reporting = tokio::spawn(reporter.run(receiver, abort.clone()));
-        let mut run = Loop::new(&self, reports);
+        let mut run = Loop::new(&self, reports, outbox);
         shutdown.run_until_cancelled(run.run()).await;
         if timeout(GRACE, run.finish()).await.is_err() || timeout(GRACE, &mut reporting).await.is_err() {
             tracing::warn!("stopped before everything was written");
@@ -98,13 +102,14 @@ struct Loop<'a> {
     changes: BoxStream<'static, Observed>,
     bindings: JoinSet<Bound>,
     reports: mpsc::Sender<Report>,
+    outbox: Arc<Outbox>,
     ready: &'a watch::Sender<bool>,
     /// Whether nodes and pods have been listed.
     synced: (bool, bool),
 }
 
 impl<'a> Loop<'a> {
-    fn new(scheduler: &'a Scheduler, reports: mpsc::Sender<Report>) -> Self {
+    fn new(scheduler: &'a Scheduler, reports: mpsc::Sender<Report>, outbox: Arc<Outbox>) -> Self {
         let client = scheduler.client.0.clone();
         let nodes = changes(Api::all(client.clone())).map(Observed::Node);
         let pods = changes(Api::all(client.clone())).map(Observed::Pod);
@@ -115,6 +120,7 @@ impl<'a> Loop<'a> {
             changes: futures::stream::select(nodes, pods).boxed(),
             bindings: JoinSet::new(),
             reports,
+            outbox,
             ready: &scheduler.ready,
             synced: (false, false),
         }
@@ -170,8 +176,16 @@ impl<'a> Loop<'a> {
             Observed::Node(Change::Applied(node)) => self.core.node_applied(&node, now),
             Observed::Node(Change::Deleted(name)) => self.core.node_deleted(&name, now),
             Observed::Node(Change::Synced) => self.synced.0 = true,
-            Observed::Pod(Change::Applied(pod)) => self.core.pod_applied(*pod, now),
-            Observed::Pod(Change::Deleted(key)) => self.core.pod_deleted(&key, now),
+            Observed::Pod(Change::Applied(pod)) => {
+                if pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some()) {
+                    self.outbox.withdraw_condition(&key(&*pod));
+                }
+                self.core.pod_applied(*pod, now);
+            }
+            Observed::Pod(Change::Deleted(key)) => {
+                self.outbox.withdraw(&key);
+                self.core.pod_deleted(&key, now);
+            }
             Observed::Pod(Change::Synced) => self.synced.1 = true,
         }
         if self.synced == (true, true) {
@@ -192,9 +206,11 @@ impl<'a> Loop<'a> {
     fn carry_out(&mut self, command: Command) {
         match command {
             Command::Bind { queued, node, profile } => {
+                self.outbox.withdraw_condition(&queued.pod.key);
                 let client = self.client.clone();
                 self.bindings.spawn(async move {
-                    let result = bind(&client, &profile, &Binding { pod: &queued.pod, node: &node }).await;
+                    let binding = Binding { pod: &queued.pod, node: &node };
+                    let result = bind(&client, &profile, &binding).await;
                     Bound { queued, node, profile, result }
                 });
             }
@@ -202,24 +218,26 @@ impl<'a> Loop<'a> {
                 tracing::debug!(pod = %pod.key, %message, "unable to schedule pod");
                 if let Some(node) = &nominated {
                     for victim in victims {
-                        self.report(Report::Preempted {
-                            victim,
-                            by: Arc::clone(&pod),
-                            node: Arc::clone(node),
-                        });
+                        let (by, node) = (Arc::clone(&pod), Arc::clone(node));
+                        self.outbox.put(Duty::Eviction { victim, by, node });
                     }
                 }
-                self.report(Report::Refused { pod, message, reason, nominated });
+                self.refused(pod, reason, message, nominated);
             }
         }
+    }
+
+    /// Tells the user why a pod is not placed.
+    fn refused(&self, pod: Arc<PodInfo>, reason: &'static str, message: String, nominated: Option<Arc<str>>) {
+        self.report(Report::Refused { pod: Arc::clone(&pod), message: message.clone() });
+        self.outbox.put(Duty::Condition { pod, reason, message, nominated });
     }
 
     fn bound(&mut self, bound: Result<Bound, tokio::task::JoinError>) {
         let Bound { queued, node, profile, result } = match bound {
             Ok(bound) => bound,
-            Err(error) => {
-                return tracing::error!(%error, "a binding plugin panicked; its pod waits for the next list");
-            }
+            // Panics are caught where they happen, and nothing aborts the task.
+            Err(error) => return tracing::error!(%error, "a binding was lost"),
         };
         let pod = Arc::clone(&queued.pod);
         self.core.bound(queued, &node, &profile, result.as_ref().err(), Instant::now());
@@ -229,23 +247,24 @@ impl<'a> Loop<'a> {
             Err(error) => {
                 tracing::warn!(pod = %pod.key, %node, %error, "binding failed");
                 let message = format!("running Bind plugin \"DefaultBinder\": {}", chain(&error));
-                self.report(Report::BindingFailed { pod, message });
+                self.refused(pod, "SchedulerError", message, None);
             }
         }
     }
 
-    /// Hands a report over without waiting.
+    /// Hands an event over without waiting.
     fn report(&self, report: Report) {
         if self.reports.try_send(report).is_err() {
-            tracing::debug!("too many reports, dropping one");
+            tracing::debug!("too many events, dropping one");
         }
     }
 
-    /// Lets bindings finish and closes the way to the reporter.
+    /// Lets bindings finish and closes the ways to the reporter.
     async fn finish(mut self) {
         while let Some(bound) = self.bindings.join_next().await {
             self.bound(bound);
         }
+        self.outbox.close();
     }
 }
 

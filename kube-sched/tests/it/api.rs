@@ -1,5 +1,6 @@
 //! An API server that is just enough for the scheduler: lists, watches and a record of writes.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::Arc;
 
@@ -19,7 +20,7 @@ struct State {
     nodes: Vec<Value>,
     pods: Vec<Value>,
     written: Vec<Write>,
-    failures: u32,
+    failures: HashMap<&'static str, u32>,
 }
 
 /// The API, shared by all its clients.
@@ -51,9 +52,9 @@ impl FakeApi {
         self.changed.notified().await;
     }
 
-    /// Lets the next bindings fail.
-    pub(crate) fn fail_bindings(&self, number: u32) {
-        self.state.lock().failures = number;
+    /// Lets the next writes fail whose paths end like this.
+    pub(crate) fn fail(&self, path_end: &'static str, number: u32) {
+        self.state.lock().failures.insert(path_end, number);
     }
 
     async fn serve(
@@ -71,9 +72,8 @@ impl FakeApi {
         let fails = {
             let mut state = self.state.lock();
             state.written.push((parts.method.to_string(), path.clone(), body.clone()));
-            let fails = path.ends_with("/binding") && state.failures > 0;
-            state.failures -= u32::from(fails);
-            fails
+            let due = state.failures.iter_mut().find(|(end, left)| path.ends_with(**end) && **left > 0);
+            due.map(|(_, left)| *left -= 1).is_some()
         };
         self.changed.notify_one();
         Ok(if fails {

@@ -3,10 +3,14 @@
 mod api;
 mod cluster;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use api::FakeApi;
-use kube_sched::{Config, Scheduler};
+use kube::Client;
+use kube_sched::framework::{Bind, Binding, EnabledPlugin, Plugin};
+use kube_sched::{Config, Error, Scheduler};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -21,7 +25,11 @@ fn pod(name: &str, cpu: &str, scheduler: &str) -> Value {
 
 /// Runs a scheduler until `done` says so, or fails after a generous time.
 async fn run_until(api: &FakeApi, done: impl Fn(&FakeApi) -> bool) {
-    let scheduler = Scheduler::new(api.client(), Config::default()).expect("valid");
+    run_with(Config::default(), api, done).await;
+}
+
+async fn run_with(config: Config, api: &FakeApi, done: impl Fn(&FakeApi) -> bool) {
+    let scheduler = Scheduler::new(api.client(), config).expect("valid");
     let (mut ready, shutdown) = (scheduler.ready(), CancellationToken::new());
     let running = tokio::spawn(scheduler.run(shutdown.clone()));
     tokio::time::timeout(Duration::from_secs(30), async {
@@ -84,9 +92,70 @@ async fn a_pod_that_fits_nowhere_learns_why() {
 #[tokio::test]
 async fn a_failed_binding_is_tried_again() {
     let api = FakeApi::new(vec![node("n1", "2")], vec![pod("p", "2", "default-scheduler")]);
-    api.fail_bindings(1);
+    api.fail("/binding", 1);
     run_until(&api, |api| written(api, "POST", "/events").iter().any(|event| event["reason"] == "Scheduled"))
         .await;
     assert_eq!(written(&api, "POST", "/binding").len(), 2);
     assert!(written(&api, "POST", "/events").iter().any(|event| event["reason"] == "FailedScheduling"));
+}
+
+#[tokio::test]
+async fn a_failed_condition_is_written_again() {
+    let api = FakeApi::new(vec![node("n1", "1")], vec![pod("p", "2", "default-scheduler")]);
+    api.fail("/events", 1);
+    api.fail("/status", 2);
+    run_until(&api, |api| written(api, "PATCH", "/status").len() == 3).await;
+    let conditions = written(&api, "PATCH", "/api/v1/namespaces/ns/pods/p/status");
+    assert!(conditions.iter().all(|body| body["status"]["conditions"][0]["type"] == "PodScheduled"));
+}
+
+#[tokio::test]
+async fn conditions_survive_an_overflow_of_events() {
+    let pods = (0..40).map(|number| pod(&format!("p{number}"), "2", "default-scheduler"));
+    let api = FakeApi::new(vec![node("n1", "1")], pods.collect());
+    let config = Config { max_reports: 1, ..Config::default() };
+    run_with(config, &api, |api| written(api, "PATCH", "/status").len() >= 40).await;
+    for number in 0..40 {
+        let path = format!("/api/v1/namespaces/ns/pods/p{number}/status");
+        assert_eq!(written(&api, "PATCH", &path).len(), 1, "{path}");
+    }
+}
+
+/// Panics at the first pod, and binds none itself.
+#[derive(Debug, Default)]
+struct Clumsy {
+    warned: AtomicBool,
+}
+
+impl Plugin for Clumsy {
+    fn name(&self) -> &'static str {
+        "Clumsy"
+    }
+
+    fn as_bind(&self) -> Option<&dyn Bind> {
+        Some(self)
+    }
+}
+
+#[async_trait::async_trait]
+impl Bind for Clumsy {
+    async fn bind(&self, _: &Client, _: &Binding<'_>) -> Result<bool, Error> {
+        assert!(self.warned.swap(true, Ordering::Relaxed), "oh no");
+        Ok(false)
+    }
+}
+
+#[tokio::test]
+async fn a_plugin_that_panics_costs_no_more_than_an_attempt() {
+    let api = FakeApi::new(vec![node("n1", "2")], vec![pod("p", "2", "default-scheduler")]);
+    let mut config = Config::default();
+    config.profiles[0].plugins.insert(0, EnabledPlugin { plugin: Arc::new(Clumsy::default()), weight: 0 });
+    run_with(config, &api, |api| {
+        written(api, "POST", "/events").iter().any(|event| event["reason"] == "Scheduled")
+    })
+    .await;
+    assert_eq!(written(&api, "POST", "/binding").len(), 1);
+    let condition = &written(&api, "PATCH", "/status")[0]["status"]["conditions"][0];
+    assert_eq!(condition["reason"], "SchedulerError");
+    assert!(condition["message"].as_str().is_some_and(|message| message.contains("oh no")), "{condition}");
 }

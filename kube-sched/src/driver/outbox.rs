@@ -1,0 +1,250 @@
+//! Writes that must not be lost: the newest one for each pod, tried until it succeeds or is moot.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
+
+use crate::pod::PodInfo;
+
+/// How long a write that failed once waits; twice as long after each further failure.
+const INITIAL_BACKOFF: Duration = Duration::from_secs(1);
+/// The longest wait.
+const MAX_BACKOFF: Duration = Duration::from_secs(30);
+
+/// Something that the API server has to know sooner or later.
+#[derive(Debug, Clone)]
+pub(super) enum Duty {
+    /// The pod is not scheduled, and why.
+    Condition { pod: Arc<PodInfo>, reason: &'static str, message: String, nominated: Option<Arc<str>> },
+    /// The pod makes room for another one on its node.
+    Eviction { victim: Arc<PodInfo>, by: Arc<PodInfo>, node: Arc<str> },
+}
+
+impl Duty {
+    /// The key of the pod that is written.
+    pub(super) fn key(&self) -> &Arc<str> {
+        match self {
+            Self::Condition { pod, .. } => &pod.key,
+            Self::Eviction { victim, .. } => &victim.key,
+        }
+    }
+
+    fn is_condition(&self) -> bool {
+        matches!(self, Self::Condition { .. })
+    }
+}
+
+/// The duties, shared by the loop that sets them and the reporter that does them. One for each pod at most, so
+/// it is bounded by the number of pods.
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+impl Outbox {
+    /// Adds a duty; it replaces the one for the same pod.
+    pub(super) fn put(&self, duty: Duty) {
+        self.state.lock().put(duty, 0, Instant::now());
+        self.changed.notify_one();
+    }
+
+    /// The pod is gone: whatever was to be written about it is moot.
+    pub(super) fn withdraw(&self, key: &str) {
+        self.state.lock().withdraw(key, |_| true);
+        self.changed.notify_one();
+    }
+
+    /// The pod has a node: that it has none is not to be written any more.
+    pub(super) fn withdraw_condition(&self, key: &str) {
+        self.state.lock().withdraw(key, Duty::is_condition);
+        self.changed.notify_one();
+    }
+
+    /// No more duties will come: [`next`](Self::next) ends when all are done.
+    pub(super) fn close(&self) {
+        self.state.lock().closed = true;
+        self.changed.notify_one();
+    }
+
+    /// Waits for a duty. Its end must be reported to [`finished`](Self::finished). For a single caller.
+    pub(super) async fn next(&self) -> Option<Duty> {
+        loop {
+            let next = self.state.lock().next(Instant::now());
+            match next {
+                Next::Write(duty) => return Some(duty),
+                Next::End => return None,
+                Next::Wait => self.changed.notified().await,
+                Next::Until(due) => {
+                    tokio::select! {
+                        () = self.changed.notified() => {}
+                        () = sleep_until(due) => {}
+                    }
+                }
+            }
+        }
+    }
+
+    /// A duty that was handed out is done, or failed and is to be tried again.
+    pub(super) fn finished(&self, key: &str, failed: bool) {
+        self.state.lock().finished(key, failed, Instant::now());
+        self.changed.notify_one();
+    }
+}
+
+/// What the reporter has to do.
+#[derive(Debug)]
+enum Next {
+    Write(Duty),
+    Until(Instant),
+    Wait,
+    End,
+}
+
+#[derive(Debug)]
+struct Entry {
+    duty: Duty,
+    failures: u32,
+    due: (Instant, u64),
+}
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: HashMap<Arc<str>, Entry>,
+    /// The keys of `waiting` by time.
+    due: BTreeMap<(Instant, u64), Arc<str>>,
+    /// What is being written, and `None` in its place when it is moot already. A pod is written by one request at a
+    /// time, so that an old state never overwrites a new one.
+    writing: HashMap<Arc<str>, Option<(Duty, u32)>>,
+    next_ticket: u64,
+    closed: bool,
+}
+
+impl State {
+    fn put(&mut self, duty: Duty, failures: u32, at: Instant) {
+        let (key, due) = (Arc::clone(duty.key()), (at, self.next_ticket));
+        self.next_ticket += 1;
+        self.due.insert(due, Arc::clone(&key));
+        if let Some(old) = self.waiting.insert(key, Entry { duty, failures, due }) {
+            self.due.remove(&old.due);
+        }
+    }
+
+    fn withdraw(&mut self, key: &str, moot: impl Fn(&Duty) -> bool) {
+        if self.waiting.get(key).is_some_and(|entry| moot(&entry.duty))
+            && let Some(entry) = self.waiting.remove(key)
+        {
+            self.due.remove(&entry.due);
+        }
+        if let Some(writing) = self.writing.get_mut(key) {
+            writing.take_if(|(duty, _)| moot(duty));
+        }
+    }
+
+    fn next(&mut self, now: Instant) -> Next {
+        let first = self.due.iter().find(|(_, key)| !self.writing.contains_key(*key));
+        let Some((due, key)) = first.map(|(due, key)| (*due, Arc::clone(key))) else {
+            let ends = self.closed && self.due.is_empty() && self.writing.is_empty();
+            return if ends { Next::End } else { Next::Wait };
+        };
+        if due.0 > now {
+            return Next::Until(due.0);
+        }
+        self.due.remove(&due);
+        let Some(Entry { duty, failures, .. }) = self.waiting.remove(&key) else { return Next::Wait };
+        self.writing.insert(key, Some((duty.clone(), failures)));
+        Next::Write(duty)
+    }
+
+    fn finished(&mut self, key: &str, failed: bool, now: Instant) {
+        let Some((duty, failures)) = self.writing.remove(key).flatten() else { return };
+        if failed && !self.waiting.contains_key(key) {
+            let factor = 1_u32.checked_shl(failures).unwrap_or(u32::MAX);
+            let wait = INITIAL_BACKOFF.saturating_mul(factor).min(MAX_BACKOFF);
+            self.put(duty, failures.saturating_add(1), now + wait);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::Pod;
+
+    use super::*;
+
+    fn pod(name: &str) -> Arc<PodInfo> {
+        let pod = serde_json::json!({"metadata": {"name": name, "namespace": "ns"}});
+        Arc::new(PodInfo::parse(serde_json::from_value::<Pod>(pod).unwrap()).unwrap())
+    }
+
+    fn condition(name: &str, message: &str) -> Duty {
+        Duty::Condition { pod: pod(name), reason: "Unschedulable", message: message.into(), nominated: None }
+    }
+
+    fn eviction(name: &str) -> Duty {
+        Duty::Eviction { victim: pod(name), by: pod("by"), node: "n".into() }
+    }
+
+    fn text(next: &Next, start: Instant) -> String {
+        match next {
+            Next::Write(Duty::Condition { pod, message, .. }) => format!("{} {message}", pod.name()),
+            Next::Write(Duty::Eviction { victim, .. }) => format!("evict {}", victim.name()),
+            Next::Until(due) => format!("in {:?}", *due - start),
+            Next::Wait => "wait".into(),
+            Next::End => "end".into(),
+        }
+    }
+
+    #[test]
+    fn the_newest_duty_for_a_pod_is_handed_out_by_one() {
+        let (mut state, now) = (State::default(), Instant::now());
+        for duty in [condition("a", "1"), condition("b", "1"), condition("a", "2")] {
+            state.put(duty, 0, now);
+        }
+        assert_eq!(text(&state.next(now), now), "b 1");
+        assert_eq!(text(&state.next(now), now), "a 2");
+        state.put(condition("a", "3"), 0, now);
+        assert_eq!(text(&state.next(now), now), "wait", "an older one is being written");
+        state.finished("ns/a", true, now);
+        assert_eq!(text(&state.next(now), now), "a 3", "the older one is not tried again");
+        state.finished("ns/a", false, now);
+        state.closed = true;
+        assert_eq!(text(&state.next(now), now), "wait", "one may still fail");
+        state.finished("ns/b", false, now);
+        assert_eq!(text(&state.next(now), now), "end");
+    }
+
+    #[test]
+    fn failures_are_tried_again_with_growing_patience() {
+        let (mut state, start) = (State::default(), Instant::now());
+        state.put(condition("a", "1"), 0, start);
+        let mut now = start;
+        for seconds in [1, 2, 4, 8, 16, 30, 30] {
+            assert_eq!(text(&state.next(now), start), "a 1");
+            state.finished("ns/a", true, now);
+            assert_eq!(text(&state.next(now), now), format!("in {seconds}s"));
+            now += Duration::from_secs(seconds);
+        }
+    }
+
+    #[test]
+    fn what_is_moot_is_not_written() {
+        let (mut state, now) = (State::default(), Instant::now());
+        for duty in [condition("a", "1"), condition("b", "1"), eviction("c"), eviction("d")] {
+            state.put(duty, 0, now);
+        }
+        state.withdraw("ns/a", Duty::is_condition);
+        state.withdraw("ns/c", Duty::is_condition);
+        state.withdraw("ns/d", |_| true);
+        assert_eq!(text(&state.next(now), now), "b 1");
+        state.withdraw("ns/b", Duty::is_condition);
+        state.finished("ns/b", true, now);
+        assert_eq!(text(&state.next(now), now), "evict c");
+        assert_eq!(text(&state.next(now), now), "wait");
+        assert!(state.due.is_empty() && state.waiting.is_empty());
+    }
+}
