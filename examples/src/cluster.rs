@@ -4,6 +4,7 @@ mod control_plane;
 mod demo_app;
 mod dns;
 mod flags;
+mod identities;
 mod node;
 mod store;
 mod summary;
@@ -68,6 +69,9 @@ fn chain(error: &dyn std::error::Error) -> String {
 pub async fn run(flags: Flags, shutdown: CancellationToken) -> Result<(), Failure> {
     if flags.clean {
         return node::clean(&flags).await;
+    }
+    if flags.certificates_only {
+        return identities::write_all(&flags);
     }
     let mut progress = Progress::new();
     progress.say(&summary::greeting(&flags));

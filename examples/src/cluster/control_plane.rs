@@ -4,7 +4,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use kube::Client;
 use kube_api::node::TlsConnector;
-use kube_api::pki::{Identity, Pki, Subject};
+use kube_api::pki::Pki;
 use kube_api::serve::{ServeConfig, serve, tls_config};
 use kube_api::{ApiServer, User};
 use kube_ctrl::ControllerManager;
@@ -13,9 +13,9 @@ use kube_store::Store;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use super::{Flags, Parts};
+use super::{Flags, Parts, identities};
+use crate::Failure;
 use crate::progress::Progress;
-use crate::{Failure, machine};
 
 /// The API server with what the other parts need of it.
 pub(super) struct ControlPlane {
@@ -28,11 +28,6 @@ impl ControlPlane {
     pub(super) fn client(&self, user: &str, groups: &[&str]) -> Client {
         Client::new(self.api.as_user(User::new(user, groups.iter().copied())), "default")
     }
-
-    /// The identity that a node's agent serves with.
-    pub(super) fn kubelet_serving(&self, node: &str, ip: IpAddr) -> Result<Identity, Failure> {
-        Ok(self.pki.server("kubelet", &format!("system:node:{node}"), &[node], &[ip])?)
-    }
 }
 
 pub(super) async fn start(
@@ -41,7 +36,7 @@ pub(super) async fn start(
     parts: &mut Parts,
     progress: &mut Progress,
 ) -> Result<ControlPlane, Failure> {
-    let pki = Pki::open(flags.data_dir.join("pki"), jiff::Timestamp::now())?;
+    let pki = identities::open(flags)?;
     let config = kube_api::Config {
         service_cidr: flags.service_cidr,
         advertise_address: flags.node_ip(),
@@ -49,8 +44,7 @@ pub(super) async fn start(
         service_account_key: Some(pki.service_account_key().into()),
         ..kube_api::Config::default()
     };
-    let kubelet_client = Subject::new("kube-apiserver-kubelet-client").organization("system:masters");
-    let nodes = TlsConnector::new(&pki.client("apiserver-kubelet-client", &kubelet_client)?, pki.ca_pem())?;
+    let nodes = TlsConnector::new(&identities::kubelet_client(&pki)?, pki.ca_pem())?;
     let api = ApiServer::builder(store).config(config).node_connector(Arc::new(nodes)).build().await?;
     listen(flags, &pki, &api, parts).await?;
     progress.ready("kube-apiserver", &format!("https://{}:{}", flags.node_ip(), flags.secure_port));
@@ -62,18 +56,7 @@ pub(super) async fn start(
 
 /// Serves the API over TLS and writes the administrator's kubeconfig.
 async fn listen(flags: &Flags, pki: &Pki, api: &ApiServer, parts: &mut Parts) -> Result<(), Failure> {
-    let host = machine::host_name();
-    let names = [
-        "kubernetes",
-        "kubernetes.default",
-        "kubernetes.default.svc",
-        "kubernetes.default.svc.cluster.local",
-        "localhost",
-        &host,
-    ];
-    let service_ip = nth(flags.service_cidr, 1).ok_or("the service range has no addresses")?;
-    let ips = [flags.node_ip(), IpAddr::from([127, 0, 0, 1]), service_ip];
-    let tls = tls_config(&pki.server("apiserver", "kube-apiserver", &names, &ips)?, pki.ca_pem())?;
+    let tls = tls_config(&identities::api_server(flags, pki)?, pki.ca_pem())?;
     let listener = TcpListener::bind(("::", flags.secure_port)).await;
     let listener = match listener {
         Ok(listener) => listener,
@@ -87,18 +70,7 @@ async fn listen(flags: &Flags, pki: &Pki, api: &ApiServer, parts: &mut Parts) ->
         serve(listener, tls, service, ServeConfig::default(), shutdown).await;
         Ok::<_, Failure>(())
     });
-    let admin = pki.client("admin", &Subject::new("kubernetes-admin").organization("system:masters"))?;
-    let server = format!("https://127.0.0.1:{}", flags.secure_port);
-    write_secret(flags, &kube_api::pki::kubeconfig(&server, pki.ca_pem(), &admin, "kubernetes-admin"))
-}
-
-fn write_secret(flags: &Flags, text: &str) -> Result<(), Failure> {
-    use std::io::Write;
-    use std::os::unix::fs::OpenOptionsExt;
-    let path = flags.kubeconfig();
-    let _ = std::fs::remove_file(&path);
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
-    Ok(file.write_all(text.as_bytes())?)
+    identities::write_admin(flags, pki)
 }
 
 async fn controllers(

@@ -47,6 +47,9 @@ pub struct Flags {
     /// This machine's address, as other machines reach it [default: the one packets to the outside carry].
     #[arg(long, value_name = "IP")]
     pub node_ip: Option<IpAddr>,
+    /// Instead of starting: write the certificates and kubeconfigs that the roles as separate processes start with.
+    #[arg(long)]
+    pub certificates_only: bool,
     /// Instead of starting: stop and remove what an earlier run with this --data-dir left running.
     #[arg(long)]
     pub clean: bool,

@@ -8,7 +8,7 @@ use kube_node::seam::{ContainerFilter, Runtime as Seam, SandboxFilter};
 use kube_node::{Agent, Clock, Files};
 
 use super::control_plane::{ControlPlane, until};
-use super::{Flags, Parts, Runtime, dns};
+use super::{Flags, Parts, Runtime, dns, identities};
 use crate::node_role::{open_embedded, serve_kubelet};
 use crate::progress::Progress;
 use crate::{Failure, machine};
@@ -97,7 +97,7 @@ async fn serve_logs_and_exec(
     runtime: Arc<dyn Seam>,
     parts: &mut Parts,
 ) -> Result<(), Failure> {
-    let identity = control_plane.kubelet_serving(node, flags.node_ip())?;
+    let identity = identities::kubelet_serving(&control_plane.pki, node, flags.node_ip())?;
     let (ca, shutdown) = (control_plane.pki.ca_pem(), parts.shutdown.clone());
     let served = serve_kubelet(runtime, &identity, ca, flags.kubelet_port, shutdown).await?;
     parts.spawn("kubelet server", async move {
