@@ -59,6 +59,8 @@ pub struct SchedulingQueue {
     active: BinaryHeap<Active>,
     backoff: BTreeMap<(Instant, u64), Arc<str>>,
     unschedulable: BTreeMap<(Instant, u64), Arc<str>>,
+    /// By ticket.
+    gated: BTreeMap<u64, Arc<str>>,
     in_flight: HashMap<Arc<str>, InFlight>,
     events: VecDeque<ClusterEvent>,
     /// The number of the event at the front of `events`.
@@ -76,6 +78,7 @@ impl SchedulingQueue {
             active: BinaryHeap::new(),
             backoff: BTreeMap::new(),
             unschedulable: BTreeMap::new(),
+            gated: BTreeMap::new(),
             in_flight: HashMap::new(),
             events: VecDeque::new(),
             first_event: 0,
@@ -173,13 +176,13 @@ impl SchedulingQueue {
 
     /// Wakes the pods that `event` may help.
     pub fn on_event(&mut self, event: &ClusterEvent, now: Instant) {
-        let waiting =
-            self.pods.values().filter(|entry| matches!(entry.place, Place::Unschedulable(_) | Place::Gated));
-        let mut woken: Vec<_> = waiting
-            .filter(|entry| self.worth_retrying(&entry.queued, event))
-            .map(|entry| (entry.ticket, Arc::clone(&entry.queued.pod.key)))
-            .collect();
-        // The map's order is arbitrary, the order in which the pods came is not.
+        // Every pod that is placed is an event, so the pods that events do not concern must not be looked at.
+        let unschedulable = self.unschedulable.iter().map(|((_, ticket), key)| (*ticket, key));
+        let gated = self.gated.iter().map(|(ticket, key)| (*ticket, key));
+        let wakes = |key| self.pods.get(key).is_some_and(|entry| self.worth_retrying(&entry.queued, event));
+        let waiting = unschedulable.chain(gated).filter(|(_, key)| wakes(*key));
+        let mut woken: Vec<_> = waiting.map(|(ticket, key)| (ticket, Arc::clone(key))).collect();
+        // In the order in which they came, wherever they waited.
         woken.sort_unstable();
         for (_, key) in woken {
             if let Some(entry) = self.take(&key) {
@@ -221,8 +224,8 @@ impl SchedulingQueue {
     /// How many pods are where.
     #[must_use]
     pub fn sizes(&self) -> QueueSizes {
-        let (backoff, unschedulable) = (self.backoff.len(), self.unschedulable.len());
-        let gated = self.pods.values().filter(|entry| entry.place == Place::Gated).count();
+        let (backoff, unschedulable, gated) =
+            (self.backoff.len(), self.unschedulable.len(), self.gated.len());
         let active = self.pods.len() - backoff - unschedulable - gated;
         QueueSizes { active, backoff, unschedulable, gated, in_flight: self.in_flight.len() }
     }
@@ -269,7 +272,7 @@ impl SchedulingQueue {
             Place::Active => self.active.push(Active { queued: queued.clone(), ticket, profile }),
             Place::Backoff(until) => drop(self.backoff.insert((until, ticket), Arc::clone(&key))),
             Place::Unschedulable(since) => drop(self.unschedulable.insert((since, ticket), Arc::clone(&key))),
-            Place::Gated => {}
+            Place::Gated => drop(self.gated.insert(ticket, Arc::clone(&key))),
         }
         self.pods.insert(key, Entry { queued, place, ticket });
     }
@@ -279,7 +282,8 @@ impl SchedulingQueue {
         match entry.place {
             Place::Backoff(until) => drop(self.backoff.remove(&(until, entry.ticket))),
             Place::Unschedulable(since) => drop(self.unschedulable.remove(&(since, entry.ticket))),
-            Place::Active | Place::Gated => {}
+            Place::Gated => drop(self.gated.remove(&entry.ticket)),
+            Place::Active => {}
         }
         Some(entry)
     }
