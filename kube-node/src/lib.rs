@@ -1,5 +1,6 @@
 //! The Kubernetes node agent: pod workers over runtime, network and storage seams.
 
+pub mod adapter;
 mod agent;
 mod clock;
 mod config;

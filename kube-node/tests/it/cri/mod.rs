@@ -1,0 +1,7 @@
+//! The adapter over CRI, against Debian's containerd. Needs root, containerd, runc and busybox-static; says so when they are missing.
+
+#![expect(clippy::unwrap_used, reason = "a step that fails is a failed test")]
+
+mod containerd;
+mod image;
+mod pod;
