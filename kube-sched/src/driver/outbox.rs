@@ -44,6 +44,8 @@ impl Duty {
 pub(super) struct Outbox {
     state: Mutex<State>,
     changed: Notify,
+    /// Tells those in [`settled`](Outbox::settled) that a write has ended.
+    ended: Notify,
 }
 
 impl Outbox {
@@ -89,10 +91,24 @@ impl Outbox {
         }
     }
 
+    /// Waits until nothing about the pod is being written. A request that is under way may reach the server after a later
+    /// one, and a bound pod must not say in the end that it has no node.
+    pub(super) async fn settled(&self, key: &str) {
+        loop {
+            let mut ended = std::pin::pin!(self.ended.notified());
+            ended.as_mut().enable();
+            if !self.state.lock().writing.contains_key(key) {
+                return;
+            }
+            ended.await;
+        }
+    }
+
     /// A duty that was handed out is done, or failed and is to be tried again.
     pub(super) fn finished(&self, key: &str, failed: bool) {
         self.state.lock().finished(key, failed, Instant::now());
         self.changed.notify_one();
+        self.ended.notify_waiters();
     }
 }
 

@@ -207,8 +207,9 @@ impl<'a> Loop<'a> {
         match command {
             Command::Bind { queued, node, profile } => {
                 self.outbox.withdraw_condition(&queued.pod.key);
-                let client = self.client.clone();
+                let (client, outbox) = (self.client.clone(), Arc::clone(&self.outbox));
                 self.bindings.spawn(async move {
+                    outbox.settled(&queued.pod.key).await;
                     let binding = Binding { pod: &queued.pod, node: &node };
                     let result = bind(&client, &profile, &binding).await;
                     Bound { queued, node, profile, result }

@@ -1,3 +1,4 @@
+use futures::FutureExt;
 use k8s_openapi::api::core::v1::Pod;
 
 use super::*;
@@ -72,4 +73,17 @@ fn what_is_moot_is_not_written() {
     assert_eq!(text(&state.next(now), now), "evict c");
     assert_eq!(text(&state.next(now), now), "wait");
     assert!(state.due.is_empty() && state.waiting.is_empty());
+}
+
+#[tokio::test]
+async fn a_pod_is_settled_once_its_write_has_ended() {
+    let outbox = Outbox::default();
+    outbox.put(condition("a", "1"));
+    assert!(outbox.next().await.is_some());
+    outbox.withdraw_condition("ns/a");
+    assert!(outbox.settled("ns/b").now_or_never().is_some());
+    let mut settled = std::pin::pin!(outbox.settled("ns/a"));
+    assert!(settled.as_mut().now_or_never().is_none());
+    outbox.finished("ns/a", true);
+    settled.await;
 }
