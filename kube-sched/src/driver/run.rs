@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::bind::bind;
+use super::bind::{Failure, bind};
 use super::core::{Command, Core};
 use super::informer::{Change, changes, key};
 use super::outbox::{Duty, Outbox};
@@ -52,7 +52,7 @@ struct Bound {
     queued: QueuedPod,
     node: Arc<str>,
     profile: Arc<Profile>,
-    result: Result<(), Error>,
+    result: Result<(), Failure>,
 }
 
 impl Scheduler {
@@ -241,14 +241,16 @@ impl<'a> Loop<'a> {
             Err(error) => return tracing::error!(%error, "a binding was lost"),
         };
         let pod = Arc::clone(&queued.pod);
-        self.core.bound(queued, &node, &profile, result.as_ref().err(), Instant::now());
+        let error = result.as_ref().err().map(|failure| &failure.error);
+        self.core.bound(queued, &node, &profile, error, Instant::now());
         match result {
             Ok(()) => self.report(Report::Scheduled { pod, node }),
-            Err(Error::Gone(_)) => tracing::debug!(pod = %pod.key, "gone before it was bound"),
-            Err(error) => {
+            Err(Failure { error: Error::Gone(_), .. }) => {
+                tracing::debug!(pod = %pod.key, "gone before it was bound");
+            }
+            Err(Failure { error, reason, message }) => {
                 tracing::warn!(pod = %pod.key, %node, %error, "binding failed");
-                let message = format!("running Bind plugin \"DefaultBinder\": {}", chain(&error));
-                self.refused(pod, "SchedulerError", message, None);
+                self.refused(pod, reason, message, None);
             }
         }
     }
@@ -267,10 +269,4 @@ impl<'a> Loop<'a> {
         }
         self.outbox.close();
     }
-}
-
-/// An error with its causes.
-fn chain(error: &Error) -> String {
-    let causes = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

@@ -96,7 +96,11 @@ async fn a_failed_binding_is_tried_again() {
     run_until(&api, |api| written(api, "POST", "/events").iter().any(|event| event["reason"] == "Scheduled"))
         .await;
     assert_eq!(written(&api, "POST", "/binding").len(), 2);
-    assert!(written(&api, "POST", "/events").iter().any(|event| event["reason"] == "FailedScheduling"));
+    let condition = &written(&api, "PATCH", "/status")[0]["status"]["conditions"][0];
+    assert_eq!(condition["message"], "running Bind plugin \"DefaultBinder\": no");
+    let failed =
+        |event: &Value| event["reason"] == "FailedScheduling" && event["note"] == condition["message"];
+    assert!(written(&api, "POST", "/events").iter().any(failed));
 }
 
 #[tokio::test]
