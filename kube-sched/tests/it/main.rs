@@ -49,7 +49,7 @@ fn written(api: &FakeApi, method: &str, path: &str) -> Vec<Value> {
     api.written().into_iter().filter(matches).map(|(_, _, body)| body).collect()
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_pod_that_fits_is_bound_and_told_so() {
     let api = FakeApi::new(
         vec![node("n1", "1"), node("n2", "4")],
@@ -72,7 +72,7 @@ async fn a_pod_that_fits_is_bound_and_told_so() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_pod_that_fits_nowhere_learns_why() {
     let api = FakeApi::new(vec![node("n1", "1"), node("n2", "1")], vec![pod("p", "2", "default-scheduler")]);
     run_until(&api, |api| !written(api, "PATCH", "/status").is_empty()).await;
@@ -89,7 +89,7 @@ async fn a_pod_that_fits_nowhere_learns_why() {
     assert!(written(&api, "POST", "/binding").is_empty());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_failed_binding_is_tried_again() {
     let api = FakeApi::new(vec![node("n1", "2")], vec![pod("p", "2", "default-scheduler")]);
     api.fail("/binding", 1);
@@ -103,7 +103,7 @@ async fn a_failed_binding_is_tried_again() {
     assert!(written(&api, "POST", "/events").iter().any(failed));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_failed_condition_is_written_again() {
     let api = FakeApi::new(vec![node("n1", "1")], vec![pod("p", "2", "default-scheduler")]);
     api.fail("/events", 1);
@@ -113,7 +113,7 @@ async fn a_failed_condition_is_written_again() {
     assert!(conditions.iter().all(|body| body["status"]["conditions"][0]["type"] == "PodScheduled"));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn conditions_survive_an_overflow_of_events() {
     let pods = (0..40).map(|number| pod(&format!("p{number}"), "2", "default-scheduler"));
     let api = FakeApi::new(vec![node("n1", "1")], pods.collect());
@@ -149,7 +149,7 @@ impl Bind for Clumsy {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_plugin_that_panics_costs_no_more_than_an_attempt() {
     let api = FakeApi::new(vec![node("n1", "2")], vec![pod("p", "2", "default-scheduler")]);
     let mut config = Config::default();
