@@ -1,0 +1,57 @@
+//! Workloads that run against our part and, given its binaries, the stock part, in one process tree.
+
+mod api;
+mod process;
+mod store;
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+pub use api::run as api;
+pub use store::run as store;
+
+/// One measured figure; larger is better unless its name ends in a unit of time or size.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Figure {
+    /// Its name, stable over versions.
+    pub name: &'static str,
+    /// Our part's.
+    pub ours: f64,
+    /// The stock part's, if it was there.
+    pub peer: Option<f64>,
+}
+
+impl std::fmt::Display for Figure {
+    /// Name, ours, peer and ratio, separated by tabs.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}\t{:.1}", self.name, self.ours)?;
+        match self.peer {
+            Some(peer) => write!(f, "\t{peer:.1}\t{:.2}", self.ours / peer),
+            None => write!(f, "\t-\t-"),
+        }
+    }
+}
+
+/// Pairs the figures of both sides by name.
+fn paired(ours: Vec<(&'static str, f64)>, peer: Option<Vec<(&'static str, f64)>>) -> Vec<Figure> {
+    let of_peer =
+        |name| peer.as_ref().and_then(|peer| peer.iter().find(|(n, _)| *n == name)).map(|(_, value)| *value);
+    ours.into_iter().map(|(name, ours)| Figure { name, ours, peer: of_peer(name) }).collect()
+}
+
+fn per_second(operations: usize, since: Instant) -> f64 {
+    operations as f64 / since.elapsed().max(Duration::from_micros(1)).as_secs_f64()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_one_line_each() {
+        let figures = paired(vec![("put-1", 300.0), ("put-64", 10.0)], Some(vec![("put-1", 100.0)]));
+        let lines: Vec<_> = figures.iter().map(ToString::to_string).collect();
+        assert_eq!(lines, ["put-1\t300.0\t100.0\t3.00", "put-64\t10.0\t-\t-"]);
+    }
+}

@@ -1,0 +1,39 @@
+//! Benchmarks: our part beside the stock one, one line per figure.
+#![expect(clippy::print_stdout, reason = "a command-line tool")]
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use examples::{bench, roles};
+
+/// Runs a workload and prints name, ours, peer and ratio of each figure, separated by tabs. Figures are per second.
+#[derive(Parser)]
+#[command(version)]
+struct Flags {
+    /// Folder of the stock part's binaries (etcd, …); without it only our part runs.
+    #[arg(long, global = true, value_name = "DIR")]
+    peer_bin: Option<PathBuf>,
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// kube-store beside etcd.
+    Store,
+    /// The API server in this process.
+    Api,
+}
+
+fn main() -> ExitCode {
+    let flags = Flags::parse();
+    roles::main(|_| async move {
+        let figures = match flags.what {
+            What::Store => bench::store(flags.peer_bin.as_deref()).await?,
+            What::Api => bench::api().await?,
+        };
+        figures.iter().for_each(|figure| println!("{figure}"));
+        Ok(())
+    })
+}
