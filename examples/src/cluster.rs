@@ -103,16 +103,25 @@ async fn start(flags: &Flags, parts: &mut Parts, progress: &mut Progress) -> Res
     node::start(flags, &control_plane, parts, progress).await?;
     let admin = control_plane.client("kubernetes-admin", &["system:masters"]);
     if !flags.no_demo {
-        let address = demo_app::deploy(&admin).await?;
-        progress.ready("demo", "Deployment and Service created");
-        if flags.runtime() == Runtime::Fake {
-            progress.say("  the demo's containers are simulated: nothing answers at its address");
-        } else {
-            let pods = demo_app::ask_all(&address, || progress.ready("demo", "first answer")).await?;
-            progress
-                .ready("demo", &format!("answers through http://{address}/ from {}", summary::list(&pods)));
-        }
+        demo(flags, &admin, progress).await?;
     }
     progress.say(&summary::summary(flags, &admin).await?);
+    Ok(())
+}
+
+/// Deploys the demo and shows that every replica answers.
+async fn demo(flags: &Flags, admin: &kube::Client, progress: &mut Progress) -> Result<(), Failure> {
+    if matches!(flags.runtime(), Runtime::Cri(_)) {
+        progress.say("  no demo: its image is made for the embedded runtime");
+        return Ok(());
+    }
+    let address = demo_app::deploy(admin).await?;
+    progress.ready("demo", "Deployment and Service created");
+    if flags.runtime() == Runtime::Fake {
+        progress.say("  the demo's containers are simulated: nothing answers at its address");
+        return Ok(());
+    }
+    let pods = demo_app::ask_all(&address, || progress.ready("demo", "first answer")).await?;
+    progress.ready("demo", &format!("answers through http://{address}/ from {}", summary::list(&pods)));
     Ok(())
 }

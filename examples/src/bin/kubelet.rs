@@ -10,6 +10,7 @@ use examples::node_role::{open_embedded, serve_kubelet};
 use examples::{Failure, client, demo, machine, roles};
 use ipnet::IpNet;
 use kube_api::pki::Identity;
+use kube_node::adapter::cri::CriRuntime;
 use kube_node::runtime::fake::FakeRuntime;
 use kube_node::seam::Runtime;
 use kube_node::{Agent, Clock, Config, Files};
@@ -30,6 +31,9 @@ struct Flags {
     /// Folder of pods, containers and images.
     #[arg(long, default_value = "/var/lib/kubelet", value_name = "DIR")]
     root_dir: PathBuf,
+    /// The CRI runtime to use, as unix:///PATH [default: the embedded runtime].
+    #[arg(long, value_name = "URL")]
+    container_runtime_endpoint: Option<String>,
     /// Simulate containers instead of running them.
     #[arg(long)]
     fake_runtime: bool,
@@ -72,9 +76,10 @@ impl Flags {
     }
 
     async fn runtime(&self) -> Result<Arc<dyn Runtime>, Failure> {
-        Ok(match self.fake_runtime {
-            true => Arc::new(FakeRuntime::new(Clock::system(), Vec::new())),
-            false => Arc::new(open_embedded(&self.root_dir, &self.cluster_cidr).await?),
+        Ok(match &self.container_runtime_endpoint {
+            _ if self.fake_runtime => Arc::new(FakeRuntime::new(Clock::system(), Vec::new())),
+            Some(url) => Arc::new(CriRuntime::connect(url.strip_prefix("unix://").unwrap_or(url)).await?),
+            None => Arc::new(open_embedded(&self.root_dir, &self.cluster_cidr).await?),
         })
     }
 }

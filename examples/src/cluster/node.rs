@@ -3,6 +3,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use kube_netproxy::{Dataplane, Nftables, Proxy, Userspace, UserspaceConfig};
+use kube_node::adapter::cri::CriRuntime;
 use kube_node::runtime::fake::FakeRuntime;
 use kube_node::seam::{ContainerFilter, Runtime as Seam, SandboxFilter};
 use kube_node::{Agent, Clock, Files};
@@ -58,7 +59,10 @@ async fn open_runtime(flags: &Flags, progress: &mut Progress) -> Result<Arc<dyn 
             Arc::new(FakeRuntime::new(Clock::system(), Vec::new()))
         }
         Runtime::Cri(socket) => {
-            return Err(format!("{}: this version does not drive CRI runtimes yet", socket.display()).into());
+            let runtime = CriRuntime::connect(&socket).await?;
+            let info = runtime.info().await?;
+            progress.ready("containers", &format!("{} {} at {}", info.name, info.version, socket.display()));
+            Arc::new(runtime)
         }
     })
 }
