@@ -94,6 +94,9 @@ pub(super) fn state(from: v1::ContainerState) -> ContainerState {
 /// What a container of `sandbox` is.
 pub(super) fn status(sandbox: SandboxId, from: v1::ContainerStatus) -> ContainerStatus {
     let state = state(from.state());
+    let finished_at = time(from.finished_at);
+    // containerd notes the start when starting has been answered, and a short process has ended by then.
+    let started_at = time(from.started_at).map(|at| finished_at.map_or(at, |end| at.min(end)));
     let reason = reason(state, &from.reason, from.exit_code);
     let metadata = from.metadata.unwrap_or_default();
     let image = from.image.unwrap_or_default();
@@ -104,8 +107,8 @@ pub(super) fn status(sandbox: SandboxId, from: v1::ContainerStatus) -> Container
         attempt: metadata.attempt,
         state,
         created_at: time(from.created_at).unwrap_or_default(),
-        started_at: time(from.started_at),
-        finished_at: time(from.finished_at),
+        started_at,
+        finished_at,
         exit_code: from.exit_code,
         reason,
         message: from.message,

@@ -172,6 +172,23 @@ fn a_container_ends_for_a_reason() {
 }
 
 #[test]
+fn no_container_ends_before_it_starts() {
+    let check = |started_at, finished_at, expected: (Option<i64>, Option<i64>)| {
+        let from = v1::ContainerStatus { started_at, finished_at, ..Default::default() };
+        let status = container::status(SandboxId("s".into()), from);
+        assert_eq!(
+            (status.started_at, status.finished_at),
+            (expected.0.and_then(look::time), expected.1.and_then(look::time))
+        );
+    };
+    check(0, 0, (None, None));
+    check(5, 0, (Some(5), None));
+    check(5, 7, (Some(5), Some(7)));
+    check(7, 5, (Some(5), Some(5)));
+    check(0, 5, (None, Some(5)));
+}
+
+#[test]
 fn statuses_come_back() {
     let network = v1::PodSandboxNetworkStatus {
         ip: "10.0.0.2".into(),

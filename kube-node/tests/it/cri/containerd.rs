@@ -11,7 +11,8 @@ use super::image;
 
 pub(crate) const IMAGE: &str = "localhost/busybox:test";
 
-/// A containerd of the test's own: its own directories, socket, mount and network namespaces. Ends with the value.
+/// A containerd of the test's own: its own directories, socket, mount, network and process namespaces. It ends with the value, and so does
+/// everything that runs in it.
 pub(crate) struct Containerd {
     child: Child,
     pub(crate) runtime: CriRuntime,
@@ -91,7 +92,7 @@ state = "{root}/state"
 fn spawn(dir: &Path) -> Child {
     let log = std::fs::File::create(dir.join("containerd.log")).unwrap();
     Command::new("unshare")
-        .args(["--net", "--mount", "--kill-child", "--fork", "sh", "-c"])
+        .args(["--net", "--mount", "--pid", "--mount-proc", "--kill-child", "--fork", "sh", "-c"])
         .args(["ip link set lo up && exec \"$@\"", "sh"])
         .args(["containerd", "--config", &dir.join("config.toml").to_string_lossy()])
         .stdout(Stdio::null())
@@ -118,7 +119,7 @@ async fn connect(socket: &Path) -> CriRuntime {
 
 impl Drop for Containerd {
     fn drop(&mut self) {
-        // unshare passes the end on to its child, and the pods are removed by the test before.
+        // unshare passes the end on to the first process of the namespace, and the kernel to all others.
         let _ended = self.child.kill();
         let _ended = self.child.wait();
     }

@@ -147,6 +147,16 @@ async fn dropping_a_session_ends_it(runtime: &dyn Runtime, id: &ContainerId) {
     drop(open);
     let ended = tokio::time::timeout(LIMIT, stdout.read(&mut output)).await.unwrap();
     assert_eq!(ended.unwrap(), 0, "the connection is closed");
+    let listing = ["/bin/busybox", "ps", "-o", "args"].map(String::from);
+    let killed = async {
+        loop {
+            let listed = runtime.exec_sync(id, &listing, LIMIT).await.unwrap().stdout;
+            if !String::from_utf8_lossy(&listed).contains("read line") {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(LIMIT, killed).await.unwrap();
 }
 
 async fn refusals_are_conflicts(runtime: &dyn Runtime, pod: &(SandboxId, SandboxConfig), id: &ContainerId) {
