@@ -1,4 +1,4 @@
-//! The agent's HTTP interface, which the API server uses for logs and exec: a tower service over a [`Runtime`](crate::seam::Runtime).
+//! The agent's HTTP interface, which the API server uses for logs and exec: a tower service over a [`Runtime`].
 //!
 //! | path | what it does |
 //! |---|---|
