@@ -18,8 +18,10 @@ async fn grant(store: &impl Store, id: i64, ttl: Duration) -> i64 {
 
 async fn bound(store: &impl Store, id: i64) -> Vec<bytes::Bytes> {
     match store.lease(LeaseRequest::TimeToLive { id }).await.unwrap() {
-        LeaseResponse::TimeToLive { granted, remaining, keys, .. } => {
+        LeaseResponse::TimeToLive { granted, remaining, mut keys, .. } => {
             assert!(remaining <= granted && granted == LONG);
+            // etcd names them in any order.
+            keys.sort();
             keys
         }
         other => panic!("time to live answers {other:?}"),
