@@ -2,14 +2,15 @@
 
 use cri_client::streaming::{self, Exit};
 use cri_client::v1;
-use futures::FutureExt;
+use futures::{FutureExt, StreamExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
 use super::CriRuntime;
 use super::error::call;
 use crate::seam::{
-    ContainerFilter, ContainerId, ContainerState, ExecOutput, ExecRequest, ExecSession, Runtime, TerminalSize,
+    ContainerFilter, ContainerId, ContainerState, ExecOutput, ExecRequest, ExecSession, Runtime,
+    RuntimeEventKind, TerminalSize,
 };
 use crate::{Error, Result};
 
@@ -103,15 +104,25 @@ fn sizes(to: mpsc::Sender<streaming::TerminalSize>) -> mpsc::Sender<TerminalSize
     sender
 }
 
-/// Makes an attached session end with the container's own exit code: the protocol tells only that the streams have ended.
+/// Makes an attached session end with the container's own exit code: the protocol tells only that the streams have ended, which is a moment earlier.
 pub(super) fn ends_with_container(session: ExecSession, runtime: CriRuntime, id: ContainerId) -> ExecSession {
     let streams = session.exit;
+    let mut events = runtime.events();
     let exit = async move {
-        let ended = streams.await;
-        let containers = runtime.containers(&ContainerFilter::by_id(id)).await.unwrap_or_default();
-        match containers.first() {
-            Some(status) if status.state == ContainerState::Exited => Ok(status.exit_code),
-            _ => ended,
+        let ended = streams.await?;
+        let news = [
+            RuntimeEventKind::ContainerExited(id.clone()),
+            RuntimeEventKind::ContainerRemoved(id.clone()),
+            RuntimeEventKind::Lagged,
+        ];
+        loop {
+            let containers = runtime.containers(&ContainerFilter::by_id(id.clone())).await?;
+            match containers.first() {
+                Some(status) if status.state == ContainerState::Running => {}
+                Some(status) => return Ok(status.exit_code),
+                None => return Ok(ended),
+            }
+            while !news.contains(&events.next().await.map_or(RuntimeEventKind::Lagged, |event| event.kind)) {}
         }
     };
     ExecSession { exit: exit.boxed(), ..session }

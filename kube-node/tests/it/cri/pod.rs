@@ -74,6 +74,7 @@ async fn root_cri_a_pod_lives_and_dies_in_containerd() {
     a_sandbox_is_listed(runtime, &pod.0).await;
     output_and_exit_code_are_kept(runtime, &pod).await;
     what_does_not_start_says_why(runtime, &pod).await;
+    attached_streams_end_with_the_container(runtime, &pod).await;
 
     let long = run(runtime, &pod, &script("long", "trap 'exit 9' TERM; while :; do sleep 0.1; done")).await;
     commands_run(runtime, &long).await;
@@ -81,6 +82,10 @@ async fn root_cri_a_pod_lives_and_dies_in_containerd() {
     dropping_a_session_ends_it(runtime, &long).await;
     refusals_are_conflicts(runtime, &pod, &long).await;
     assert_eq!(runtime.stats(&ContainerFilter::by_id(long.clone())).await.unwrap()[0].id, long);
+    runtime.reopen_log(&long).await.unwrap();
+    runtime.set_pod_cidrs(&["10.214.0.0/24".parse().unwrap()]).await.unwrap();
+    let info = runtime.info().await.unwrap();
+    assert!(info.name == "containerd" && info.ready && info.network_ready, "{info:?}");
     runtime.stop_container(&long, Duration::from_secs(20), None).await.unwrap();
     assert_eq!(ended(runtime, &long).await.exit_code, 9);
     everything_ends_more_than_once(runtime, &pod.0, &long).await;
@@ -114,6 +119,22 @@ async fn what_does_not_start_says_why(runtime: &dyn Runtime, pod: &(SandboxId, S
     let error = runtime.start_container(&id).await.unwrap_err();
     assert!(matches!(&error, Error::Failed(message) if message.contains("no such file")), "{error:?}");
     assert_eq!(look(runtime, &id).await.reason, ContainerReason::StartError);
+}
+
+async fn attached_streams_end_with_the_container(runtime: &dyn Runtime, pod: &(SandboxId, SandboxConfig)) {
+    let config =
+        ContainerConfig { stdin: true, ..script("attached", "read line; echo got $line; read line; exit 4") };
+    let id = run(runtime, pod, &config).await;
+    let request = ExecRequest { stdin: true, stdout: true, ..ExecRequest::default() };
+    let mut session = runtime.attach(&id, request).await.unwrap();
+    let mut stdin = session.stdin.take().unwrap();
+    stdin.write_all(b"input\n").await.unwrap();
+    let mut output = [0; 10];
+    session.stdout.as_mut().unwrap().read_exact(&mut output).await.unwrap();
+    assert_eq!(&output, b"got input\n");
+    // Only now: what is printed right before the end may be lost by containerd.
+    stdin.write_all(b"end\n").await.unwrap();
+    assert_eq!(session.exit.await.unwrap(), 4);
 }
 
 async fn commands_run(runtime: &dyn Runtime, id: &ContainerId) {
