@@ -1,13 +1,18 @@
 //! Carries out actions through the API, and shows the answers to the informers at once.
 
 use super::object::with_object;
+use super::reflector::{Text, decode};
 use super::{
     Action, Announce, Delete, Informers, Key, Kind, Note, Object, Patch, Recorder, Severity, Target,
 };
 use crate::{Error, Result};
 use futures::future::{BoxFuture, FutureExt, join_all};
 use k8s_openapi::api::core::v1::ObjectReference;
-use kube::api::{Api, DeleteParams, DynamicObject, ListParams, PatchParams, PostParams, Preconditions};
+use kube::Resource;
+use kube::api::{
+    Api, DeleteParams, DynamicObject, ListParams, PartialObjectMeta, PatchParams, PostParams, Preconditions,
+    Request,
+};
 use std::sync::Arc;
 
 /// Runs actions for one controller. Cheap to clone.
@@ -122,15 +127,15 @@ impl Executor {
     }
 
     async fn patch(&self, patch: Patch) -> Result<()> {
-        let api = self.api_for(&patch.target);
-        let (name, params) = (&patch.target.key.name, PatchParams::default());
+        let (path, name, params) = (path(&patch.target), &patch.target.key.name, PatchParams::default());
         let body = kube::api::Patch::Merge(&patch.body);
-        let patched = match patch.subresource {
-            None => api.patch(name, &params, &body).await,
-            Some(subresource) => api.patch_subresource(subresource, name, &params, &body).await,
+        let request = match patch.subresource {
+            None => path.patch(name, &params, &body),
+            Some(subresource) => path.patch_subresource(subresource, name, &params, &body),
         };
-        match patched.map_err(Error::from) {
-            Ok(patched) => self.informers.absorb(&patch.target, patched),
+        let request = request.map_err(kube::Error::BuildRequest)?;
+        match self.informers.client().request(request).await.map_err(Error::from) {
+            Ok(patched) => self.informers.absorb(&patch.target, &patched),
             // There is nothing left to change, and the informer will say so.
             Err(error) if error.is_not_found() => {}
             Err(error) => return Err(error),
@@ -154,23 +159,19 @@ impl Executor {
             preconditions: Some(preconditions),
             ..DeleteParams::default()
         };
-        match self.api_for(target).delete(&target.key.name, &params).await.map_err(Error::from) {
-            Ok(answer) => {
-                let left = answer.left().filter(|object| lingers(&object.metadata));
-                self.informers.absorb_delete(target, left);
-                Ok(target.key.name.clone())
-            }
-            Err(error) if error.is_not_found() => {
-                self.informers.absorb_delete(target, None);
-                Ok(target.key.name.clone())
-            }
-            Err(error) => Err(error),
+        let request = path(target).delete(&target.key.name, &params).map_err(kube::Error::BuildRequest)?;
+        match self.informers.client().request_status::<Text>(request).await.map_err(Error::from) {
+            Ok(answer) => self.informers.absorb_delete(target, answer.left().filter(lingers).as_ref()),
+            Err(error) if error.is_not_found() => self.informers.absorb_delete(target, None),
+            Err(error) => return Err(error),
         }
+        Ok(target.key.name.clone())
     }
 
     async fn delete_collection(&self, target: &Target) -> Result<()> {
-        let params = DeleteParams::background();
-        self.api_for(target).delete_collection(&params, &ListParams::default()).await?;
+        let request = path(target).delete_collection(&DeleteParams::background(), &ListParams::default());
+        let request = request.map_err(kube::Error::BuildRequest)?;
+        self.informers.client().request_text(request).await?;
         Ok(())
     }
 
@@ -192,18 +193,18 @@ impl Executor {
     fn api_of<K: Kind>(&self, object: &K) -> Api<K> {
         K::api(self.informers.client(), object.meta().namespace.as_deref().unwrap_or_default())
     }
+}
 
-    fn api_for(&self, target: &Target) -> Api<DynamicObject> {
-        let Target { resource, key: Key { namespace, .. }, .. } = target;
-        match namespace.is_empty() {
-            true => Api::all_with(self.informers.client(), resource),
-            false => Api::namespaced_with(self.informers.client(), namespace, resource),
-        }
-    }
+/// Where a target's resource is in the API.
+fn path(target: &Target) -> Request {
+    let Target { resource, key: Key { namespace, .. }, .. } = target;
+    let namespace = Some(namespace.as_str()).filter(|namespace| !namespace.is_empty());
+    Request::new(DynamicObject::url_path(resource, namespace))
 }
 
 /// Whether a deleted object stays for a while: for its grace period or until its finalizers are done.
-fn lingers(meta: &kube::core::ObjectMeta) -> bool {
+fn lingers(object: &Text) -> bool {
+    let Ok(PartialObjectMeta::<DynamicObject> { metadata: meta, .. }) = decode(object) else { return false };
     let graceful = meta.deletion_grace_period_seconds.is_some_and(|seconds| seconds > 0);
     let finalizers = meta.finalizers.as_ref().is_some_and(|finalizers| !finalizers.is_empty());
     meta.deletion_timestamp.is_some() && (graceful || finalizers)

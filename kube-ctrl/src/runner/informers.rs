@@ -1,10 +1,10 @@
 //! One informer per kind, shared by all controllers.
 
-use super::informer::{Cached, Informer};
-use super::reflector::{MetadataOf, reflect};
+use super::informer::Informer;
+use super::reflector::{Extent, Sink, Source, Text, decode, reflect};
 use super::{Kind, Target};
-use kube::api::{Api, ApiResource, DynamicObject, PartialObjectMeta};
-use kube::{Client, ResourceExt};
+use kube::Client;
+use kube::api::{ApiResource, PartialObjectMeta};
 use parking_lot::Mutex;
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
@@ -26,36 +26,27 @@ struct State {
     /// By `(group, kind)`, for answers to actions that name a kind only by its words.
     erased: HashMap<(String, String), Arc<dyn Erased>>,
     /// Informers waiting for [`Informers::start`].
-    idle: Vec<Start>,
+    idle: Vec<(ApiResource, Arc<dyn Sink>)>,
     running: Vec<Arc<dyn Erased>>,
-    seed: u64,
-}
-
-type Start = Box<dyn FnOnce(&Starter<'_>) + Send>;
-
-struct Starter<'a> {
-    client: &'a Client,
-    tracker: &'a TaskTracker,
-    shutdown: &'a CancellationToken,
     seed: u64,
 }
 
 /// An informer without its type.
 trait Erased: Send + Sync {
-    fn absorb(&self, object: DynamicObject);
-    fn absorb_delete(&self, target: &Target, left: Option<DynamicObject>);
+    fn absorb(&self, object: &Text);
+    fn absorb_delete(&self, target: &Target, left: Option<&Text>);
     fn is_synced(&self) -> bool;
     fn resync(&self);
 }
 
 impl<K: Kind> Erased for Informer<K> {
-    fn absorb(&self, object: DynamicObject) {
-        if let Ok(object) = object.try_parse::<K>() {
+    fn absorb(&self, object: &Text) {
+        if let Ok(object) = decode(object) {
             Informer::absorb(self, object);
         }
     }
 
-    fn absorb_delete(&self, target: &Target, left: Option<DynamicObject>) {
+    fn absorb_delete(&self, target: &Target, left: Option<&Text>) {
         match left {
             Some(object) => Erased::absorb(self, object),
             None => self.absorb_deleted(&target.key, &target.uid),
@@ -97,14 +88,10 @@ impl Informers {
             return informer.clone();
         }
         let informer = Informer::<K>::default();
-        let started = informer.clone();
         state.typed.insert(TypeId::of::<K>(), Box::new(informer.clone()));
         let name = (K::group(&()).into_owned(), K::kind(&()).into_owned());
         state.erased.insert(name, Arc::new(informer.clone()));
-        state.idle.push(Box::new(move |starter| {
-            let source: Api<K> = Api::all(starter.client.clone());
-            starter.start(source, started);
-        }));
+        state.idle.push((ApiResource::erase::<K>(&()), Arc::new(informer.clone())));
         state.running.push(Arc::new(informer.clone()));
         informer
     }
@@ -117,16 +104,27 @@ impl Informers {
         tasks: &TaskTracker,
         shutdown: &CancellationToken,
     ) {
-        let starter = Starter { client: &self.client, tracker: tasks, shutdown, seed: self.next_seed() };
-        starter.start(MetadataOf(Api::all_with(self.client.clone(), resource)), informer.clone());
+        let source = Source::new(self.client(), resource, Extent::Metadata);
+        self.reflect(source, Arc::new(informer.clone()), tasks, shutdown);
     }
 
     /// Starts every informer that does not run yet; its tasks end with `shutdown`.
     pub fn start(&self, tracker: &TaskTracker, shutdown: &CancellationToken) {
         let idle = std::mem::take(&mut self.state.lock().idle);
-        for start in idle {
-            start(&Starter { client: &self.client, tracker, shutdown, seed: self.next_seed() });
+        for (resource, sink) in idle {
+            self.reflect(Source::new(self.client(), &resource, Extent::Whole), sink, tracker, shutdown);
         }
+    }
+
+    fn reflect(
+        &self,
+        source: Source,
+        sink: Arc<dyn Sink>,
+        tasks: &TaskTracker,
+        shutdown: &CancellationToken,
+    ) {
+        let rng = fastrand::Rng::with_seed(self.next_seed());
+        tasks.spawn(reflect(source, sink, rng, shutdown.clone()));
     }
 
     /// Whether every informer has had its first full list.
@@ -141,20 +139,17 @@ impl Informers {
     }
 
     /// Shows the server's answer to a write of ours to the informer of its kind, if there is one.
-    pub(crate) fn absorb(&self, target: &Target, object: DynamicObject) {
+    pub(crate) fn absorb(&self, target: &Target, object: &Text) {
         if let Some(informer) = self.erased(target) {
             informer.absorb(object);
         }
     }
 
     /// Shows a deletion of ours to the informer of its kind; `left` is the object if it lingers.
-    pub(crate) fn absorb_delete(&self, target: &Target, left: Option<DynamicObject>) {
-        let Some(informer) = self.erased(target) else { return };
-        let uid = match &left {
-            Some(object) => object.uid().unwrap_or_default(),
-            None => target.uid.clone(),
-        };
-        informer.absorb_delete(&Target { uid, ..target.clone() }, left);
+    pub(crate) fn absorb_delete(&self, target: &Target, left: Option<&Text>) {
+        if let Some(informer) = self.erased(target) {
+            informer.absorb_delete(target, left);
+        }
     }
 
     fn erased(&self, target: &Target) -> Option<Arc<dyn Erased>> {
@@ -166,12 +161,5 @@ impl Informers {
         let mut state = self.state.lock();
         state.seed = state.seed.wrapping_add(1);
         state.seed
-    }
-}
-
-impl Starter<'_> {
-    fn start<K: Cached>(&self, source: impl super::reflector::Source<K> + 'static, informer: Informer<K>) {
-        let rng = fastrand::Rng::with_seed(self.seed);
-        self.tracker.spawn(reflect(source, informer, rng, self.shutdown.clone()));
     }
 }

@@ -1,11 +1,20 @@
 //! Keeps an informer equal to the server: list in pages, then watch, list again when the server asks for it.
+//!
+//! Nothing here knows the kind: objects pass as the text they came in, and the informer decodes each once. One loop serves every kind, instead of
+//! the compiler writing one for each.
 
 use super::informer::{Cached, Informer};
-use async_trait::async_trait;
-use futures::stream::{BoxStream, StreamExt};
-use kube::api::{Api, DynamicObject, ListParams, ObjectList, PartialObjectMeta, WatchEvent, WatchParams};
+use futures::{AsyncBufReadExt, TryStreamExt};
+use http::Request;
+use http::header::{ACCEPT_ENCODING, HeaderValue};
+use kube::api::{ApiResource, DynamicObject, ListParams, PartialObjectMeta, WatchParams};
+use kube::core::Request as Build;
+use kube::core::response::Status;
+use kube::{Client, Resource};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use std::fmt::Debug;
+use serde_json::value::RawValue;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -14,48 +23,117 @@ const WATCH_SECONDS: u32 = 290;
 const FIRST_RETRY: Duration = Duration::from_millis(50);
 const LAST_RETRY: Duration = Duration::from_secs(30);
 
-/// Where a reflector lists and watches.
-#[async_trait]
-pub(crate) trait Source<K: Clone>: Send + Sync {
-    async fn list(&self, params: &ListParams) -> kube::Result<ObjectList<K>>;
-    async fn watch(
-        &self,
-        params: &WatchParams,
-        from: &str,
-    ) -> kube::Result<BoxStream<'static, kube::Result<WatchEvent<K>>>>;
+/// An object as the server wrote it.
+pub(crate) type Text = Box<RawValue>;
+
+/// An informer without its type.
+pub(crate) trait Sink: Send + Sync {
+    fn replace(&self, items: &[Text], revision: u64) -> serde_json::Result<()>;
+    /// Takes an added or modified object and returns its resource version.
+    fn apply(&self, object: &Text) -> serde_json::Result<Option<String>>;
+    fn remove(&self, object: &Text) -> serde_json::Result<Option<String>>;
+    fn progress(&self, revision: u64);
 }
 
-#[async_trait]
-impl<K: Cached + DeserializeOwned + Debug> Source<K> for Api<K> {
-    async fn list(&self, params: &ListParams) -> kube::Result<ObjectList<K>> {
-        Api::list(self, params).await
+impl<K: Cached + DeserializeOwned> Sink for Informer<K> {
+    fn replace(&self, items: &[Text], revision: u64) -> serde_json::Result<()> {
+        let items = items.iter().map(decode).collect::<serde_json::Result<_>>()?;
+        Informer::replace(self, items, revision);
+        Ok(())
     }
 
-    async fn watch(
-        &self,
-        params: &WatchParams,
-        from: &str,
-    ) -> kube::Result<BoxStream<'static, kube::Result<WatchEvent<K>>>> {
-        Ok(Api::watch(self, params, from).await?.boxed())
+    fn apply(&self, object: &Text) -> serde_json::Result<Option<String>> {
+        let object: K = decode(object)?;
+        let version = object.meta().resource_version.clone();
+        Informer::apply(self, object);
+        Ok(version)
+    }
+
+    fn remove(&self, object: &Text) -> serde_json::Result<Option<String>> {
+        let object: K = decode(object)?;
+        Informer::remove(self, &object);
+        Ok(object.meta().resource_version.clone())
+    }
+
+    fn progress(&self, revision: u64) {
+        Informer::progress(self, revision);
     }
 }
 
-/// Lists and watches metadata only.
-pub(crate) struct MetadataOf(pub(crate) Api<DynamicObject>);
+/// Every object is decoded here, so that the compiler makes one decoder per kind.
+pub(crate) fn decode<K: DeserializeOwned>(object: &Text) -> serde_json::Result<K> {
+    serde_json::from_str(object.get())
+}
 
-#[async_trait]
-impl Source<PartialObjectMeta> for MetadataOf {
-    async fn list(&self, params: &ListParams) -> kube::Result<ObjectList<PartialObjectMeta>> {
-        self.0.list_metadata(params).await
+/// How much of each object is asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Extent {
+    Whole,
+    Metadata,
+}
+
+/// What is listed and watched: every object of one resource.
+pub(crate) struct Source {
+    client: Client,
+    path: Build,
+    extent: Extent,
+}
+
+#[derive(Deserialize)]
+struct Page {
+    metadata: PageMeta,
+    items: Option<Vec<Text>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PageMeta {
+    resource_version: Option<String>,
+    r#continue: Option<String>,
+}
+
+impl Source {
+    pub(crate) fn new(client: Client, resource: &ApiResource, extent: Extent) -> Self {
+        Self { client, path: Build::new(DynamicObject::url_path(resource, None)), extent }
     }
 
-    async fn watch(
-        &self,
-        params: &WatchParams,
-        from: &str,
-    ) -> kube::Result<BoxStream<'static, kube::Result<WatchEvent<PartialObjectMeta>>>> {
-        Ok(self.0.watch_metadata(params, from).await?.boxed())
+    async fn page(&self, params: &ListParams) -> kube::Result<Page> {
+        let request = match self.extent {
+            Extent::Whole => self.path.list(params),
+            Extent::Metadata => self.path.list_metadata(params),
+        };
+        self.client.request(request.map_err(kube::Error::BuildRequest)?).await
     }
+
+    fn watch(&self, from: &str) -> kube::Result<Request<Vec<u8>>> {
+        let params = WatchParams::default().timeout(WATCH_SECONDS);
+        let request = match self.extent {
+            Extent::Whole => self.path.watch(&params, from),
+            Extent::Metadata => self.path.watch_metadata(&params, from),
+        };
+        let mut request = request.map_err(kube::Error::BuildRequest)?;
+        // Servers compress watches one event at a time, which the client's decompression takes for the end.
+        request.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        Ok(request)
+    }
+}
+
+/// An event of a watch. Its type may follow its object, so that a type that buffers what comes before would not do.
+#[derive(Deserialize)]
+struct Event {
+    #[serde(rename = "type")]
+    kind: EventKind,
+    object: Text,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+enum EventKind {
+    Added,
+    Modified,
+    Deleted,
+    Bookmark,
+    Error,
 }
 
 /// Why a watch ended.
@@ -68,24 +146,62 @@ enum Ended {
     Expired,
 }
 
+impl From<kube::Error> for Ended {
+    fn from(error: kube::Error) -> Self {
+        match error {
+            kube::Error::Api(status) => Self::of(&status),
+            error => Self::Failed(error.to_string()),
+        }
+    }
+}
+
+impl From<serde_json::Error> for Ended {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+impl Ended {
+    fn of(status: &Status) -> Self {
+        if status.code == 410 { Self::Expired } else { Self::Failed(status.message.clone()) }
+    }
+}
+
+/// The waits after failures, doubling.
+struct Backoff {
+    delay: Duration,
+    rng: fastrand::Rng,
+}
+
+impl Backoff {
+    fn reset(&mut self) {
+        self.delay = FIRST_RETRY;
+    }
+
+    async fn pause(&mut self) {
+        tokio::time::sleep(self.delay.mul_f64(1.0 + self.rng.f64())).await;
+        self.delay = (self.delay * 2).min(LAST_RETRY);
+    }
+}
+
 /// Runs until `shutdown`.
-pub(crate) async fn reflect<K: Cached>(
-    source: impl Source<K>,
-    informer: Informer<K>,
-    mut rng: fastrand::Rng,
+pub(crate) async fn reflect(
+    source: Source,
+    sink: Arc<dyn Sink>,
+    rng: fastrand::Rng,
     shutdown: CancellationToken,
 ) {
-    let mut delay = FIRST_RETRY;
+    let mut backoff = Backoff { delay: FIRST_RETRY, rng };
     let work = async {
         loop {
-            match list(&source, &informer).await {
+            match list(&source, &*sink).await {
                 Ok(revision) => {
-                    delay = FIRST_RETRY;
-                    follow(&source, &informer, revision, &mut rng).await;
+                    backoff.reset();
+                    follow(&source, &*sink, revision, &mut backoff).await;
                 }
                 Err(error) => {
                     tracing::debug!(%error, "list failed");
-                    pause(&mut delay, &mut rng).await;
+                    backoff.pause().await;
                 }
             }
         }
@@ -96,22 +212,18 @@ pub(crate) async fn reflect<K: Cached>(
     }
 }
 
-async fn pause(delay: &mut Duration, rng: &mut fastrand::Rng) {
-    tokio::time::sleep(delay.mul_f64(1.0 + rng.f64())).await;
-    *delay = (*delay * 2).min(LAST_RETRY);
-}
-
-async fn list<K: Cached>(source: &impl Source<K>, informer: &Informer<K>) -> kube::Result<String> {
+async fn list(source: &Source, sink: &dyn Sink) -> kube::Result<String> {
     let mut params = ListParams::default().limit(PAGE);
     let mut items = Vec::new();
     loop {
-        let page = source.list(&params).await?;
-        items.extend(page.items);
-        match page.metadata.continue_.filter(|token| !token.is_empty()) {
+        let page = source.page(&params).await?;
+        items.extend(page.items.unwrap_or_default());
+        match page.metadata.r#continue.filter(|token| !token.is_empty()) {
             Some(token) => params = ListParams::default().limit(PAGE).continue_token(&token),
             None => {
                 let version = page.metadata.resource_version.unwrap_or_default();
-                informer.replace(items, version.parse().unwrap_or(0));
+                let revision = version.parse().unwrap_or(0);
+                sink.replace(&items, revision).map_err(kube::Error::SerdeError)?;
                 return Ok(version);
             }
         }
@@ -119,71 +231,52 @@ async fn list<K: Cached>(source: &impl Source<K>, informer: &Informer<K>) -> kub
 }
 
 /// Watches until the server demands a new list.
-async fn follow<K: Cached>(
-    source: &impl Source<K>,
-    informer: &Informer<K>,
-    mut from: String,
-    rng: &mut fastrand::Rng,
-) {
-    let mut delay = FIRST_RETRY;
+async fn follow(source: &Source, sink: &dyn Sink, mut from: String, backoff: &mut Backoff) {
     loop {
         let before = from.clone();
-        match watch(source, informer, &mut from).await {
-            Ended::Closed if from != before => delay = FIRST_RETRY,
+        let Err(ended) = watch(source, sink, &mut from).await;
+        match ended {
+            Ended::Closed if from != before => backoff.reset(),
             // A server that keeps closing watches at once must not be hammered.
-            Ended::Closed => pause(&mut delay, rng).await,
+            Ended::Closed => backoff.pause().await,
             Ended::Failed(error) => {
                 tracing::debug!(%error, "watch failed");
-                pause(&mut delay, rng).await;
+                backoff.pause().await;
             }
             Ended::Expired => return,
         }
     }
 }
 
-async fn watch<K: Cached>(source: &impl Source<K>, informer: &Informer<K>, from: &mut String) -> Ended {
-    let params = WatchParams::default().timeout(WATCH_SECONDS);
-    let mut stream = match source.watch(&params, from).await {
-        Ok(stream) => stream,
-        Err(kube::Error::Api(status)) if status.code == 410 => return Ended::Expired,
-        Err(error) => return Ended::Failed(error.to_string()),
-    };
+async fn watch(
+    source: &Source,
+    sink: &dyn Sink,
+    from: &mut String,
+) -> Result<std::convert::Infallible, Ended> {
+    let lines = source.client.request_stream(source.watch(from)?).await?.lines();
+    let mut lines = std::pin::pin!(lines);
+    // A connection that died silently shows itself by outliving the time the server was given.
+    let patience = Duration::from_secs(u64::from(WATCH_SECONDS) + 10);
     loop {
-        // A connection that died silently shows itself by outliving the time the server was given.
-        let patience = Duration::from_secs(u64::from(WATCH_SECONDS) + 10);
-        match tokio::time::timeout(patience, stream.next()).await {
-            Err(_) => return Ended::Failed("the watch went silent".into()),
-            Ok(None) => return Ended::Closed,
-            Ok(Some(Err(error))) => return Ended::Failed(error.to_string()),
-            Ok(Some(Ok(event))) => {
-                if let Some(ended) = take(informer, event, from) {
-                    return ended;
-                }
-            }
+        let silent = |_| Ended::Failed("the watch went silent".into());
+        let line = tokio::time::timeout(patience, lines.try_next()).await.map_err(silent)?;
+        let line = line.map_err(|error| Ended::Failed(error.to_string()))?.ok_or(Ended::Closed)?;
+        if let Some(version) = take(sink, &serde_json::from_str(&line)?)? {
+            *from = version;
         }
     }
 }
 
-fn take<K: Cached>(informer: &Informer<K>, event: WatchEvent<K>, from: &mut String) -> Option<Ended> {
-    let version = match event {
-        WatchEvent::Added(object) | WatchEvent::Modified(object) => {
-            let version = object.meta().resource_version.clone();
-            informer.apply(object);
-            version
+/// Hands on an event and returns the resource version it brings.
+fn take(sink: &dyn Sink, Event { kind, object }: &Event) -> Result<Option<String>, Ended> {
+    match kind {
+        EventKind::Added | EventKind::Modified => Ok(sink.apply(object)?),
+        EventKind::Deleted => Ok(sink.remove(object)?),
+        EventKind::Bookmark => {
+            let version = decode::<PartialObjectMeta>(object)?.metadata.resource_version;
+            sink.progress(version.as_deref().and_then(|version| version.parse().ok()).unwrap_or(0));
+            Ok(version)
         }
-        WatchEvent::Deleted(object) => {
-            informer.remove(&object);
-            object.meta().resource_version.clone()
-        }
-        WatchEvent::Bookmark(bookmark) => {
-            informer.progress(bookmark.metadata.resource_version.parse().unwrap_or(0));
-            Some(bookmark.metadata.resource_version)
-        }
-        WatchEvent::Error(status) if status.code == 410 => return Some(Ended::Expired),
-        WatchEvent::Error(status) => return Some(Ended::Failed(status.message)),
-    };
-    if let Some(version) = version {
-        *from = version;
+        EventKind::Error => Err(Ended::of(&decode(object)?)),
     }
-    None
 }
