@@ -3,13 +3,12 @@
 use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
-use nlink::netlink::nftables::Transaction;
-use nlink::netlink::nftables::types::{BaseChain, Chain, Family, FibFlags, NatHook, Priority, Rule};
-use nlink::netlink::types::route::RouteType;
+use netlink_packet_core::{NLM_F_APPEND, NLM_F_CREATE};
 
-use super::link::{Host, failed};
-use crate::Result;
+use super::link::Host;
+use super::nft::{self, Expressions, Hook, Message};
 use crate::seam::{PortMapping, Protocol};
+use crate::{Error, Result};
 
 /// Everything the table says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,62 +23,45 @@ pub(super) struct Content {
 
 /// Makes the table say exactly this, in one transaction. The table is replaced as a whole: it is small, and asking the kernel what there is
 /// would list every other table too.
-pub(super) async fn apply(host: &Host, name: &str, content: &Content) -> Result<()> {
-    let connection = host.filter()?;
-    let declare =
-        |start| declare(start, name, content).map_err(failed("declare the pod network's nftables rules"));
-    let replace = declare(connection.transaction().del_table(name, Family::Ip))?;
-    if replace.commit(&connection).await.is_ok() {
-        return Ok(());
-    }
-    // There is no table yet; any other cause comes up again.
-    let create = declare(connection.transaction())?;
-    create.commit(&connection).await.map_err(failed("set the pod network's nftables rules"))
+pub(super) fn apply(host: &Host, table: &str, content: &Content) -> Result<()> {
+    // Made first so that there is one to delete.
+    let start = [
+        (0, Message::begin()),
+        (NLM_F_CREATE, Message::new_table(table)),
+        (0, Message::delete_table(table)),
+        (NLM_F_CREATE, Message::new_table(table)),
+    ];
+    let hooks = [Hook::Postrouting, Hook::Prerouting, Hook::Output];
+    let chains = hooks.map(|hook| (NLM_F_CREATE, Message::new_chain(table, hook)));
+    let rules = rules(content);
+    let rules =
+        rules.iter().map(|(hook, rule)| (NLM_F_CREATE | NLM_F_APPEND, Message::new_rule(table, *hook, rule)));
+    let transaction = start.into_iter().chain(chains).chain(rules).chain([(0, Message::end())]);
+    host.filter()?.execute(transaction.collect()).map_err(Error::io("set the pod network's nftables rules"))
 }
 
-fn declare(start: Transaction, name: &str, content: &Content) -> nlink::Result<Transaction> {
-    let chain = |chain, hook, priority| {
-        Ok::<_, nlink::Error>(
-            Chain::new(name, chain)?.family(Family::Ip).base(BaseChain::nat(hook, priority)),
-        )
-    };
-    let mut transaction = start
-        .add_table(name, Family::Ip)
-        .add_chain(chain("postrouting", NatHook::Postrouting, Priority::SrcNat)?)
-        .add_chain(chain("prerouting", NatHook::Prerouting, Priority::DstNat)?)
-        .add_chain(chain("output", NatHook::Output, Priority::DstNat)?);
-    for rule in rules(name, content) {
-        transaction = transaction.add_rule(rule.family(Family::Ip));
-    }
-    Ok(transaction)
-}
-
-fn rules(name: &str, content: &Content) -> Vec<Rule> {
+fn rules(content: &Content) -> Vec<(Hook, Expressions)> {
     const MULTICAST: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(224, 0, 0, 0), 4);
     let mut rules = Vec::new();
     for pods in &content.pods {
-        let from = || Rule::new(name, "postrouting").match_saddr_v4(pods.network(), pods.prefix_len());
         for inside in content.cluster.iter().chain(&content.pods).chain([&MULTICAST]) {
-            rules.push(from().match_daddr_v4(inside.network(), inside.prefix_len()).accept());
+            rules.push((Hook::Postrouting, [nft::from(*pods), nft::to(*inside), nft::accept()].concat()));
         }
-        rules.push(from().masquerade());
+        rules.push((Hook::Postrouting, [nft::from(*pods), nft::masquerade()].concat()));
     }
-    for chain in ["prerouting", "output"] {
-        rules.extend(
-            content.ports.iter().map(|(address, port)| redirect(Rule::new(name, chain), *address, port)),
-        );
+    for hook in [Hook::Prerouting, Hook::Output] {
+        rules.extend(content.ports.iter().map(|(address, port)| (hook, redirect(*address, port))));
     }
     rules
 }
 
-fn redirect(rule: Rule, address: Ipv4Addr, port: &PortMapping) -> Rule {
-    let rule = match port.host_ip {
-        Some(std::net::IpAddr::V4(ip)) if !ip.is_unspecified() => rule.match_daddr_v4(ip, 32),
-        _ => rule.match_fib_type(FibFlags::DADDR, RouteType::Local),
+fn redirect(address: Ipv4Addr, port: &PortMapping) -> Expressions {
+    const TCP: u8 = 6;
+    const UDP: u8 = 17;
+    let host = match port.host_ip {
+        Some(std::net::IpAddr::V4(ip)) if !ip.is_unspecified() => nft::to(ip.into()),
+        _ => nft::to_this_host(),
     };
-    let rule = match port.protocol {
-        Protocol::Udp => rule.match_udp_dport(port.host_port),
-        _ => rule.match_tcp_dport(port.host_port),
-    };
-    rule.dnat(address, Some(port.container_port))
+    let protocol = if port.protocol == Protocol::Udp { UDP } else { TCP };
+    [host, nft::to_port(protocol, port.host_port), nft::redirect(address, port.container_port)].concat()
 }

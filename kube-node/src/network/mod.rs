@@ -18,6 +18,7 @@
 //! | `lease` | addresses: a bitmap's worth of files that outlive restarts |
 //! | `link` | cables, addresses and routes by rtnetlink |
 //! | `filter` | the nftables table |
+//! | `netlink`, `nft` | the kernel's protocol and nftables' part of it |
 //!
 //! Not done: bandwidth limits (ignored), IPv6 (the types carry it, a range of it is refused). A firewall of somebody else's whose forward chain
 //! drops by default (Docker's does) also drops what pods send; accepting it here would not overrule that.
@@ -26,6 +27,8 @@ mod config;
 mod filter;
 mod lease;
 mod link;
+mod netlink;
+mod nft;
 mod plugin;
 
 pub use config::NetworkConfig;

@@ -43,6 +43,16 @@ impl RoutedNetwork {
         Ok(Self { config, host, state: Mutex::new(State { leases, ranges: Vec::new(), applied: None }) })
     }
 
+    /// Does something that waits for the kernel where that holds nobody up.
+    async fn on_host<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&Host) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let host = self.host.clone();
+        let done = tokio::task::spawn_blocking(move || act(&host)).await;
+        done.map_err(|error| Error::Failed(format!("change the pod network: {error}")))?
+    }
+
     /// The host end's name: from the sandbox, so that it can be found again without a record.
     fn host_interface(&self, sandbox: &str) -> String {
         let prefix: String = self.config.name.chars().take(4).collect();
@@ -63,7 +73,8 @@ impl RoutedNetwork {
         };
         if state.applied.as_ref() != Some(&content) {
             state.applied = None;
-            filter::apply(&self.host, &self.config.name, &content).await?;
+            let (name, wanted) = (self.config.name.clone(), content.clone());
+            self.on_host(move |host| filter::apply(host, &name, &wanted)).await?;
             state.applied = Some(content);
         }
         Ok(())
@@ -104,9 +115,8 @@ impl NetworkPlugin for RoutedNetwork {
             return Err(Error::Unsupported("a pod network without IPv4"));
         }
         let mut state = self.state.lock().await;
-        for range in &ranges {
-            self.host.prepare(*range).await?;
-        }
+        let wanted = ranges.clone();
+        self.on_host(move |host| wanted.into_iter().try_for_each(|range| host.prepare(range))).await?;
         state.ranges = ranges;
         self.apply(&mut state).await
     }
@@ -114,29 +124,32 @@ impl NetworkPlugin for RoutedNetwork {
     async fn add(&self, pod: &PodNetwork) -> Result<NetworkStatus> {
         let (address, gateway) = self.reserve(pod).await?;
         let host_interface = self.host_interface(&pod.sandbox.0);
-        let mtu = self.config.mtu;
         let cable = Cable {
-            host_interface: &host_interface,
-            interface: &pod.interface,
-            netns: &pod.netns,
+            host_interface: host_interface.clone(),
+            interface: pod.interface.clone(),
+            netns: pod.netns.clone(),
             address,
             gateway,
-            mtu,
+            mtu: self.config.mtu,
         };
-        if !self.host.has(&host_interface).await? {
-            self.host.plug(&cable).await?;
-        }
+        let mac = cable.mac_text();
+        let plug = move |host: &Host| match host.has(&cable.host_interface)? {
+            true => Ok(()),
+            false => host.plug(&cable),
+        };
+        self.on_host(plug).await?;
         Ok(NetworkStatus {
             ips: vec![IpNet::V4(Ipv4Net::from(address))],
             gateway: Some(gateway.into()),
-            mac: cable.mac_text(),
-            host_interface: host_interface.clone(),
+            mac,
+            host_interface,
         })
     }
 
     async fn remove(&self, pod: &PodNetwork) -> Result<()> {
         // The cable first: an address is free only when nobody answers to it any more.
-        self.host.unplug(&self.host_interface(&pod.sandbox.0)).await?;
+        let interface = self.host_interface(&pod.sandbox.0);
+        self.on_host(move |host| host.unplug(&interface)).await?;
         let mut state = self.state.lock().await;
         state.leases.release(&pod.sandbox.0)?;
         self.apply(&mut state).await
@@ -147,10 +160,11 @@ impl NetworkPlugin for RoutedNetwork {
         if self.state.lock().await.leases.of(&pod.sandbox.0).is_none() {
             return Err(Error::Failed("the sandbox has no address".to_owned()));
         }
-        if !self.host.has(&interface).await? {
-            return Err(Error::Failed(format!("interface {interface} is gone")));
-        }
-        Ok(())
+        self.on_host(move |host| match host.has(&interface)? {
+            true => Ok(()),
+            false => Err(Error::Failed(format!("interface {interface} is gone"))),
+        })
+        .await
     }
 
     async fn ready(&self) -> Result<NetworkReady> {
