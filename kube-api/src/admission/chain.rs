@@ -34,7 +34,7 @@ impl Registry {
         object: &mut Value,
         old: Option<&Value>,
     ) -> Result<()> {
-        for step in &self.admission {
+        for step in self.admission.iter().filter(|step| step.handles(review)) {
             step.admit(review, object, old, self).await?;
         }
         Ok(())
@@ -47,7 +47,7 @@ impl Registry {
         object: Option<&Value>,
         old: Option<&Value>,
     ) -> Result<()> {
-        for step in &self.admission {
+        for step in self.admission.iter().filter(|step| step.handles(review)) {
             step.validate(review, object, old, self).await?;
         }
         Ok(())

@@ -90,9 +90,14 @@ pub trait Lookup: Send + Sync {
     fn suffix(&self) -> String;
 }
 
-/// One step. Both methods do nothing by default.
+/// One step. By default it handles every write and does nothing.
 #[async_trait]
 pub trait Admission: Send + Sync + Debug + 'static {
+    /// Whether this write concerns the step; the other methods are called only if it does.
+    fn handles(&self, _review: &Review<'_>) -> bool {
+        true
+    }
+
     /// Changes a new object, or refuses it early.
     ///
     /// # Errors

@@ -13,6 +13,10 @@ pub(super) struct TaintNodesByCondition;
 
 #[async_trait]
 impl Admission for TaintNodesByCondition {
+    fn handles(&self, review: &Review<'_>) -> bool {
+        review.is(Operation::Create, "", "nodes")
+    }
+
     async fn admit(
         &self,
         review: &Review<'_>,
@@ -20,9 +24,6 @@ impl Admission for TaintNodesByCondition {
         _old: Option<&Value>,
         _lookup: &dyn Lookup,
     ) -> Result<()> {
-        if !review.is(Operation::Create, "", "nodes") {
-            return Ok(());
-        }
         if object.get("spec").is_none_or(Value::is_null) {
             object["spec"] = json!({});
         }

@@ -15,6 +15,10 @@ pub(super) struct DefaultTolerationSeconds;
 
 #[async_trait]
 impl Admission for DefaultTolerationSeconds {
+    fn handles(&self, review: &Review<'_>) -> bool {
+        review.is(Operation::Create, "", "pods")
+    }
+
     async fn admit(
         &self,
         review: &Review<'_>,
@@ -22,9 +26,6 @@ impl Admission for DefaultTolerationSeconds {
         _old: Option<&Value>,
         _lookup: &dyn Lookup,
     ) -> Result<()> {
-        if !review.is(Operation::Create, "", "pods") {
-            return Ok(());
-        }
         let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) else { return Ok(()) };
         let tolerations = spec.entry("tolerations").or_insert_with(|| json!([]));
         let Some(tolerations) = tolerations.as_array_mut() else { return Ok(()) };
@@ -52,6 +53,10 @@ pub(super) struct Priority;
 
 #[async_trait]
 impl Admission for Priority {
+    fn handles(&self, review: &Review<'_>) -> bool {
+        review.is(Operation::Create, "", "pods")
+    }
+
     async fn admit(
         &self,
         review: &Review<'_>,
@@ -59,9 +64,6 @@ impl Admission for Priority {
         _old: Option<&Value>,
         lookup: &dyn Lookup,
     ) -> Result<()> {
-        if !review.is(Operation::Create, "", "pods") {
-            return Ok(());
-        }
         let named = text(object, "/spec/priorityClassName").to_owned();
         let class = if named.is_empty() {
             default_class(lookup).await?

@@ -15,6 +15,10 @@ pub(super) struct ServiceAccount;
 
 #[async_trait]
 impl Admission for ServiceAccount {
+    fn handles(&self, review: &Review<'_>) -> bool {
+        review.is(Operation::Create, "", "pods")
+    }
+
     async fn admit(
         &self,
         review: &Review<'_>,
@@ -22,9 +26,6 @@ impl Admission for ServiceAccount {
         _old: Option<&Value>,
         lookup: &dyn Lookup,
     ) -> Result<()> {
-        if !review.is(Operation::Create, "", "pods") {
-            return Ok(());
-        }
         if object.pointer(MIRROR).is_some() {
             return mirror(review, object);
         }
