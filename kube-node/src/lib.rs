@@ -66,7 +66,6 @@ mod error;
 mod events;
 pub mod image;
 pub mod log;
-mod logs;
 pub mod network;
 mod node;
 mod objects;

@@ -233,7 +233,7 @@ impl Worker {
         let policy = status.annotations.get(names::TERMINATION_MESSAGE_POLICY).cloned().unwrap_or_default();
         let log = status.log_path.clone();
         let fallback = policy == "FallbackToLogsOnError" && status.exit_code != 0;
-        let work = move || crate::logs::last_words(&path, MESSAGE_LIMIT, fallback.then_some(log.as_path()));
+        let work = move || crate::log::last_words(&path, MESSAGE_LIMIT, fallback.then_some(log.as_path()));
         tokio::task::spawn_blocking(work).await.unwrap_or_default()
     }
 
