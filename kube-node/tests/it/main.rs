@@ -2,3 +2,4 @@
 
 mod cri;
 mod embedded;
+mod fake;
