@@ -3,3 +3,4 @@
 mod cri;
 mod embedded;
 mod fake;
+mod server;
