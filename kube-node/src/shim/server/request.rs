@@ -1,5 +1,6 @@
 //! What the agent asks for.
 
+use jiff::Timestamp;
 use rustix::process::Signal;
 
 use super::{Server, reply};
@@ -9,7 +10,6 @@ use crate::shim::launch;
 use crate::shim::log::LogFile;
 use crate::shim::protocol::{ContainerReport, Event, Reply, Request, StartContainer, StartExec, Streams};
 use crate::shim::task::Task;
-use jiff::Timestamp;
 
 impl Server {
     pub(super) fn answer(&mut self, id: u64, answer: &Reply) {
