@@ -54,6 +54,7 @@
 //!   [`network`]; [`runtime::fake`] runs nothing. [`adapter`] implements them over others: [`adapter::cri`] for containerd and CRI-O.
 //! - `agent` hands pods to workers; `worker` looks, asks and acts for one pod; `pod` holds what it asks: decisions as functions from values to values.
 //! - `volumes`, `env`, `dns` and `objects` prepare what containers find; `probe` watches over them; [`log`] reads what they print.
+//! - `testing` (feature): what every implementation of a seam has to pass, with a network and a driver in memory.
 //! - `node` keeps the Node object and its Lease; `events` tells `kubectl describe`.
 
 pub mod adapter;
@@ -66,7 +67,6 @@ mod error;
 mod events;
 pub mod image;
 pub mod log;
-mod logs;
 pub mod network;
 mod node;
 mod objects;
@@ -76,6 +76,8 @@ pub mod runtime;
 pub mod seam;
 pub mod server;
 pub mod shim;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod volumes;
 mod worker;
 

@@ -22,7 +22,7 @@ pub trait Runtime: Send + Sync {
     async fn info(&self) -> Result<RuntimeInfo>;
 
     /// Makes and starts a sandbox with its network; when this returns, it is ready and has its addresses. On an error nothing is left that `sandboxes`
-    /// would not list. Two calls make two sandboxes.
+    /// would not list. Two calls make two sandboxes; for one pod and attempt the second may be `Conflict` instead until the first was removed.
     async fn run_sandbox(&self, config: &SandboxConfig) -> Result<SandboxId>;
 
     /// Kills what runs in it and gives back the network. The sandbox stays listed as not ready. Idempotent.
@@ -48,7 +48,7 @@ pub trait Runtime: Send + Sync {
     async fn start_container(&self, id: &ContainerId) -> Result<()>;
 
     /// Sends the stop signal (`signal`, e.g. `SIGTERM`, else the image's, else SIGTERM), waits up to `grace`, then SIGKILL. Returns when the process has ended; 0 kills at once.
-    /// A second call with a shorter grace shortens it. Idempotent.
+    /// A second call with a shorter grace shortens it. Runtimes behind a protocol without a signal use the image's. Idempotent.
     async fn stop_container(&self, id: &ContainerId, grace: Duration, signal: Option<&str>) -> Result<()>;
 
     /// Kills it when necessary and removes it; the log file stays. Idempotent.

@@ -8,7 +8,7 @@ use tokio::{
 
 use crate::Result;
 
-/// Bytes to a process; shutting it down closes the process's standard input.
+/// Bytes to a process; shutting it down closes the process's standard input, where the runtime's protocol can say that.
 pub type InputStream = Box<dyn AsyncWrite + Send + Unpin>;
 /// Bytes from a process; ends when the process has closed its side.
 pub type OutputStream = Box<dyn AsyncRead + Send + Unpin>;

@@ -50,11 +50,13 @@ pub(super) fn payload(pod: &Pod, volume: &Volume, inputs: &Inputs) -> Result<Opt
     let mut out = Payload::new();
     if let Some(source) = &volume.config_map {
         let mode = source.default_mode.unwrap_or(DEFAULT_MODE);
-        config_map(pod, &source.name, source.items.as_deref(), mode, source.optional, inputs, &mut out)?;
+        let keys = Keys::new(source.items.as_deref(), mode, source.optional);
+        keys.pick("configmap", &source.name, config_map(inputs, &source.name), &mut out)?;
     } else if let Some(source) = &volume.secret {
         let (name, mode) =
             (source.secret_name.clone().unwrap_or_default(), source.default_mode.unwrap_or(DEFAULT_MODE));
-        secret(pod, &name, source.items.as_deref(), mode, source.optional, inputs, &mut out)?;
+        let keys = Keys::new(source.items.as_deref(), mode, source.optional);
+        keys.pick("secret", &name, secret(inputs, &name), &mut out)?;
     } else if let Some(source) = &volume.downward_api {
         let mode = source.default_mode.unwrap_or(DEFAULT_MODE);
         downward(pod, source.items.as_deref().unwrap_or_default(), mode, inputs, &mut out)?;
@@ -78,10 +80,12 @@ fn projection(
     out: &mut Payload,
 ) -> Result<()> {
     if let Some(source) = &part.config_map {
-        config_map(pod, &source.name, source.items.as_deref(), mode, source.optional, inputs, out)?;
+        let keys = Keys::new(source.items.as_deref(), mode, source.optional);
+        keys.pick("configmap", &source.name, config_map(inputs, &source.name), out)?;
     }
     if let Some(source) = &part.secret {
-        secret(pod, &source.name, source.items.as_deref(), mode, source.optional, inputs, out)?;
+        let keys = Keys::new(source.items.as_deref(), mode, source.optional);
+        keys.pick("secret", &source.name, secret(inputs, &source.name), out)?;
     }
     if let Some(source) = &part.downward_api {
         downward(pod, source.items.as_deref().unwrap_or_default(), mode, inputs, out)?;
@@ -98,70 +102,58 @@ fn insert(out: &mut Payload, path: &str, data: Vec<u8>, mode: i32) {
     out.insert(PathBuf::from(path), File { data, mode: mode as u32 & 0o777 });
 }
 
-fn config_map(
-    pod: &Pod,
-    name: &str,
-    items: Option<&[KeyToPath]>,
-    mode: i32,
-    optional: Option<bool>,
-    inputs: &Inputs,
-    out: &mut Payload,
-) -> Result<()> {
-    let optional = optional.unwrap_or_default();
-    let Some(map) = inputs.config_maps.get(name).cloned().flatten() else {
-        return if optional { Ok(()) } else { Err(missing("configmap", name)) };
-    };
+/// What an object holds by key; `None` without the object.
+type Data = Option<BTreeMap<String, Vec<u8>>>;
+
+fn config_map(inputs: &Inputs, name: &str) -> Data {
+    let map = inputs.config_maps.get(name)?.clone()?;
     let text = map.data.into_iter().flatten().map(|(k, v)| (k, v.into_bytes()));
     let binary = map.binary_data.into_iter().flatten().map(|(k, v)| (k, v.0));
-    pick(text.chain(binary).collect(), items, mode, optional, out)
-        .map_err(|key| no_key(pod, "configmap", name, &key))
+    Some(text.chain(binary).collect())
 }
 
-fn secret(
-    pod: &Pod,
-    name: &str,
-    items: Option<&[KeyToPath]>,
-    mode: i32,
-    optional: Option<bool>,
-    inputs: &Inputs,
-    out: &mut Payload,
-) -> Result<()> {
-    let optional = optional.unwrap_or_default();
-    let Some(secret) = inputs.secrets.get(name).cloned().flatten() else {
-        return if optional { Ok(()) } else { Err(missing("secret", name)) };
-    };
-    let data = secret.data.into_iter().flatten().map(|(k, v)| (k, v.0)).collect();
-    pick(data, items, mode, optional, out).map_err(|key| no_key(pod, "secret", name, &key))
+fn secret(inputs: &Inputs, name: &str) -> Data {
+    let secret = inputs.secrets.get(name)?.clone()?;
+    Some(secret.data.into_iter().flatten().map(|(k, v)| (k, v.0)).collect())
 }
 
-fn missing(kind: &'static str, name: &str) -> Error {
-    Error::Failed(format!("{kind} {name:?} not found"))
-}
-
-fn no_key(_: &Pod, kind: &str, name: &str, key: &str) -> Error {
-    Error::Failed(format!("{kind} {name:?} references non-existent {kind} key: {key}"))
-}
-
-/// All keys, or those of `items` under their paths; an error is the key that is not there.
-fn pick(
-    mut data: BTreeMap<String, Vec<u8>>,
-    items: Option<&[KeyToPath]>,
+/// Which keys of an object become files.
+struct Keys<'a> {
+    /// With their paths; all keys under their own names when there is none.
+    items: &'a [KeyToPath],
     mode: i32,
     optional: bool,
-    out: &mut Payload,
-) -> Result<(), String> {
-    let Some(items) = items.filter(|i| !i.is_empty()) else {
-        data.into_iter().for_each(|(key, value)| insert(out, &key, value, mode));
-        return Ok(());
-    };
-    for item in items {
-        match data.remove(&item.key) {
-            Some(value) => insert(out, &item.path, value, item.mode.unwrap_or(mode)),
-            None if optional => {}
-            None => return Err(item.key.clone()),
-        }
+}
+
+impl<'a> Keys<'a> {
+    fn new(items: Option<&'a [KeyToPath]>, mode: i32, optional: Option<bool>) -> Self {
+        Self { items: items.unwrap_or_default(), mode, optional: optional.unwrap_or_default() }
     }
-    Ok(())
+
+    /// Adds the files of the object of this kind and name.
+    fn pick(&self, kind: &str, name: &str, data: Data, out: &mut Payload) -> Result<()> {
+        let mut data = match data {
+            Some(data) => data,
+            None if self.optional => return Ok(()),
+            None => return Err(Error::Failed(format!("{kind} {name:?} not found"))),
+        };
+        if self.items.is_empty() {
+            data.into_iter().for_each(|(key, value)| insert(out, &key, value, self.mode));
+            return Ok(());
+        }
+        for item in self.items {
+            match data.remove(&item.key) {
+                Some(value) => insert(out, &item.path, value, item.mode.unwrap_or(self.mode)),
+                None if self.optional => {}
+                None => {
+                    let key = &item.key;
+                    let text = format!("{kind} {name:?} references non-existent {kind} key: {key}");
+                    return Err(Error::Failed(text));
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 fn downward(

@@ -9,7 +9,8 @@ use std::{
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{
-    EmptyDirVolumeSource, HostPathVolumeSource, PersistentVolume, PersistentVolumeClaim, Pod, Volume,
+    CSIPersistentVolumeSource, EmptyDirVolumeSource, HostPathVolumeSource, PersistentVolume,
+    PersistentVolumeClaim, PersistentVolumeSpec, Pod, Volume,
 };
 use kube::{Api, Client};
 
@@ -185,16 +186,7 @@ impl VolumeManager {
         read_only: bool,
         dirs: &PodDirs,
     ) -> Result<HostVolume> {
-        let namespace = pod_ref(pod).namespace;
-        let claims: Api<PersistentVolumeClaim> = Api::namespaced(self.client.clone(), &namespace);
-        let claim = claims.get(name).await?;
-        let bound = claim
-            .spec
-            .and_then(|s| s.volume_name)
-            .filter(|_| claim.status.is_some_and(|s| s.phase.as_deref() == Some("Bound")));
-        let bound = bound.ok_or_else(|| Error::Failed(format!("PVC {namespace}/{name} is not bound")))?;
-        let persistent: PersistentVolume = Api::all(self.client.clone()).get(&bound).await?;
-        let spec = persistent.spec.unwrap_or_default();
+        let (bound, mut spec) = self.resolve(&pod_ref(pod).namespace, name).await?;
         if let Some(source) = spec.host_path {
             let path = PathBuf::from(&source.path);
             blocking(move || host_path(&source)).await?;
@@ -203,46 +195,69 @@ impl VolumeManager {
         if let Some(local) = spec.local {
             return Ok(HostVolume { path: PathBuf::from(local.path), read_only });
         }
-        let csi = spec.csi.ok_or(Error::Unsupported("this kind of persistent volume"))?;
-        let plugin = self.plugins.get(&csi.driver);
-        let plugin = plugin.ok_or_else(|| {
-            Error::Failed(format!(
-                "driver name {} not found in the list of registered CSI drivers",
-                csi.driver
-            ))
-        })?;
+        let csi = spec.csi.take().ok_or(Error::Unsupported("this kind of persistent volume"))?;
+        let plugin = self.plugins.get(&csi.driver).ok_or_else(|| no_driver(&csi.driver))?;
+        let staged = self.stage(&**plugin, &bound, csi, spec.mount_options.unwrap_or_default()).await?;
+        self.publish(&**plugin, pod, staged, &dirs.volume("csi", &volume.name), read_only).await
+    }
+
+    /// The persistent volume that a claim is bound to: its name and spec.
+    async fn resolve(&self, namespace: &str, name: &str) -> Result<(String, PersistentVolumeSpec)> {
+        let claims: Api<PersistentVolumeClaim> = Api::namespaced(self.client.clone(), namespace);
+        let claim = claims.get(name).await?;
+        let bound = claim
+            .spec
+            .and_then(|s| s.volume_name)
+            .filter(|_| claim.status.is_some_and(|s| s.phase.as_deref() == Some("Bound")));
+        let bound = bound.ok_or_else(|| Error::Failed(format!("PVC {namespace}/{name} is not bound")))?;
+        let persistent: PersistentVolume = Api::all(self.client.clone()).get(&bound).await?;
+        Ok((bound, persistent.spec.unwrap_or_default()))
+    }
+
+    /// Makes a driver's volume ready on this node.
+    async fn stage(
+        &self,
+        plugin: &dyn StoragePlugin,
+        bound: &str,
+        csi: CSIPersistentVolumeSource,
+        mount_flags: Vec<String>,
+    ) -> Result<StageVolume> {
         let staging_path =
-            self.config.root_dir.join("plugins/kubernetes.io/csi").join(&csi.driver).join(&bound);
+            self.config.root_dir.join("plugins/kubernetes.io/csi").join(&csi.driver).join(bound);
         tokio::fs::create_dir_all(&staging_path).await.map_err(io("create", &staging_path))?;
-        let reference =
+        let volume =
             VolumeRef { id: csi.volume_handle, attributes: csi.volume_attributes.unwrap_or_default() };
         let fs_type = csi.fs_type.unwrap_or_default();
-        let mount_flags = spec.mount_options.unwrap_or_default();
-        let stage = StageVolume {
-            volume: reference.clone(),
-            staging_path: staging_path.clone(),
-            fs_type: fs_type.clone(),
-            mount_flags: mount_flags.clone(),
-        };
+        let stage = StageVolume { volume, staging_path, fs_type, mount_flags };
         plugin.stage(&stage).await?;
-        let target_path = dirs.volume("csi", &volume.name).join("mount");
-        let parent = dirs.volume("csi", &volume.name);
-        tokio::fs::create_dir_all(&parent).await.map_err(io("create", &parent))?;
-        let record = serde_json::json!({"driver": csi.driver, "volume": reference.id});
+        Ok(stage)
+    }
+
+    /// Makes a staged volume visible to a pod below `parent`, and notes there whose it is.
+    async fn publish(
+        &self,
+        plugin: &dyn StoragePlugin,
+        pod: &Pod,
+        staged: StageVolume,
+        parent: &Path,
+        read_only: bool,
+    ) -> Result<HostVolume> {
+        tokio::fs::create_dir_all(parent).await.map_err(io("create", parent))?;
+        let record = serde_json::json!({"driver": plugin.name(), "volume": staged.volume.id});
         let record_path = parent.join("vol_data.json");
         tokio::fs::write(&record_path, record.to_string()).await.map_err(io("write", &record_path))?;
         let publish = PublishVolume {
-            volume: reference,
-            staging_path,
-            target_path: target_path.clone(),
+            volume: staged.volume,
+            staging_path: staged.staging_path,
+            target_path: parent.join("mount"),
             read_only,
-            fs_type,
-            mount_flags,
+            fs_type: staged.fs_type,
+            mount_flags: staged.mount_flags,
             pod: pod_ref(pod),
             fs_group: pod_context(pod).fs_group,
         };
         plugin.publish(&publish).await?;
-        Ok(HostVolume { path: target_path, read_only })
+        Ok(HostVolume { path: publish.target_path, read_only })
     }
 
     /// Takes all volumes of a pod away, and its directory with them.
@@ -291,6 +306,10 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + '
     joined.unwrap_or_else(|_| {
         Err(Error::Unavailable { what: "blocking pool", reason: "it has shut down".to_owned() })
     })
+}
+
+fn no_driver(name: &str) -> Error {
+    Error::Failed(format!("driver name {name} not found in the list of registered CSI drivers"))
 }
 
 fn plugin_name(volume: &Volume) -> &'static str {

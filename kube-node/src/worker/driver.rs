@@ -1,5 +1,9 @@
 //! The driver of one pod.
 
+mod look;
+mod news;
+mod outcome;
+
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures::stream::{FuturesUnordered, StreamExt};
@@ -15,26 +19,23 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Context, Latest,
     lifecycle::{Probes, apply},
-    ops::{Outcome, Subject, key, perform, send_status},
-    start::StartError,
+    ops::{Outcome, Subject, key, perform},
 };
 use crate::{
-    Result,
     config::Files,
     events::Level,
     objects::Changes,
     pod::{
         backoff::Backoff,
-        names,
-        observed::{Busy, Memory, Observed, Problem, Volumes},
+        observed::{Busy, Memory, Observed, Volumes},
         phase::{is_final, phase},
         plan::{Action, Input, Wish, plan, wish},
         spec::{PodContainer, containers, pod_ref},
         status,
     },
     probe::Verdict,
-    seam::{ContainerFilter, ContainerId, ContainerReason, ContainerState, SandboxFilter},
-    volumes::{Mounted, PodDirs, references},
+    seam::{ContainerId, ContainerState},
+    volumes::{Mounted, references},
 };
 
 /// How many verdicts of probes may wait.
@@ -174,69 +175,6 @@ impl Worker {
         }
     }
 
-    /// Takes what the API server says.
-    fn hear(&mut self, news: Latest) {
-        match news {
-            Latest::Gone(at) => {
-                self.vanished.get_or_insert(at);
-            }
-            Latest::Pod(pod) => self.accept(&pod),
-        }
-    }
-
-    fn accept(&mut self, pod: &Pod) {
-        let number = |p: &Pod| p.metadata.resource_version.as_deref().and_then(|v| v.parse::<u64>().ok());
-        // The answer to a status patch may overtake the watch.
-        if let (Some(new), Some(old)) = (number(pod), number(&self.pod))
-            && new < old
-        {
-            return;
-        }
-        self.known = pod.status.clone().unwrap_or_default();
-        let own = self.pod.status.take();
-        let respec = self.pod.spec != pod.spec;
-        self.pod = pod.clone();
-        self.pod.status = Some(overlay(self.known.clone(), own));
-        if respec {
-            self.containers = Arc::new(containers(&self.pod));
-            self.memory.problems.clear();
-        }
-    }
-
-    /// Asks the runtime what there is of this pod.
-    async fn look(&mut self) -> Result<()> {
-        let uid = pod_ref(&self.pod).uid;
-        let runtime = &self.context.runtime;
-        let sandboxes = runtime.sandboxes(&SandboxFilter::of_pod(uid.clone())).await?;
-        let labels = BTreeMap::from([(names::POD_UID.to_owned(), uid)]);
-        let mut found = runtime.containers(&ContainerFilter { labels, ..ContainerFilter::default() }).await?;
-        for status in found.iter_mut().filter(|c| c.state == ContainerState::Exited) {
-            if !self.last_words.contains_key(&status.id) {
-                let words = self.read_last_words(status).await;
-                self.last_words.insert(status.id.clone(), words);
-            }
-            if let Some(words) = self.last_words.get(&status.id).filter(|w| !w.is_empty()) {
-                status.message.clone_from(words);
-            }
-        }
-        self.last_words.retain(|id, _| found.iter().any(|c| c.id == *id));
-        self.observed = Observed::new(sandboxes, found);
-        if let Some(ready) = self.observed.ready_sandbox() {
-            self.memory.addresses.clone_from(&ready.ips);
-        }
-        Ok(())
-    }
-
-    async fn read_last_words(&self, status: &crate::seam::ContainerStatus) -> String {
-        let dirs = PodDirs::new(&self.context.config.root_dir, &pod_ref(&self.pod).uid);
-        let path = dirs.termination_log(&status.name, status.attempt);
-        let policy = status.annotations.get(names::TERMINATION_MESSAGE_POLICY).cloned().unwrap_or_default();
-        let log = status.log_path.clone();
-        let fallback = policy == "FallbackToLogsOnError" && status.exit_code != 0;
-        let work = move || crate::logs::last_words(&path, MESSAGE_LIMIT, fallback.then_some(log.as_path()));
-        tokio::task::spawn_blocking(work).await.unwrap_or_default()
-    }
-
     fn subject(&self) -> Subject {
         let running = self.observed.containers().iter().filter(|c| c.state == ContainerState::Running);
         Subject {
@@ -255,13 +193,7 @@ impl Worker {
         self.check_deadline(now);
         let subject = self.subject();
         self.probes.follow(&subject, &self.observed, &mut self.memory);
-        let input = Input {
-            pod: &self.pod,
-            containers: &self.containers,
-            observed: &self.observed,
-            memory: &self.memory,
-            now,
-        };
+        let input = self.input(now);
         let wish = wish(&input, self.vanished, self.ended_at);
         let planned = plan(&input, wish);
         let stopped = wish != Wish::Run && self.is_stopped();
@@ -290,6 +222,16 @@ impl Worker {
         next.map_or(audit, |at| clock.instant(at).min(audit))
     }
 
+    fn input(&self, now: Timestamp) -> Input<'_> {
+        Input {
+            pod: &self.pod,
+            containers: &self.containers,
+            observed: &self.observed,
+            memory: &self.memory,
+            now,
+        }
+    }
+
     fn is_stopped(&self) -> bool {
         let alive = self.observed.containers().iter().any(crate::pod::observed::is_alive);
         !alive && !self.memory.any_container_op()
@@ -302,7 +244,7 @@ impl Worker {
     }
 
     fn check_deadline(&mut self, now: Timestamp) {
-        if self.active_deadline().is_some_and(|at| now >= at) && !self.is_final(now) {
+        if self.active_deadline().is_some_and(|at| now >= at) && !is_final(phase(&self.input(now))) {
             self.end(
                 "DeadlineExceeded",
                 "Pod was active on the node longer than the specified deadline".to_owned(),
@@ -311,17 +253,6 @@ impl Worker {
         if self.mounted.renew.is_some_and(|at| now >= at) {
             self.remount();
         }
-    }
-
-    fn is_final(&self, now: Timestamp) -> bool {
-        let input = Input {
-            pod: &self.pod,
-            containers: &self.containers,
-            observed: &self.observed,
-            memory: &self.memory,
-            now,
-        };
-        is_final(phase(&input))
     }
 
     /// Mounts again, which brings the content of volumes up to date.
@@ -333,20 +264,6 @@ impl Worker {
             let (subject, now) = (self.subject(), self.context.clock.now());
             self.begin(&subject, Action::Mount, now);
         }
-    }
-
-    /// Sends the status when it differs; true when the API server has it.
-    fn report(&mut self, subject: &Subject, wanted: PodStatus, now: Timestamp) -> bool {
-        if self.vanished.is_some() || super::report::difference(&self.known, &wanted).is_none() {
-            return !self.reporting;
-        }
-        if self.reporting || self.report_after.is_some_and(|at| at > now) {
-            return false;
-        }
-        self.reporting = true;
-        let (subject, known) = (subject.clone(), self.known.clone());
-        self.ops.spawn(async move { (None, send_status(subject, known, wanted).await) });
-        false
     }
 
     fn begin(&mut self, subject: &Subject, action: Action, now: Timestamp) {
@@ -385,152 +302,7 @@ impl Worker {
             self.starts.insert(name, handle);
         }
     }
-
-    /// A start was cancelled: nothing is known about it but that it is over.
-    fn forget_aborted(&mut self) {
-        let ended: Vec<String> =
-            self.starts.iter().filter(|(_, h)| h.is_finished()).map(|(n, _)| n.clone()).collect();
-        for name in ended {
-            self.starts.remove(&name);
-            self.memory.busy.remove(&Busy::Start(name));
-        }
-    }
-
-    fn finish(&mut self, busy: Option<Busy>, outcome: Outcome) {
-        if let Some(busy) = &busy {
-            self.memory.busy.remove(busy);
-        }
-        let now = self.context.clock.now();
-        match outcome {
-            Outcome::Mounted(Ok(mounted)) => {
-                self.mounted = Arc::new(mounted);
-                self.memory.volumes = Volumes::Mounted;
-                self.memory.mount_retry = None;
-            }
-            Outcome::Unmounted(Ok(())) => self.memory.volumes = Volumes::Unmounted,
-            Outcome::Mounted(Err(error)) | Outcome::Unmounted(Err(error)) => {
-                tracing::debug!(pod = %pod_ref(&self.pod), %error, "volumes");
-                self.memory.mount_retry = Some(now + RETRY);
-            }
-            Outcome::Sandbox(result) => {
-                if let Err(error) = result {
-                    tracing::warn!(pod = %pod_ref(&self.pod), %error, "sandbox");
-                    self.held.insert(Busy::Sandbox, now + RETRY);
-                }
-            }
-            Outcome::Started(name, result) => {
-                self.starts.remove(&name);
-                if let Err(error) = result {
-                    self.remember_problem(&name, error, now);
-                } else {
-                    self.memory.images.remove(&name);
-                }
-            }
-            Outcome::Stopped(id, result) => {
-                if let Err(error) = result {
-                    tracing::warn!(pod = %pod_ref(&self.pod), %id, %error, "cannot stop a container");
-                    self.memory.stopping.remove(&id);
-                    self.held.insert(Busy::Stop(id), now + RETRY);
-                }
-            }
-            Outcome::Removed(id) => {
-                self.memory.stopping.remove(&id);
-            }
-            Outcome::Deleted(result) => {
-                // The watch will tell that the pod is gone; should it not, it is deleted again.
-                let again = if result.is_ok() { RETRY * 5 } else { RETRY };
-                self.held.insert(Busy::Delete, now + again);
-                if let Err(error) = result {
-                    tracing::warn!(pod = %pod_ref(&self.pod), %error, "cannot delete the pod");
-                }
-            }
-            Outcome::Reported(result) => self.reported(result, now),
-        }
-    }
-
-    fn reported(&mut self, result: Result<Option<Box<Pod>>>, now: Timestamp) {
-        self.reporting = false;
-        match result {
-            Ok(Some(pod)) => {
-                // A patch that changes nothing would be sent again at once, for ever.
-                let in_vain = pod.metadata.resource_version == self.pod.metadata.resource_version;
-                self.report_after = in_vain.then(|| now + RETRY);
-                self.accept(&pod);
-            }
-            Ok(None) => self.report_after = None,
-            // Gone: the watch will say so.
-            Err(error) if error.is_not_found() => self.report_after = Some(now + RETRY),
-            Err(error) => {
-                tracing::warn!(pod = %pod_ref(&self.pod), %error, "cannot report the status");
-                self.report_after = Some(now + RETRY);
-            }
-        }
-    }
-
-    fn remember_problem(&mut self, name: &str, error: StartError, now: Timestamp) {
-        let Some(image) = error.image else {
-            let until = now + SignedDuration::from_secs(10);
-            let problem = Problem { reason: error.reason, message: error.message, until, later: None };
-            // A container that was made and has ended tells its own story.
-            if error.reason != "PostStartHookError" {
-                self.memory.problems.insert(name.to_owned(), problem);
-            }
-            return;
-        };
-        let next = Backoff::next(self.memory.images.get(name), now);
-        self.memory.images.insert(name.to_owned(), next);
-        let text = format!("Back-off pulling image {image:?}: {}: {}", error.reason, error.message);
-        let later = Some((now + next.delay / 5, "ImagePullBackOff", text));
-        let problem =
-            Problem { reason: error.reason, message: error.message, until: now + next.delay, later };
-        self.memory.problems.insert(name.to_owned(), problem);
-    }
-
-    /// Tells once per wait that a container waits.
-    fn say_backoff(&mut self, now: Timestamp) {
-        let pod = crate::pod::spec::full_name(&pod_ref(&self.pod));
-        let mut tell = |name: &str, key: Timestamp, message: String| {
-            if self.told_backoff.insert(name.to_owned(), key) != Some(key) {
-                self.context.events.pod(&self.pod, Some(name), Level::Warning, "BackOff", message);
-            }
-        };
-        for (name, problem) in &self.memory.problems {
-            if problem.shown(now).0 == "ImagePullBackOff" {
-                tell(
-                    name,
-                    problem.until,
-                    problem.shown(now).1.split(": ").next().unwrap_or_default().to_owned(),
-                );
-            }
-        }
-        for (name, backoff) in &self.memory.crashes {
-            let Some(ended) = self.observed.latest(name).filter(|c| c.state == ContainerState::Exited) else {
-                continue;
-            };
-            let failed = ended.finished_at.unwrap_or(ended.created_at);
-            if Backoff::until(Some(backoff), failed, now).is_some() && ended.reason != ContainerReason::None {
-                tell(name, failed, format!("Back-off restarting failed container {name} in pod {pod}"));
-            }
-        }
-    }
 }
-
-/// What others wrote, with what this worker last computed.
-fn overlay(theirs: PodStatus, own: Option<PodStatus>) -> PodStatus {
-    let Some(mut own) = own else { return theirs };
-    let mine = own.conditions.take().unwrap_or_default();
-    let others = theirs.conditions.unwrap_or_default();
-    let is_mine = |kind: &str| OWNED.contains(&kind);
-    let mut all: Vec<_> = mine.into_iter().filter(|c| is_mine(&c.type_)).collect();
-    let missing: Vec<_> = others.into_iter().filter(|o| !all.iter().any(|c| c.type_ == o.type_)).collect();
-    all.extend(missing);
-    own.conditions = Some(all);
-    own
-}
-
-/// Condition types that the node writes.
-const OWNED: [&str; 5] =
-    ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"];
 
 /// Resolves when one of the objects behind the pod's volumes changes.
 async fn changed_object(changes: &mut [(Arc<Changes>, watch::Receiver<u64>)]) {

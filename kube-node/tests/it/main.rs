@@ -2,3 +2,5 @@
 
 mod cri;
 mod embedded;
+mod fake;
+mod server;

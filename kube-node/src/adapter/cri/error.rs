@@ -37,6 +37,11 @@ pub(super) fn gone_is_done<T>(result: cri_client::Result<T>, kind: &'static str,
     }
 }
 
+/// Whether a sandbox was refused because of its handler. Neither containerd nor CRI-O gives that a code of its own, so it is known by their words.
+pub(super) fn unknown_handler(message: &str) -> bool {
+    ["no runtime for ", "failed to find runtime handler "].iter().any(|words| message.contains(words))
+}
+
 /// An error with its sources, since the transport's say more than their wrapper.
 fn chain(error: &CriError) -> String {
     let mut text = error.to_string();

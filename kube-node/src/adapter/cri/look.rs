@@ -123,7 +123,8 @@ impl CriRuntime {
         (name, attempt): (&str, u32),
         error: Error,
     ) -> Error {
-        if !unclear(&error) {
+        // Also of a stopped sandbox containerd says that something is not found: its process.
+        if !unclear(&error) && !error.is_not_found() {
             return error;
         }
         let filter = SandboxFilter { id: Some(sandbox.clone()), ..SandboxFilter::default() };

@@ -7,7 +7,7 @@ use cri_client::v1;
 use futures::{StreamExt, stream::BoxStream};
 use tokio_stream::wrappers::BroadcastStream;
 
-use super::error::{about, call, gone_is_done};
+use super::error::{about, call, gone_is_done, unknown_handler};
 use super::look::{info, running, seconds, startable};
 use super::{CriRuntime, container, look, sandbox, session, stats};
 use crate::seam::{
@@ -30,8 +30,11 @@ impl Runtime for CriRuntime {
             config: Some(sandbox::config(config)),
             runtime_handler: config.runtime_handler.clone(),
         };
-        let answer = self.client().run_pod_sandbox(request).await;
-        Ok(SandboxId(answer.map_err(about("sandbox", &config.pod.name))?.pod_sandbox_id))
+        match self.client().run_pod_sandbox(request).await.map_err(about("sandbox", &config.pod.name)) {
+            Ok(answer) => Ok(SandboxId(answer.pod_sandbox_id)),
+            Err(Error::Failed(message)) if unknown_handler(&message) => Err(Error::Invalid(message)),
+            Err(error) => Err(error),
+        }
     }
 
     async fn stop_sandbox(&self, id: &SandboxId) -> Result<()> {
@@ -151,7 +154,7 @@ impl Runtime for CriRuntime {
     async fn stats(&self, filter: &ContainerFilter) -> Result<Vec<ContainerStats>> {
         let request = v1::ListContainerStatsRequest { filter: Some(stats::filter(filter)) };
         let answer = self.client().list_container_stats(request).await.map_err(call)?;
-        Ok(answer.stats.into_iter().map(stats::container).collect())
+        Ok(answer.stats.into_iter().filter_map(stats::container).collect())
     }
 
     fn images(&self) -> Arc<dyn ImageService> {

@@ -5,7 +5,7 @@ use cri_client::v1;
 use super::look::time;
 use crate::seam::{ContainerFilter, ContainerId, ContainerStats, FsUsage, ImageStatus, RegistryAuth};
 
-/// Which containers to measure; the runtime measures running ones only, so the state is no matter.
+/// Which containers to measure; only running ones are measured, so the state is no matter.
 pub(super) fn filter(from: &ContainerFilter) -> v1::ContainerStatsFilter {
     v1::ContainerStatsFilter {
         id: from.id.clone().unwrap_or_default().0,
@@ -14,20 +14,21 @@ pub(super) fn filter(from: &ContainerFilter) -> v1::ContainerStatsFilter {
     }
 }
 
-/// What a container uses.
-pub(super) fn container(from: v1::ContainerStats) -> ContainerStats {
+/// What a container uses; `None` when it does not run: containerd lists those too, without a measurement.
+pub(super) fn container(from: v1::ContainerStats) -> Option<ContainerStats> {
     let value = |value: Option<v1::UInt64Value>| value.map_or(0, |value| value.value);
     let cpu = from.cpu.unwrap_or_default();
     let memory = from.memory.unwrap_or_default();
-    ContainerStats {
+    let at = time(cpu.timestamp).or_else(|| time(memory.timestamp))?;
+    Some(ContainerStats {
         id: ContainerId(from.attributes.unwrap_or_default().id),
-        at: time(cpu.timestamp).or_else(|| time(memory.timestamp)).unwrap_or_default(),
+        at,
         cpu_nanos: value(cpu.usage_core_nano_seconds),
         memory_working_set: value(memory.working_set_bytes),
         memory_rss: value(memory.rss_bytes),
         fs_used: value(from.writable_layer.unwrap_or_default().used_bytes),
         pids: 0,
-    }
+    })
 }
 
 /// What an image is.

@@ -9,20 +9,12 @@ use sha2::{Digest, Sha256};
 use super::state::State;
 use crate::{
     Error, Result,
+    image::normalize,
     seam::{FsUsage, ImageRef, ImageService, ImageStatus, RegistryAuth},
 };
 
 pub(super) struct FakeImages {
     pub(super) state: Arc<Mutex<State>>,
-}
-
-/// The name with the registry and tag that a short name stands for.
-fn normalised(image: &str) -> String {
-    let last = image.rsplit('/').next().unwrap_or(image);
-    match last.contains([':', '@']) {
-        true => image.to_owned(),
-        false => format!("{image}:latest"),
-    }
 }
 
 fn digest_of(image: &str) -> String {
@@ -39,12 +31,12 @@ impl ImageService for FakeImages {
 
     async fn status(&self, image: &str) -> Result<Option<ImageStatus>> {
         let state = self.state.lock();
-        let found = state.images.get(&normalised(image));
+        let found = state.images.get(&normalize(image));
         Ok(found.or_else(|| state.images.values().find(|i| i.id == image)).cloned())
     }
 
     async fn pull(&self, image: &str, _: Option<&RegistryAuth>) -> Result<ImageRef> {
-        let name = normalised(image);
+        let name = normalize(image);
         let mut state = self.state.lock();
         if let Some(text) = state.scripts.get(image).and_then(|s| s.pull_error.clone()) {
             return Err(Error::Failed(text));
@@ -64,7 +56,7 @@ impl ImageService for FakeImages {
     }
 
     async fn remove(&self, image: &str) -> Result<()> {
-        let name = normalised(image);
+        let name = normalize(image);
         self.state.lock().images.retain(|key, status| *key != name && status.id != image);
         Ok(())
     }

@@ -5,7 +5,8 @@
 mod images;
 mod runtime;
 mod script;
+mod session;
 mod state;
 
 pub use runtime::FakeRuntime;
-pub use script::Script;
+pub use script::{Command, Script};

@@ -3,15 +3,16 @@
 use std::{io::Write, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use futures::{FutureExt, StreamExt, stream::BoxStream};
+use futures::{StreamExt, stream::BoxStream};
 use ipnet::IpNet;
 use parking_lot::Mutex;
-use tokio::{io::AsyncWriteExt, sync::broadcast};
+use tokio::sync::broadcast;
 use tokio_stream::wrappers::{BroadcastStream, errors::BroadcastStreamRecvError};
 
 use super::{
     Script,
     images::FakeImages,
+    session,
     state::{State, reason_for},
 };
 use crate::{
@@ -24,6 +25,8 @@ use crate::{
     },
 };
 
+/// The exit code of what was killed.
+const KILLED: i32 = 137;
 /// How many events a slow subscriber may be behind before it is told to list again.
 const EVENT_BACKLOG: usize = 1024;
 
@@ -87,8 +90,9 @@ impl FakeRuntime {
         });
     }
 
+    /// Adds lines to the container's log file, and makes it where it is not there.
     fn write_logs(&self, status: &ContainerStatus, lines: &[String]) -> Result<()> {
-        if lines.is_empty() || status.log_path.as_os_str().is_empty() {
+        if status.log_path.as_os_str().is_empty() {
             return Ok(());
         }
         let doing = || format!("write {}", status.log_path.display());
@@ -103,26 +107,26 @@ impl FakeRuntime {
         Ok(())
     }
 
-    /// A session that sends its input back, like `cat`.
-    fn echo_session(request: &ExecRequest) -> ExecSession {
-        let (input, mut process_in) = tokio::io::duplex(16 * 1024);
-        let (mut process_out, output) = tokio::io::duplex(16 * 1024);
-        let stdin = request.stdin;
-        let copy = async move {
-            if stdin {
-                let _ = tokio::io::copy(&mut process_in, &mut process_out).await;
-            }
-            let _ = process_out.shutdown().await;
-            Ok(0)
-        };
-        let exit = tokio::spawn(copy).map(|joined| joined.unwrap_or(Ok(137))).boxed();
-        ExecSession {
-            stdin: request.stdin.then(|| Box::new(input) as _),
-            stdout: request.stdout.then(|| Box::new(output) as _),
-            stderr: (request.stderr && !request.tty).then(|| Box::new(tokio::io::empty()) as _),
-            resize: request.tty.then(|| tokio::sync::mpsc::channel(1).0),
-            exit,
+    /// Resolves when the container does not run any more.
+    async fn ended(&self, id: &ContainerId) {
+        let mut events = self.events.subscribe();
+        while self.is_running(id) {
+            // Whatever has happened, and also when some of it was missed, the container is looked at again.
+            let _event = events.recv().await;
         }
+    }
+
+    /// What an attached session is: an echo for as long as the container runs.
+    async fn attached(self, id: ContainerId, mut process: session::Process) -> i32 {
+        let streams = async {
+            process.echo().await;
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            () = streams => {}
+            () = self.ended(&id) => {}
+        }
+        self.state.lock().container(&id).map_or(KILLED, |container| container.status.exit_code)
     }
 }
 
@@ -139,6 +143,9 @@ impl Runtime for FakeRuntime {
     }
 
     async fn run_sandbox(&self, config: &SandboxConfig) -> Result<SandboxId> {
+        if !matches!(config.runtime_handler.as_str(), "" | "fake") {
+            return Err(Error::Invalid(format!("no runtime for {:?} is configured", config.runtime_handler)));
+        }
         let id = self.state.lock().add_sandbox(config, self.clock.now())?;
         self.send(config.pod.uid.clone(), RuntimeEventKind::SandboxChanged(id.clone()));
         Ok(id)
@@ -148,7 +155,7 @@ impl Runtime for FakeRuntime {
         let running =
             self.containers(&ContainerFilter { sandbox: Some(id.clone()), ..Default::default() }).await?;
         for container in running.iter().filter(|c| c.state == ContainerState::Running) {
-            self.end(&container.id, 137, ContainerReason::Error);
+            self.end(&container.id, KILLED, ContainerReason::Error);
         }
         let changed = self.state.lock().sandboxes.get_mut(id).map(|sandbox| {
             sandbox.state = SandboxState::NotReady;
@@ -191,24 +198,17 @@ impl Runtime for FakeRuntime {
 
     async fn start_container(&self, id: &ContainerId) -> Result<()> {
         let script = self.state.lock().script_of(id);
-        if let Some(text) = script.start_error {
-            if let Ok(container) = self.state.lock().container(id) {
-                container.status.message.clone_from(&text);
+        let started = self.state.lock().start(id, script.start_error.as_deref(), self.clock.now());
+        let (status, pod_uid) = match started {
+            Err(Error::Failed(text)) => {
+                self.end(id, 128, ContainerReason::StartError);
+                return Err(Error::Failed(text));
             }
-            self.end(id, 128, ContainerReason::StartError);
-            return Err(Error::Failed(text));
-        }
-        let (status, pod_uid) = {
-            let mut state = self.state.lock();
-            let container = state.container(id)?;
-            if container.status.state != ContainerState::Created {
-                return Err(Error::Conflict(format!("container {id} was started before")));
-            }
-            container.status.state = ContainerState::Running;
-            container.status.started_at = Some(self.clock.now());
-            (container.status.clone(), container.pod_uid.clone())
+            started => started?,
         };
-        self.write_logs(&status, &script.logs)?;
+        if !script.logs.is_empty() {
+            self.write_logs(&status, &script.logs)?;
+        }
         self.send(pod_uid, RuntimeEventKind::ContainerStarted(id.clone()));
         self.schedule_exit(id, &script);
         Ok(())
@@ -219,15 +219,20 @@ impl Runtime for FakeRuntime {
             return Ok(());
         }
         let script = self.state.lock().script_of(id);
-        tokio::time::sleep(script.stop_takes.min(grace)).await;
+        let reaction = tokio::time::sleep(script.stop_takes.min(grace));
+        tokio::select! {
+            () = reaction => {}
+            // By itself, or because somebody else had less patience.
+            () = self.ended(id) => return Ok(()),
+        }
         let in_time = script.stop_takes <= grace && !grace.is_zero();
-        let code = if in_time { script.exit_code } else { 137 };
+        let code = if in_time { script.exit_code } else { KILLED };
         self.end(id, code, reason_for(code, false));
         Ok(())
     }
 
     async fn remove_container(&self, id: &ContainerId) -> Result<()> {
-        self.end(id, 137, ContainerReason::Error);
+        self.end(id, KILLED, ContainerReason::Error);
         let removed = self.state.lock().containers.remove(id);
         if let Some(container) = removed {
             self.send(container.pod_uid, RuntimeEventKind::ContainerRemoved(id.clone()));
@@ -241,22 +246,35 @@ impl Runtime for FakeRuntime {
     }
 
     async fn reopen_log(&self, id: &ContainerId) -> Result<()> {
-        self.state.lock().running(id).map(|_| ())
+        let (status, script) = {
+            let mut state = self.state.lock();
+            (state.running(id)?.status.clone(), state.script_of(id))
+        };
+        if script.logs.is_empty() { Ok(()) } else { self.write_logs(&status, &[]) }
     }
 
     async fn exec(&self, id: &ContainerId, request: ExecRequest) -> Result<ExecSession> {
-        self.state.lock().running(id)?;
-        Ok(Self::echo_session(&request))
-    }
-
-    async fn exec_sync(&self, id: &ContainerId, _: &[String], _: Duration) -> Result<ExecOutput> {
         let mut state = self.state.lock();
         state.running(id)?;
-        Ok(state.script_of(id).exec)
+        let command = state.script_of(id).command(&request.command);
+        Ok(session::open(&request, |process| process.run(command)))
+    }
+
+    async fn exec_sync(&self, id: &ContainerId, command: &[String], timeout: Duration) -> Result<ExecOutput> {
+        let answer = {
+            let mut state = self.state.lock();
+            state.running(id)?;
+            state.script_of(id).command(command)
+        };
+        match tokio::time::timeout(timeout, tokio::time::sleep(answer.takes)).await {
+            Ok(()) => Ok(answer.output),
+            Err(_) => Err(Error::Deadline(format!("command {command:?} in container {id}"))),
+        }
     }
 
     async fn attach(&self, id: &ContainerId, request: ExecRequest) -> Result<ExecSession> {
-        self.exec(id, request).await
+        self.state.lock().running(id)?;
+        Ok(session::open(&request, |process| self.clone().attached(id.clone(), process)))
     }
 
     async fn port_forward(&self, sandbox: &SandboxId, _port: u16) -> Result<Box<dyn DuplexStream>> {

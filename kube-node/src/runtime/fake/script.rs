@@ -1,6 +1,6 @@
 //! How containers of an image behave.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use crate::seam::ExecOutput;
 
@@ -21,6 +21,24 @@ pub struct Script {
     pub start_error: Option<String>,
     /// Makes `pull` fail with this text.
     pub pull_error: Option<String>,
-    /// What `exec_sync` answers.
+    /// What commands answer that are executed in it.
     pub exec: ExecOutput,
+    /// What these commands answer instead.
+    pub commands: BTreeMap<Vec<String>, Command>,
+}
+
+/// What a command does that is executed in a container: it prints its output, takes its time, sends its input back until that ends, and exits.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Command {
+    /// What it prints, and its exit code.
+    pub output: ExecOutput,
+    /// How long it takes.
+    pub takes: Duration,
+}
+
+impl Script {
+    pub(super) fn command(&self, words: &[String]) -> Command {
+        let other = || Command { output: self.exec.clone(), takes: Duration::ZERO };
+        self.commands.get(words).cloned().unwrap_or_else(other)
+    }
 }

@@ -154,6 +154,26 @@ impl State {
         }
     }
 
+    /// Starts a created container; `error` is why it can't be, which is `Failed`.
+    pub(super) fn start(
+        &mut self,
+        id: &ContainerId,
+        error: Option<&str>,
+        now: Timestamp,
+    ) -> Result<(ContainerStatus, String)> {
+        let container = self.container(id)?;
+        if container.status.state != ContainerState::Created {
+            return Err(Error::Conflict(format!("container {id} was started before")));
+        }
+        if let Some(text) = error {
+            container.status.message = text.to_owned();
+            return Err(Error::Failed(text.to_owned()));
+        }
+        container.status.state = ContainerState::Running;
+        container.status.started_at = Some(now);
+        Ok((container.status.clone(), container.pod_uid.clone()))
+    }
+
     /// Ends a container's process; `None` when it does not run.
     pub(super) fn end(
         &mut self,

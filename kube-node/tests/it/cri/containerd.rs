@@ -17,6 +17,7 @@ pub(crate) struct Containerd {
     child: Child,
     pub(crate) runtime: CriRuntime,
     pub(crate) dir: tempfile::TempDir,
+    pub(crate) busybox: PathBuf,
 }
 
 /// What the test wants of the machine, or why it can't run here.
@@ -48,18 +49,24 @@ impl Containerd {
         let child = spawn(dir.path());
         let socket = dir.path().join("containerd.sock");
         let runtime = connect(&socket).await;
-        let archive = dir.path().join("busybox.tar");
-        image::busybox_archive(&archive, IMAGE, &busybox).unwrap();
-        let import = Command::new("ctr")
-            .args(["--address", &socket.to_string_lossy(), "--namespace", "k8s.io", "images", "import"])
-            .arg(&archive)
-            .output()
-            .unwrap();
-        assert!(import.status.success(), "{import:?}");
+        import(dir.path(), &busybox, IMAGE);
         let network = std::fs::File::open(format!("/proc/{}/ns/net", child.id())).unwrap();
         move_into_link_name_space(network.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
-        Some(Self { child, runtime, dir })
+        Some(Self { child, runtime, dir, busybox })
     }
+}
+
+/// Adds the image of the tests under this name.
+pub(crate) fn import(dir: &Path, busybox: &Path, name: &str) {
+    let archive = dir.join("busybox.tar");
+    image::busybox_archive(&archive, name, busybox).unwrap();
+    let import = Command::new("ctr")
+        .args(["--address", &dir.join("containerd.sock").to_string_lossy()])
+        .args(["--namespace", "k8s.io", "images", "import"])
+        .arg(&archive)
+        .output()
+        .unwrap();
+    assert!(import.status.success(), "{import:?}");
 }
 
 fn write_config(dir: &Path) {

@@ -7,6 +7,7 @@ mod container;
 mod network;
 mod node;
 mod stream;
+mod suite;
 mod survival;
 
 /// Not a test: the supervisors of the other tests are this program, started with this test's name and `argv[0]` `kube-shim`.

@@ -93,7 +93,7 @@ fn pod(name: &str, netns: &Path) -> PodNetwork {
     }
 }
 
-async fn open(dir: &Path, host: &HostNetwork) -> RoutedNetwork {
+pub(super) async fn open(dir: &Path, host: &HostNetwork) -> RoutedNetwork {
     let mut config = NetworkConfig::new(dir.to_owned());
     config.host_netns = Some(host.path.clone());
     let network = RoutedNetwork::open(config).unwrap();

@@ -88,7 +88,7 @@ impl Node {
         let leftovers = Leftovers(dir.path().to_owned());
         let host = HostNetwork::new();
         let (runtime, network) = open(dir.path(), &host).await;
-        build_image(&runtime).await;
+        build_image(&runtime, IMAGE).await;
         Self { leftovers, dir, host, runtime, network }
     }
 
@@ -263,7 +263,7 @@ async fn open(dir: &Path, host: &HostNetwork) -> (EmbeddedRuntime, Arc<RoutedNet
 }
 
 /// An image of this machine's shell and some tools.
-async fn build_image(runtime: &EmbeddedRuntime) {
+pub(crate) async fn build_image(runtime: &EmbeddedRuntime, name: &str) {
     let mut files: BTreeMap<PathBuf, PathBuf> = BTreeMap::new();
     for tool in [
         "sh", "cat", "sleep", "id", "hostname", "tail", "head", "tty", "stty", "mkdir", "ls", "touch", "env",
@@ -280,7 +280,7 @@ async fn build_image(runtime: &EmbeddedRuntime) {
     let passwd = b"root:x:0:0:root:/root:/bin/sh\nweb:x:33:33:web:/srv:/bin/sh\n".to_vec();
     files.push(ImageFile { path: "/etc/passwd".into(), source: Source::Bytes(passwd), mode: 0o644 });
     let config = ImageConfig { env: vec!["PATH=/bin".into()], ..ImageConfig::default() };
-    runtime.image_store().build(IMAGE, files, config).await.unwrap();
+    runtime.image_store().build(name, files, config).await.unwrap();
 }
 
 /// A container that runs a shell script, with a log.

@@ -2,6 +2,7 @@ use bytes::BytesMut;
 use jiff::Timestamp;
 
 use super::Query;
+use super::entry::Entry;
 
 /// Whether more lines are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +36,7 @@ impl Shaper {
     /// Adds one entry of the file, with its line feed, to `to` as the query wants it.
     pub(super) fn line(&mut self, entry: &[u8], to: &mut BytesMut) -> Flow {
         let Some(entry) = Entry::parse(entry) else { return Flow::More };
-        if self.since.is_some_and(|since| entry.time.is_none_or(|time| time < since)) {
+        if self.since.is_some_and(|since| entry.time < since) {
             return Flow::More;
         }
         if self.timestamps && self.at_start {
@@ -54,25 +55,6 @@ impl Shaper {
         let fit = usize::try_from(self.left).unwrap_or(usize::MAX).min(bytes.len());
         to.extend_from_slice(bytes.get(..fit).unwrap_or_default());
         self.left -= fit as u64;
-    }
-}
-
-/// One entry of a log file.
-#[derive(Debug, PartialEq, Eq)]
-struct Entry<'a> {
-    stamp: &'a [u8],
-    time: Option<Timestamp>,
-    is_partial: bool,
-    text: &'a [u8],
-}
-
-impl<'a> Entry<'a> {
-    fn parse(line: &'a [u8]) -> Option<Self> {
-        let line = line.strip_suffix(b"\n").unwrap_or(line);
-        let mut parts = line.splitn(4, |byte| *byte == b' ');
-        let (stamp, _stream, tag, text) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-        let time = std::str::from_utf8(stamp).ok().and_then(|stamp| stamp.parse().ok());
-        Some(Self { stamp, time, is_partial: tag.split(|b| *b == b':').next() == Some(b"P"), text })
     }
 }
 
