@@ -19,7 +19,7 @@ impl Admission for TaintNodesByCondition {
 
     async fn admit(
         &self,
-        review: &Review<'_>,
+        _review: &Review<'_>,
         object: &mut Value,
         _old: Option<&Value>,
         _lookup: &dyn Lookup,

@@ -21,7 +21,7 @@ impl Admission for DefaultTolerationSeconds {
 
     async fn admit(
         &self,
-        review: &Review<'_>,
+        _review: &Review<'_>,
         object: &mut Value,
         _old: Option<&Value>,
         _lookup: &dyn Lookup,

@@ -18,6 +18,8 @@ use crate::{Error, Result};
 pub(super) struct Lease {
     pub(super) sandbox: String,
     pub(super) ports: Vec<PortMapping>,
+    /// The pod's way out: of the range that was the node's when the address was taken.
+    pub(super) gateway: Ipv4Addr,
 }
 
 /// All leases.
@@ -53,21 +55,35 @@ impl Leases {
     }
 
     pub(super) fn of(&self, sandbox: &str) -> Option<Ipv4Addr> {
-        self.taken.iter().find(|(_, lease)| lease.sandbox == sandbox).map(|(address, _)| *address)
+        self.find(sandbox).map(|(address, _)| address)
     }
 
-    /// The sandbox's address, a new one when it has none.
-    pub(super) fn take(&mut self, range: Ipv4Net, lease: Lease) -> Result<Ipv4Addr> {
-        if let Some(address) = self.of(&lease.sandbox) {
-            return Ok(address);
+    fn find(&self, sandbox: &str) -> Option<(Ipv4Addr, &Lease)> {
+        self.taken
+            .iter()
+            .find(|(_, lease)| lease.sandbox == sandbox)
+            .map(|(address, lease)| (*address, lease))
+    }
+
+    /// The sandbox's address and gateway, new ones of `range` when it has none.
+    pub(super) fn take(
+        &mut self,
+        range: Ipv4Net,
+        sandbox: &str,
+        ports: &[PortMapping],
+    ) -> Result<(Ipv4Addr, Ipv4Addr)> {
+        if let Some((address, lease)) = self.find(sandbox) {
+            return Ok((address, lease.gateway));
         }
+        let gateway = gateway(range);
+        let lease = Lease { sandbox: sandbox.to_owned(), ports: ports.to_vec(), gateway };
         let address = self.free(range).ok_or_else(|| Error::Failed(format!("no free address in {range}")))?;
         let path = self.dir.join(address.to_string());
         let write = || File::create_new(&path)?.write_all(&serde_json::to_vec(&lease)?);
         write().map_err(Error::io(format!("write {}", path.display())))?;
         self.taken.insert(address, lease);
         self.last = address.into();
-        Ok(address)
+        Ok((address, gateway))
     }
 
     fn free(&self, range: Ipv4Net) -> Option<Ipv4Addr> {
@@ -96,7 +112,7 @@ impl Leases {
 }
 
 /// The gateway of a range: its first address.
-pub(super) fn gateway(range: Ipv4Net) -> Ipv4Addr {
+fn gateway(range: Ipv4Net) -> Ipv4Addr {
     Ipv4Addr::from(u32::from(range.network()).saturating_add(1))
 }
 
@@ -104,31 +120,27 @@ pub(super) fn gateway(range: Ipv4Net) -> Ipv4Addr {
 mod tests {
     use super::*;
 
-    fn lease(sandbox: &str) -> Lease {
-        Lease { sandbox: sandbox.to_owned(), ports: Vec::new() }
-    }
-
     #[test]
     fn addresses_are_used_up_one_by_one_and_never_twice() {
         let folder = tempfile::tempdir().unwrap();
         let range: Ipv4Net = "10.1.0.0/29".parse().unwrap();
         let mut leases = Leases::open(folder.path()).unwrap();
         let taken: Vec<_> =
-            (2..7).map(|n| leases.take(range, lease(&n.to_string())).unwrap().to_string()).collect();
+            (2..7).map(|n| leases.take(range, &n.to_string(), &[]).unwrap().0.to_string()).collect();
         assert_eq!(taken, ["10.1.0.2", "10.1.0.3", "10.1.0.4", "10.1.0.5", "10.1.0.6"]);
-        assert!(leases.take(range, lease("more")).is_err());
+        assert!(leases.take(range, "more", &[]).is_err());
         leases.release("3").unwrap();
-        assert_eq!(leases.take(range, lease("more")).unwrap().to_string(), "10.1.0.3");
+        assert_eq!(leases.take(range, "more", &[]).unwrap().0.to_string(), "10.1.0.3");
     }
 
     #[test]
     fn a_second_take_is_the_first_ones_address_also_after_a_restart() {
         let folder = tempfile::tempdir().unwrap();
         let range: Ipv4Net = "10.1.0.0/24".parse().unwrap();
-        let first = Leases::open(folder.path()).unwrap().take(range, lease("a")).unwrap();
+        let first = Leases::open(folder.path()).unwrap().take(range, "a", &[]).unwrap();
         let mut again = Leases::open(folder.path()).unwrap();
-        assert_eq!(again.take(range, lease("a")).unwrap(), first);
-        assert_ne!(again.take(range, lease("b")).unwrap(), first);
+        assert_eq!(again.take(range, "a", &[]).unwrap(), first);
+        assert_ne!(again.take(range, "b", &[]).unwrap(), first);
     }
 
     #[test]
@@ -136,9 +148,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let range: Ipv4Net = "10.1.0.0/24".parse().unwrap();
         let mut leases = Leases::open(folder.path()).unwrap();
-        leases.take(range, lease("a")).unwrap();
+        leases.take(range, "a", &[]).unwrap();
         leases.release("a").unwrap();
-        assert_eq!(leases.take(range, lease("b")).unwrap().to_string(), "10.1.0.3");
+        assert_eq!(leases.take(range, "b", &[]).unwrap().0.to_string(), "10.1.0.3");
     }
 
     #[test]

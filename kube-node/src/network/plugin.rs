@@ -9,7 +9,7 @@ use tokio::sync::Mutex;
 
 use super::config::NetworkConfig;
 use super::filter::{self, Content};
-use super::lease::{Lease, Leases, gateway};
+use super::lease::Leases;
 use super::link::{Cable, Host};
 use crate::seam::{NetworkPlugin, NetworkReady, NetworkStatus, PodNetwork, Protocol};
 use crate::{Error, Result};
@@ -90,10 +90,9 @@ impl RoutedNetwork {
             what: "pod network",
             reason: "the node has no pod range yet".into(),
         })?;
-        let lease = Lease { sandbox: pod.sandbox.0.clone(), ports: pod.port_mappings.clone() };
-        let address = state.leases.take(range, lease)?;
+        let taken = state.leases.take(range, &pod.sandbox.0, &pod.port_mappings)?;
         self.apply(&mut state).await?;
-        Ok((address, gateway(range)))
+        Ok(taken)
     }
 }
 
