@@ -1,5 +1,3 @@
-#![expect(clippy::unwrap_used, reason = "a step that fails is a failed test")]
-
 use std::time::Duration;
 
 use tokio_tungstenite::accept_hdr_async;
@@ -12,6 +10,7 @@ type Runtime = WebSocketStream<DuplexStream>;
 /// A session and the runtime's side of its connection.
 async fn connected() -> (Session, Runtime) {
     let (ours, theirs) = duplex(4 << 10);
+    #[expect(clippy::result_large_err, reason = "the callback's type is given")]
     let choose = |_: &Request, mut response: Response| {
         response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static("v5.channel.k8s.io"));
         Ok(response)
