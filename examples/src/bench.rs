@@ -1,6 +1,8 @@
 //! Workloads that run against our part and, given its binaries, the stock part, in one process tree.
 
 mod api;
+mod cluster;
+mod memory;
 mod process;
 mod store;
 
@@ -9,6 +11,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 pub use api::run as api;
+pub use cluster::run as cluster;
 pub use store::run as store;
 
 /// One measured figure; larger is better unless its name ends in a unit of time or size.

@@ -85,7 +85,7 @@ pub async fn run(flags: Flags, shutdown: CancellationToken) -> Result<(), Failur
         Err(error) => Err(error),
     };
     if ended.is_ok() {
-        progress.say("stopping; containers go on and are adopted at the next start");
+        progress.say(&format!("stopping{}", summary::what_stays(&flags)));
     }
     parts.stop().await;
     ended

@@ -1,6 +1,8 @@
 use futures::stream::{SplitSink, SplitStream};
 use futures::{SinkExt, StreamExt};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex};
+use tokio::io::{
+    AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf, duplex, split,
+};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio_tungstenite::WebSocketStream;
@@ -33,7 +35,7 @@ pub enum Exit {
 }
 
 /// An open session. Streams that were not asked for stay silent. Dropping `stdin` tells the command that its input has ended,
-/// if the runtime speaks `v5.channel.k8s.io`. Dropping everything closes the session.
+/// if the runtime speaks `v5.channel.k8s.io`. Dropping every part closes the connection; while one is left, the session goes on.
 #[derive(Debug)]
 pub struct Session {
     /// The command's standard input.
@@ -92,18 +94,51 @@ fn spawn<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     let (stderr, stderr_end) = duplex(STREAM_BUFFER);
     let (resize, sizes) = mpsc::channel(4);
     let (exit_sender, exit) = oneshot::channel();
-    let (sink, stream) = socket.split();
-    let writer = tokio::spawn(write(sink, stdin_end, sizes, closes_stdin));
-    tokio::spawn(async move {
-        read(stream, stdout_end, stderr_end, exit_sender).await;
-        writer.abort();
-    });
+    let ends = Ends { stdin: stdin_end, sizes, stdout: stdout_end, stderr: stderr_end, exit: exit_sender };
+    tokio::spawn(serve(socket, ends, closes_stdin));
     Session { stdin, stdout, stderr, resize, exit }
 }
 
+/// The other ends of a [`Session`]'s parts.
+struct Ends {
+    stdin: DuplexStream,
+    sizes: mpsc::Receiver<TerminalSize>,
+    stdout: DuplexStream,
+    stderr: DuplexStream,
+    exit: oneshot::Sender<Exit>,
+}
+
+/// Serves a session until the runtime closes the connection or the caller has dropped every part; either closes it.
+async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send>(
+    socket: WebSocketStream<S>,
+    ends: Ends,
+    closes_stdin: bool,
+) {
+    let Ends { stdin, sizes, stdout, stderr, mut exit } = ends;
+    let (mut sink, stream) = socket.split();
+    let (stdout_dropped, stdout) = split(stdout);
+    let (stderr_dropped, stderr) = split(stderr);
+    let nobody_is_left = async {
+        let input = write(&mut sink, stdin, sizes, closes_stdin);
+        tokio::join!(input, dropped(stdout_dropped), dropped(stderr_dropped), exit.closed());
+    };
+    let status = tokio::select! {
+        status = read(stream, stdout, stderr) => status,
+        () = nobody_is_left => None,
+    };
+    if let Some(status) = status {
+        let _ = exit.send(status);
+    }
+}
+
+/// Ends when the caller has dropped its side of an output. Nothing is meant to be written there; it would be ignored.
+async fn dropped(mut output: ReadHalf<DuplexStream>) {
+    let _ = tokio::io::copy(&mut output, &mut tokio::io::sink()).await;
+}
+
 /// Carries stdin and sizes to the runtime, until both have ended.
-async fn write<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
-    mut sink: SplitSink<WebSocketStream<S>, Message>,
+async fn write<S: AsyncRead + AsyncWrite + Unpin + Send>(
+    sink: &mut SplitSink<WebSocketStream<S>, Message>,
     mut stdin: DuplexStream,
     mut sizes: mpsc::Receiver<TerminalSize>,
     closes_stdin: bool,
@@ -129,17 +164,14 @@ async fn write<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
             return;
         }
     }
-    // The session ends when the reader sees its end, which needs this half to stay open.
-    std::future::pending::<()>().await;
 }
 
-/// Carries output and the exit status from the runtime, until it closes the connection.
-async fn read<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+/// Carries output from the runtime until it closes the connection; the exit status, if it sent one.
+async fn read<S: AsyncRead + AsyncWrite + Unpin + Send>(
     mut stream: SplitStream<WebSocketStream<S>>,
-    mut stdout: DuplexStream,
-    mut stderr: DuplexStream,
-    exit: oneshot::Sender<Exit>,
-) {
+    mut stdout: WriteHalf<DuplexStream>,
+    mut stderr: WriteHalf<DuplexStream>,
+) -> Option<Exit> {
     let mut status = None;
     while let Some(Ok(message)) = stream.next().await {
         let payload = message.into_data();
@@ -152,7 +184,8 @@ async fn read<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
             _ => {}
         }
     }
-    if let Some(status) = status {
-        let _ = exit.send(status);
-    }
+    status
 }
+
+#[cfg(test)]
+mod tests;

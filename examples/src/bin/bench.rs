@@ -7,7 +7,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use examples::{bench, roles};
 
-/// Runs a workload and prints name, ours, peer and ratio of each figure, separated by tabs. Figures are per second.
+/// Runs a workload and prints name, ours, peer and ratio of each figure, separated by tabs. Figures are per second
+/// unless their name ends in a unit.
 #[derive(Parser)]
 #[command(version)]
 struct Flags {
@@ -24,6 +25,8 @@ enum What {
     Store,
     /// The API server in this process.
     Api,
+    /// The whole cluster: starts, memory and 100 pods; needs root.
+    Cluster,
 }
 
 fn main() -> ExitCode {
@@ -32,6 +35,7 @@ fn main() -> ExitCode {
         let figures = match flags.what {
             What::Store => bench::store(flags.peer_bin.as_deref()).await?,
             What::Api => bench::api().await?,
+            What::Cluster => bench::cluster().await?,
         };
         figures.iter().for_each(|figure| println!("{figure}"));
         Ok(())

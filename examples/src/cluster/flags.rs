@@ -50,7 +50,7 @@ pub struct Flags {
     /// Instead of starting: write the certificates and kubeconfigs that the roles as separate processes start with.
     #[arg(long)]
     pub certificates_only: bool,
-    /// Instead of starting: stop and remove what an earlier run with this --data-dir left running.
+    /// Instead of starting: stop and remove what an earlier run with this --data-dir, or in this CRI runtime, left running.
     #[arg(long)]
     pub clean: bool,
 }

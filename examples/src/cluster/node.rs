@@ -62,6 +62,10 @@ async fn open_runtime(flags: &Flags, progress: &mut Progress) -> Result<Arc<dyn 
             let runtime = CriRuntime::connect(&socket).await?;
             let info = runtime.info().await?;
             progress.ready("containers", &format!("{} {} at {}", info.name, info.version, socket.display()));
+            if !info.network_ready {
+                progress
+                    .say(&format!("  it has no pod network yet, for which the node waits: {}", info.message));
+            }
             Arc::new(runtime)
         }
     })
@@ -137,7 +141,11 @@ async fn proxy(
 
 /// Stops and removes every pod, and takes back what was changed in the kernel.
 pub(super) async fn clean(flags: &Flags) -> Result<(), Failure> {
-    let runtime = open_embedded(&flags.data_dir, &[flags.cluster_cidr]).await?;
+    let runtime: Arc<dyn Seam> = match flags.runtime() {
+        Runtime::Embedded => Arc::new(open_embedded(&flags.data_dir, &[flags.cluster_cidr]).await?),
+        Runtime::Cri(socket) => Arc::new(CriRuntime::connect(&socket).await?),
+        Runtime::Fake => return Ok(()),
+    };
     for container in runtime.containers(&ContainerFilter::default()).await? {
         runtime.stop_container(&container.id, std::time::Duration::ZERO, None).await?;
         runtime.remove_container(&container.id).await?;

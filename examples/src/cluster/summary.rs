@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::{Node, Pod, Service};
 use kube::api::ListParams;
 use kube::{Api, Client};
 
-use super::{Flags, Runtime};
+use super::{Flags, Runtime, Store};
 use crate::{Failure, machine};
 
 /// The first line: what is about to run.
@@ -38,13 +38,27 @@ pub(super) async fn summary(flags: &Flags, client: &Client) -> Result<String, Fa
         let _ =
             writeln!(text, "  service   {} at {address}, port {}", name(&service.metadata), ports.join(", "));
     }
+    let image = match flags.runtime() {
+        Runtime::Cri(_) => "IMAGE",
+        Runtime::Embedded | Runtime::Fake => crate::demo_image::NAME,
+    };
     let _ = write!(
         text,
-        "\n  export KUBECONFIG={}\n  kubectl get nodes -o wide\n  kubectl get pods -A\n  kubectl create deployment web --image={} --replicas=3\n\n  Ctrl-C stops the cluster; kubectl get pods keeps answering until then.",
+        "\n  export KUBECONFIG={}\n  kubectl get nodes -o wide\n  kubectl get pods -A\n  kubectl create deployment web --image={image} --replicas=3\n\n  Ctrl-C stops the cluster{}",
         flags.kubeconfig().display(),
-        crate::demo_image::NAME,
+        what_stays(flags),
     );
     Ok(text)
+}
+
+/// What outlives the cluster's end, as the rest of a sentence.
+pub(super) fn what_stays(flags: &Flags) -> &'static str {
+    match (flags.runtime(), &flags.store) {
+        (Runtime::Fake, Store::Memory) => ", and everything is gone.",
+        (Runtime::Fake, _) => "; the next start with the same --data-dir goes on from here.",
+        (_, Store::Memory) => "; its containers run until the next start, which knows nothing of them.",
+        _ => "; its containers go on, and the next start with the same --data-dir adopts them.",
+    }
 }
 
 /// Names, separated by commas; the first few of many.

@@ -11,9 +11,19 @@ use crate::decode::{self, Decoded, MediaType};
 use crate::error::{Error, Result};
 use crate::present::Presenter;
 use crate::registry::{Part, PatchType, Subject, Written};
-use crate::request::{DeleteOptions, Form, ListOptions, Verb, WriteOptions};
+use crate::request::{DeleteOptions, Form, ListOptions, RequestInfo, Verb, WriteOptions};
 use crate::subresource::{self, Input};
 use crate::table::IncludeObject;
+
+/// Creating is asked of a collection, changing of an object. Subresources belong to an object whatever is done to them.
+fn misplaced(info: &RequestInfo) -> bool {
+    let wants_name = match info.verb {
+        Verb::Create => false,
+        Verb::Update | Verb::Patch => true,
+        _ => return false,
+    };
+    info.subresource.is_empty() && wants_name == info.name.is_empty()
+}
 
 impl Inner {
     pub(super) async fn resource(&self, call: &Call, body: Bytes) -> Result<Response<Body>> {
@@ -44,7 +54,7 @@ impl Inner {
         } else {
             &kind.subresource(&info.subresource).ok_or(Error::UnknownResource)?.verbs
         };
-        if !verbs.iter().any(|v| v == info.verb.as_str()) {
+        if misplaced(info) || !verbs.iter().any(|v| v == info.verb.as_str()) {
             return Err(Error::MethodNotAllowed);
         }
         self.verb(call, &subject, body).await

@@ -125,6 +125,18 @@ async fn bad_objects_are_refused() {
 }
 
 #[tokio::test]
+async fn collections_and_objects_have_their_own_verbs() {
+    let admin = admin().await;
+    let (before, object) = (stored(&admin).await, format!("{MAPS}/a"));
+    for (method, target) in [(Method::POST, object.as_str()), (Method::PUT, MAPS), (Method::PATCH, MAPS)] {
+        let kind = if method == Method::PATCH { "application/merge-patch+json" } else { "application/json" };
+        let (code, reason, _) = admin.call(method.clone(), target, kind, map("a").to_string()).await.status();
+        assert_eq!((code, reason.as_str()), (405, "MethodNotAllowed"), "{method} {target}");
+    }
+    assert_eq!(stored(&admin).await, before);
+}
+
+#[tokio::test]
 async fn bodies_have_a_limit() {
     let admin = admin().await;
     let body = format!("{{\"a\":\"{}\"}}", "x".repeat(3 * 1024 * 1024));

@@ -90,10 +90,10 @@ spec: {selector: {app: web}, ports: [{port: 80}]}
 ";
 
 #[tokio::test(flavor = "multi_thread")]
-#[expect(clippy::print_stderr, reason = "a skipped test says so")]
 async fn the_stock_kubectl_finds_what_it_expects() {
     if Command::new("kubectl").arg("version").arg("--client").output().await.is_err() {
-        eprintln!("SKIPPED: there is no kubectl on PATH");
+        // Not eprintln!, which the test harness keeps to itself.
+        let _ = std::io::Write::write_all(&mut std::io::stderr(), b"SKIPPED: there is no kubectl on PATH\n");
         return;
     }
     let kubectl = Kubectl::start().await;

@@ -2,7 +2,6 @@
 //! they are started in.
 
 #![expect(clippy::unwrap_used, reason = "a failed test panics")]
-#![expect(clippy::print_stderr, reason = "a skipped test says so")]
 
 mod cluster;
 mod dns;
