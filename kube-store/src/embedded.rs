@@ -28,10 +28,24 @@ impl EmbeddedStore {
     /// Opens the store in `dir`, or makes one there; the directory is locked against other processes. Call it within a
     /// tokio runtime. [`Error::Unavailable`] when another process, or another store in this one, has it.
     pub async fn open(dir: impl AsRef<Path>, config: Config) -> Result<Self> {
-        let dir = dir.as_ref().to_owned();
+        Self::in_dir(dir.as_ref(), FjallEngine::open, config).await
+    }
+
+    /// The same on RocksDB; the two do not read each other's directories.
+    #[cfg(feature = "rocksdb")]
+    pub async fn open_rocksdb(dir: impl AsRef<Path>, config: Config) -> Result<Self> {
+        Self::in_dir(dir.as_ref(), crate::engine::RocksDbEngine::open, config).await
+    }
+
+    async fn in_dir<E: Engine>(
+        dir: &Path,
+        open: fn(&Path) -> std::io::Result<E>,
+        config: Config,
+    ) -> Result<Self> {
+        let dir = dir.to_owned();
         let open = move || {
             std::fs::create_dir_all(&dir)?;
-            FjallEngine::open(&dir)
+            open(&dir)
         };
         let engine = tokio::task::spawn_blocking(open).await.map_err(|_| Error::closed())?;
         let engine = engine.map_err(|error| match error.kind() {

@@ -1,3 +1,4 @@
+use std::path::Path;
 use std::sync::Arc;
 
 use kube_store::{Config, EmbeddedStore, EtcdStore, MemoryStore, Store as Backend};
@@ -25,10 +26,18 @@ pub(super) async fn open(
             let url = urls.first().ok_or("no URL of an etcd server")?;
             (Arc::new(EtcdStore::connect(url.clone()).await?), format!("etcd at {url}"))
         }
-        Store::RocksDb => {
-            return Err("this version has no RocksDB store; use embedded, memory or etcd=URL".into());
-        }
+        Store::RocksDb => rocksdb(&flags.data_dir.join("rocksdb"), config).await?,
     };
     progress.ready("store", &format!("{detail}, revision {}", store.status().await?.revision));
     Ok(store)
+}
+
+#[cfg(feature = "rocksdb")]
+async fn rocksdb(dir: &Path, config: Config) -> Result<(Arc<dyn Backend>, String), Failure> {
+    Ok((Arc::new(EmbeddedStore::open_rocksdb(dir, config).await?), format!("RocksDB in {}", dir.display())))
+}
+
+#[cfg(not(feature = "rocksdb"))]
+async fn rocksdb(_: &Path, _: Config) -> Result<(Arc<dyn Backend>, String), Failure> {
+    Err("built without RocksDB, which needs a C++ compiler and libclang: add --features rocksdb to cargo's command line".into())
 }

@@ -3,6 +3,8 @@
 mod fjall;
 #[cfg(any(test, feature = "testing"))]
 mod memory;
+#[cfg(feature = "rocksdb")]
+mod rocksdb;
 
 use std::fmt::Debug;
 use std::io;
@@ -11,6 +13,8 @@ use std::ops::Range;
 pub use self::fjall::FjallEngine;
 #[cfg(any(test, feature = "testing"))]
 pub use self::memory::{Fault, MemoryEngine};
+#[cfg(feature = "rocksdb")]
+pub use self::rocksdb::RocksDbEngine;
 
 /// What a scan calls with each key and value.
 pub type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> io::Result<()> + 'a;

@@ -22,13 +22,23 @@ async fn memory_on_threads() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn embedded() {
+    let dirs = dirs();
+    testing::conformance(async || EmbeddedStore::open(dirs(), Config::default()).await.unwrap()).await;
+}
+
+#[cfg(feature = "rocksdb")]
+#[tokio::test(flavor = "multi_thread")]
+async fn rocksdb() {
+    let dirs = dirs();
+    testing::conformance(async || EmbeddedStore::open_rocksdb(dirs(), Config::default()).await.unwrap())
+        .await;
+}
+
+/// A new directory at each call; all go with what is returned.
+fn dirs() -> impl Fn() -> std::path::PathBuf {
     let root = tempfile::tempdir().unwrap();
     let count = std::sync::atomic::AtomicU32::new(0);
-    testing::conformance(async || {
-        let n = count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        EmbeddedStore::open(root.path().join(n.to_string()), Config::default()).await.unwrap()
-    })
-    .await;
+    move || root.path().join(count.fetch_add(1, std::sync::atomic::Ordering::Relaxed).to_string())
 }
 
 #[tokio::test(flavor = "multi_thread")]
