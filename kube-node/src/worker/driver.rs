@@ -60,6 +60,8 @@ pub(crate) struct Worker {
     /// What the API server has as status.
     known: PodStatus,
     reporting: bool,
+    /// The pod's resource version when the last report was sent.
+    reported_over: Option<String>,
     report_after: Option<Timestamp>,
     ops: JoinSet<(Option<Busy>, Outcome)>,
     starts: BTreeMap<String, tokio::task::AbortHandle>,
@@ -87,6 +89,7 @@ impl Worker {
             memory: Memory::default(),
             mounted: Arc::default(),
             reporting: false,
+            reported_over: None,
             report_after: None,
             ops: JoinSet::new(),
             starts: BTreeMap::new(),
@@ -344,6 +347,7 @@ impl Worker {
             return false;
         }
         self.reporting = true;
+        self.reported_over.clone_from(&self.pod.metadata.resource_version);
         let (subject, known) = (subject.clone(), self.known.clone());
         self.ops.spawn(async move { (None, send_status(subject, known, wanted).await) });
         false
@@ -452,8 +456,9 @@ impl Worker {
         self.reporting = false;
         match result {
             Ok(Some(pod)) => {
-                // A patch that changes nothing would be sent again at once, for ever.
-                let in_vain = pod.metadata.resource_version == self.pod.metadata.resource_version;
+                // A patch that changes nothing would be sent again at once, for ever. The version is the one before it was sent: the watch
+                // may have told of the change before the answer did.
+                let in_vain = pod.metadata.resource_version == self.reported_over;
                 self.report_after = in_vain.then(|| now + RETRY);
                 self.accept(&pod);
             }
