@@ -61,6 +61,8 @@ pub(crate) struct Worker {
     /// What the API server has as status.
     known: PodStatus,
     reporting: bool,
+    /// The pod's resource version when the last report was sent.
+    reported_over: Option<String>,
     report_after: Option<Timestamp>,
     ops: JoinSet<(Option<Busy>, Outcome)>,
     starts: BTreeMap<String, tokio::task::AbortHandle>,
@@ -88,6 +90,7 @@ impl Worker {
             memory: Memory::default(),
             mounted: Arc::default(),
             reporting: false,
+            reported_over: None,
             report_after: None,
             ops: JoinSet::new(),
             starts: BTreeMap::new(),

@@ -46,12 +46,12 @@ impl Cluster {
         self.child.id().ok_or_else(|| "the cluster has ended".into())
     }
 
-    /// Waits until every replica of the demo has answered.
+    /// Waits until every replica of the demo has answered and the start is over.
     pub(super) async fn answers(&mut self) -> Result<Times, Failure> {
         let first_line = self.line("").await?;
         let node_ready = self.line("is Ready").await?;
         let first_answer = self.line("first answer").await?;
-        self.line("answers through").await?;
+        self.line("Ctrl-C").await?;
         Ok(Times { first_line, node_ready, first_answer })
     }
 

@@ -1,6 +1,6 @@
 //! As much of an API server as an agent needs: objects by path, patches, watches, graceful deletion of pods.
 
-use std::{collections::BTreeMap, convert::Infallible, sync::Arc};
+use std::{collections::BTreeMap, convert::Infallible, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::StreamExt;
@@ -28,6 +28,8 @@ pub(super) struct FakeApi {
     state: Arc<Mutex<State>>,
     length: Arc<watch::Sender<usize>>,
     clock: Clock,
+    /// How long the answer to a patch takes; watches tell of the change before.
+    pub(super) answers_after: Duration,
 }
 
 #[derive(Clone)]
@@ -95,7 +97,8 @@ fn merge(old: &mut Value, patch: Value) {
 
 impl FakeApi {
     pub(super) fn new(clock: Clock) -> Self {
-        Self { state: Arc::default(), length: Arc::new(watch::channel(0).0), clock }
+        let length = Arc::new(watch::channel(0).0);
+        Self { state: Arc::default(), length, clock, answers_after: Duration::ZERO }
     }
 
     pub(super) fn client(&self) -> kube::Client {
@@ -172,7 +175,11 @@ impl FakeApi {
             (Method::POST, _) => self.create(&target, sent),
             (Method::PATCH, Some(mut object)) => {
                 merge(&mut object, sent);
-                reply(StatusCode::OK, &self.change(target.key(), Some(object)))
+                let changed = self.change(target.key(), Some(object));
+                if !self.answers_after.is_zero() {
+                    tokio::time::sleep(self.answers_after).await;
+                }
+                reply(StatusCode::OK, &changed)
             }
             (Method::DELETE, Some(_)) => reply(StatusCode::OK, &self.change(target.key(), None)),
             _ => failure(404, "NotFound"),

@@ -88,6 +88,17 @@ async fn the_node_registers_and_becomes_ready_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_pod_is_reported_at_once_though_watches_outrun_answers() {
+    let mut cluster = Cluster::new();
+    cluster.api.answers_after = Duration::from_millis(5);
+    cluster.start();
+    cluster.api.put("pods", pod("web", "Always", json!([{"name": "c", "image": "web"}])));
+    let started = tokio::time::Instant::now();
+    cluster.until("web", "ready", |p| condition(p, "Ready")["status"] == "True").await;
+    assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_pod_runs_and_its_deletion_finishes() {
     let cluster = Cluster::new();
     cluster.start();

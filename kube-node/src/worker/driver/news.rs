@@ -55,6 +55,7 @@ impl Worker {
             return false;
         }
         self.reporting = true;
+        self.reported_over.clone_from(&self.pod.metadata.resource_version);
         let (subject, known) = (subject.clone(), self.known.clone());
         self.ops.spawn(async move { (None, send_status(subject, known, wanted).await) });
         false
@@ -64,8 +65,9 @@ impl Worker {
         self.reporting = false;
         match result {
             Ok(Some(pod)) => {
-                // A patch that changes nothing would be sent again at once, for ever.
-                let in_vain = pod.metadata.resource_version == self.pod.metadata.resource_version;
+                // A patch that changes nothing would be sent again at once, for ever. The version is the one before it was sent: the watch
+                // may have told of the change before the answer did.
+                let in_vain = pod.metadata.resource_version == self.reported_over;
                 self.report_after = in_vain.then(|| now + RETRY);
                 self.accept(&pod);
             }
