@@ -115,7 +115,7 @@ async fn demo(flags: &Flags, admin: &kube::Client, progress: &mut Progress) -> R
         progress.say("  no demo: its image is made for the embedded runtime");
         return Ok(());
     }
-    let address = demo_app::deploy(admin).await?;
+    let address = demo_app::deploy(admin, &flags.runtime()).await?;
     progress.ready("demo", "Deployment and Service created");
     if flags.runtime() == Runtime::Fake {
         progress.say("  the demo's containers are simulated: nothing answers at its address");

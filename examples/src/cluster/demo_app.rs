@@ -13,14 +13,14 @@ use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::Failure;
+use super::{Failure, Runtime};
 
 /// How many pods the demo runs.
 pub(super) const REPLICAS: usize = 3;
 
 /// Creates the Deployment and the Service `demo`, unless they exist, and returns the Service's address.
-pub(super) async fn deploy(client: &Client) -> Result<String, Failure> {
-    ensure(Api::<Deployment>::default_namespaced(client.clone()), deployment()).await?;
+pub(super) async fn deploy(client: &Client, runtime: &Runtime) -> Result<String, Failure> {
+    ensure(Api::<Deployment>::default_namespaced(client.clone()), deployment(runtime)).await?;
     let services = Api::<Service>::default_namespaced(client.clone());
     ensure(services.clone(), service()).await?;
     let address = services.get("demo").await?.spec.and_then(|spec| spec.cluster_ip);
@@ -38,15 +38,20 @@ where
     }
 }
 
-fn deployment() -> Value {
+fn deployment(runtime: &Runtime) -> Value {
+    let mut container = json!({
+        "name": "demo", "image": crate::demo_image::NAME, "imagePullPolicy": "IfNotPresent",
+        "ports": [{"containerPort": 8080, "name": "http"}],
+    });
+    // A simulated container would never answer.
+    if *runtime != Runtime::Fake {
+        container["readinessProbe"] =
+            json!({"httpGet": {"path": "/readyz", "port": "http"}, "periodSeconds": 1});
+    }
     json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "demo"}, "spec": {
     "replicas": REPLICAS,
     "selector": {"matchLabels": {"app": "demo"}},
-    "template": {"metadata": {"labels": {"app": "demo"}}, "spec": {"containers": [{
-        "name": "demo", "image": crate::demo_image::NAME, "imagePullPolicy": "IfNotPresent",
-        "ports": [{"containerPort": 8080, "name": "http"}],
-        "readinessProbe": {"httpGet": {"path": "/readyz", "port": "http"}, "periodSeconds": 1},
-    }]}}}})
+    "template": {"metadata": {"labels": {"app": "demo"}}, "spec": {"containers": [container]}}}})
 }
 
 fn service() -> Value {
