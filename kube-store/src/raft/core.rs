@@ -191,11 +191,15 @@ impl Core {
         let mut appended = Vec::new();
         if let Some(mut ready) = ready {
             must |= ready.must_sync();
+            appended = ready.take_entries();
             if !ready.snapshot().is_empty() {
-                self.install(ready.snapshot().data.clone(), state, &mut work.batch, now)?;
+                let data = ready.snapshot().data.clone();
+                let gone = self.install(data, state, &mut work.batch, now)?;
+                // A batch must not hold a key twice.
+                gone.filter(|index| appended.iter().all(|entry| entry.index != *index))
+                    .for_each(|index| record::delete_entry(&mut work.batch, index));
                 work.replaced = true;
             }
-            appended = ready.take_entries();
             self.append(&appended, &mut work.batch);
             work.appended =
                 appended.first().map_or(0, |e| e.index)..appended.last().map_or(0, |e| e.index + 1);

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -21,8 +21,10 @@ use crate::{
     StoreStatus, TxnRequest, TxnResponse, WatchRequest, WatchStream, mvcc,
 };
 
-/// Inputs of a member that wait, frames and calls together.
-const QUEUE: usize = 4096;
+/// Calls that a member works on; more wait.
+const CALLS: usize = 4096;
+/// Inputs of a member that wait: calls, and as many frames.
+const QUEUE: usize = 2 * CALLS;
 
 /// One member of a group that replicates a store. Every member answers everything: writes go to the leader, and reads and
 /// watches are answered here once this member holds what was committed when they came. An answered write is on the disks of
@@ -37,6 +39,7 @@ pub struct RaftStore {
     inputs: mpsc::Sender<Input>,
     status: watch::Receiver<RaftStatus>,
     disk_bytes: Arc<AtomicU64>,
+    calls: Semaphore,
     rng: Mutex<fastrand::Rng>,
     task: JoinHandle<()>,
     _stop: DropGuard,
@@ -70,7 +73,8 @@ impl RaftStore {
         compact_by_leader(&store, inputs.downgrade(), status.clone());
         let task = tokio::spawn(task.run());
         let (rng, _stop) = (Mutex::new(rng), stop.drop_guard());
-        Ok(Self { store, config, inputs, status, disk_bytes, rng, task, _stop })
+        let calls = Semaphore::new(CALLS);
+        Ok(Self { store, config, inputs, status, disk_bytes, calls, rng, task, _stop })
     }
 
     /// Where others reach this member.
@@ -131,6 +135,7 @@ impl RaftStore {
             return Err(failure);
         }
         let asked = async {
+            let _call = self.calls.acquire().await.map_err(|_| Error::closed())?;
             let (caller, answer) = oneshot::channel();
             self.inputs.send(input(caller)).await.map_err(|_| Error::closed())?;
             answer.await.map_err(|_| Error::closed())?

@@ -1,6 +1,7 @@
 //! What follows from the log.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use bytes::Bytes;
 use protobuf::Message as _;
@@ -95,14 +96,14 @@ impl Core {
         Ok(())
     }
 
-    /// Puts the state of a snapshot in the place of this one.
+    /// Puts the state of a snapshot in the place of this one; answers the indexes that the log does not hold any more.
     pub(super) fn install(
         &mut self,
         data: Bytes,
         state: &mut State,
         batch: &mut Batch,
         now: Instant,
-    ) -> Result<()> {
+    ) -> Result<Range<u64>> {
         let (applied, mut new) = snapshot::decode(data, now)?;
         for number in self.proposals.skip(applied.at.term) {
             let reason = "a snapshot was installed meanwhile; the request may have been done".into();
@@ -112,11 +113,10 @@ impl Core {
         snapshot::replace(state, &new, batch);
         *state = new;
         let gone = self.node.mut_store().restart(applied);
-        gone.for_each(|index| record::delete_entry(batch, index));
         record::put_truncated(batch, self.node.store().truncated());
         self.snapshot = None;
         self.sweeping = true;
-        Ok(())
+        Ok(gone)
     }
 }
 

@@ -20,9 +20,15 @@ pub(super) struct Disk {
 }
 
 impl Disk {
-    /// Starts to write a batch.
-    pub(super) fn begin(&mut self, batch: &Batch) {
+    /// Starts to write a batch. Engines may take the entries of a batch in any order, so none may contradict another.
+    pub(super) fn begin(&mut self, batch: &Batch) -> Result<(), String> {
         let mut record = Vec::new();
+        let mut seen = BTreeMap::new();
+        for (key, value) in batch.iter() {
+            if seen.insert(key, value).is_some_and(|other| other != value) {
+                return Err(format!("a batch holds {} twice", key.escape_ascii()));
+            }
+        }
         for (key, value) in batch.iter() {
             for part in [Some(key), value] {
                 let length = part.map_or(u32::MAX, |part| u32::try_from(part.len()).unwrap_or(0));
@@ -32,6 +38,7 @@ impl Disk {
         }
         record.extend_from_slice(&crc32fast::hash(&record).to_be_bytes());
         self.writing = Some(record);
+        Ok(())
     }
 
     /// The batch is durable.
@@ -96,7 +103,7 @@ impl Engine for Disk {
     }
 
     fn commit(&mut self, batch: &Batch) -> io::Result<()> {
-        self.begin(batch);
+        self.begin(batch).map_err(io::Error::other)?;
         self.sync();
         Ok(())
     }

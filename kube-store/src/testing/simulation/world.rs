@@ -392,15 +392,15 @@ impl World {
             let polled = live.core.poll(&mut live.state, now);
             let Some(work) = polled.map_err(|error| format!("member {id} stops: {error}"))? else { break };
             self.invariants.check(id, &live.core, &live.state, &mut node.seen, &work.appended)?;
-            self.carry_out(id, work);
+            self.carry_out(id, work)?;
         }
         self.watch(id)?;
         self.stop_if_removed(id);
         Ok(())
     }
 
-    fn carry_out(&mut self, id: u64, mut work: Work) {
-        let Some(node) = self.nodes.get_mut(&id) else { return };
+    fn carry_out(&mut self, id: u64, mut work: Work) -> Result<(), String> {
+        let Some(node) = self.nodes.get_mut(&id) else { return Ok(()) };
         let life = node.life;
         self.report.snapshots += usize::from(work.replaced);
         self.send(id, std::mem::take(&mut work.send));
@@ -413,16 +413,18 @@ impl World {
             self.send(id, std::mem::take(&mut work.after));
         }
         if work.batch.is_empty() {
-            return self.settle(id, work);
+            self.settle(id, work);
+            return Ok(());
         }
-        let Some(node) = self.nodes.get_mut(&id) else { return };
-        node.disk.begin(&work.batch);
+        let Some(node) = self.nodes.get_mut(&id) else { return Ok(()) };
+        node.disk.begin(&work.batch)?;
         if let Some(live) = &mut node.live {
             live.syncing = Some(work);
         }
         let slow = if self.rng.u8(..30) == 0 { 150 } else { 0 };
         let done = self.now + 1 + slow + self.rng.u64(..8);
         self.at(done, Event::Synced(id, life));
+        Ok(())
     }
 
     /// What was to be durable is.
