@@ -34,6 +34,28 @@ pub fn store(seed: u64, steps: usize) -> Result<(), Failure> {
     })
 }
 
+/// Runs the simulation of a group under faults.
+///
+/// # Errors
+/// The rule that was broken, with what happened before.
+#[cfg(feature = "raft")]
+pub fn replicated(seed: u64) -> Result<(), Failure> {
+    use kube_store::testing::simulation::{Settings, run};
+    match run(seed, &Settings::default()) {
+        Ok(_) => Ok(()),
+        Err(broken) => Err(format!("{broken}\n{}", broken.trace.join("\n")).into()),
+    }
+}
+
+/// This build has no group.
+///
+/// # Errors
+/// Always.
+#[cfg(not(feature = "raft"))]
+pub fn replicated(_: u64) -> Result<(), Failure> {
+    Err("built without the cargo feature `raft`".into())
+}
+
 struct Run {
     store: MemoryStore,
     model: State,

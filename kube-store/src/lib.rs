@@ -27,6 +27,7 @@
 //! - [`Config`] has the limits, [`Error`] what can go wrong by what to do about it.
 //! - `EtcdStore` (feature `etcd`) keeps everything in an etcd cluster.
 //! - `EtcdServer` (feature `server`) serves the etcd v3 gRPC API on any store, for `etcdctl` and a stock kube-apiserver.
+//! - `raft` (feature `raft`) replicates the store over several members.
 //! - `testing` (feature `testing`) is the conformance suite that every implementation of the seam passes.
 //! - `mvcc` (private) is the pure, synchronous core that all our stores share; `driver` runs it.
 
@@ -42,6 +43,8 @@ mod key_value;
 mod lease;
 mod memory;
 mod mvcc;
+#[cfg(feature = "raft")]
+pub mod raft;
 mod range;
 mod store;
 #[cfg(any(test, feature = "testing"))]

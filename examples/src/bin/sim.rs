@@ -25,6 +25,9 @@ enum What {
         /// Steps of each run.
         #[arg(long, default_value_t = 500, value_name = "N")]
         steps: usize,
+        /// Simulate a group of members under faults instead of one store (needs the cargo feature `raft`).
+        #[arg(long)]
+        replicated: bool,
     },
 }
 
@@ -35,10 +38,11 @@ fn seeds(text: &str) -> Result<Range<u64>, String> {
 }
 
 fn main() -> ExitCode {
-    let What::Store { seeds, steps } = Flags::parse().what;
+    let What::Store { seeds, steps, replicated } = Flags::parse().what;
     let (count, mut failed) = (seeds.end.saturating_sub(seeds.start), 0);
     for seed in seeds {
-        if let Err(violation) = sim::store(seed, steps) {
+        let outcome = if replicated { sim::replicated(seed) } else { sim::store(seed, steps) };
+        if let Err(violation) = outcome {
             failed += 1;
             println!("seed {seed}: {violation}");
         }

@@ -170,6 +170,14 @@ impl Hub {
         self.slots.values().any(|slot| slot.progress_notify)
     }
 
+    /// Lets every watcher look again from `revision` on, where history may have a gap.
+    #[cfg(feature = "raft")]
+    pub(crate) fn rewind(&mut self, revision: Revision) -> Vec<Waker> {
+        let mut woken = Vec::new();
+        self.slots.values_mut().for_each(|slot| slot.mark(revision.max(slot.start), &mut woken));
+        woken
+    }
+
     /// Ends all watches once they have taken what is pending.
     pub(crate) fn close(&mut self) {
         self.closed = true;

@@ -2,6 +2,8 @@
 
 mod hub;
 mod journal;
+#[cfg(feature = "raft")]
+mod replicated;
 mod upkeep;
 mod watcher;
 
@@ -52,6 +54,9 @@ pub(crate) struct Shared {
     upkeep: Arc<Notify>,
     /// Whether the upkeep task waits to hear of a write.
     idle: AtomicBool,
+    /// Who ends leases and forgets history, if not the upkeep task.
+    #[cfg(feature = "raft")]
+    replicated: replicated::Replicated,
 }
 
 impl Driver {
@@ -80,6 +85,8 @@ impl Driver {
             rng: Mutex::new(rng),
             upkeep: Arc::default(),
             idle: AtomicBool::new(false),
+            #[cfg(feature = "raft")]
+            replicated: replicated::Replicated::default(),
         });
         let stop = CancellationToken::new();
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {

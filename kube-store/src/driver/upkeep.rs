@@ -124,6 +124,10 @@ async fn compact_to(shared: &Shared, keep: u64) {
 }
 
 async fn compact(shared: &Shared, revision: Revision) {
+    #[cfg(feature = "raft")]
+    if shared.replicated.compact(revision) {
+        return;
+    }
     match shared.compact(revision).await {
         Ok(()) => tracing::debug!(revision, "compacted history"),
         // Somebody compacted further meanwhile, which is as good; a failed store says so to everyone who writes.
@@ -133,6 +137,10 @@ async fn compact(shared: &Shared, revision: Revision) {
 
 /// Ends the leases that are due; answers when the next one is.
 async fn expire(shared: &Shared, now: Instant) -> Option<Instant> {
+    #[cfg(feature = "raft")]
+    if shared.replicated.is() {
+        return None;
+    }
     loop {
         let (at, id) = shared.state.read().next_lease_end()?;
         if at > now {

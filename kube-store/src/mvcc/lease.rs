@@ -37,6 +37,12 @@ impl Leases {
         self.by_id.insert(id, Lease { ttl, deadline, keys: BTreeSet::new() });
     }
 
+    /// Identifiers and times to live.
+    #[cfg(feature = "raft")]
+    pub(super) fn iter(&self) -> impl Iterator<Item = (i64, Duration)> {
+        self.by_id.iter().map(|(id, lease)| (*id, lease.ttl))
+    }
+
     fn remove(&mut self, id: i64) {
         if let Some(lease) = self.by_id.remove(&id) {
             self.by_deadline.remove(&(lease.deadline, id));
@@ -111,5 +117,22 @@ impl State {
     /// When the next lease ends, and which.
     pub(crate) fn next_lease_end(&self) -> Option<(Instant, i64)> {
         self.leases.by_deadline.first().copied()
+    }
+
+    /// Leases whose time is over, the longest over first.
+    #[cfg(feature = "raft")]
+    pub(crate) fn leases_due(&self, now: Instant) -> impl Iterator<Item = i64> {
+        self.leases.by_deadline.iter().take_while(move |(at, _)| *at <= now).map(|(_, id)| *id)
+    }
+
+    /// Starts every lease's time to live again: a member that begins to lead does not know what the one before it heard.
+    #[cfg(feature = "raft")]
+    pub(crate) fn promote_leases(&mut self, now: Instant) {
+        let leases = &mut self.leases;
+        leases.by_deadline.clear();
+        for (id, lease) in &mut leases.by_id {
+            lease.deadline = now + lease.ttl;
+            leases.by_deadline.insert((lease.deadline, *id));
+        }
     }
 }

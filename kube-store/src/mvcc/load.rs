@@ -12,17 +12,46 @@ impl State {
     /// Reads everything that `engine` holds. Leases start their time to live again. What a compaction did not come to
     /// delete before a crash is noted to be deleted now.
     pub(crate) fn load(engine: &dyn Engine, now: Instant) -> Result<Self> {
-        let mut loader =
-            Loader { state: Self::new(true), revision: 0, events: Vec::new(), known: false, now };
-        let mut outcome = Ok(());
-        let scanned = engine.scan(&[], &mut |key, value| {
-            outcome = Change::decode(key, value).and_then(|change| loader.add(change));
-            // The scan only has to stop; the reason is kept outside.
-            if outcome.is_err() { Err(std::io::ErrorKind::InvalidData.into()) } else { Ok(()) }
-        });
-        outcome?;
-        scanned.map_err(Error::storage)?;
+        Self::load_below(engine, &[&[]], now)
+    }
+
+    /// The same when keys that start otherwise are somebody else's.
+    pub(crate) fn load_below(engine: &dyn Engine, prefixes: &[&[u8]], now: Instant) -> Result<Self> {
+        let mut loader = Loader::new(now);
+        for prefix in prefixes {
+            let mut outcome = Ok(());
+            let scanned = engine.scan(prefix, &mut |key, value| {
+                outcome = Change::decode(key, value).and_then(|change| loader.add(change));
+                // The scan only has to stop; the reason is kept outside.
+                if outcome.is_err() { Err(std::io::ErrorKind::InvalidData.into()) } else { Ok(()) }
+            });
+            outcome?;
+            scanned.map_err(Error::storage)?;
+        }
         loader.finish()
+    }
+
+    /// Builds the state from what [`State::dump`] gave, on this member or another.
+    #[cfg(feature = "raft")]
+    pub(crate) fn rebuild(changes: impl IntoIterator<Item = Change>, now: Instant) -> Result<Self> {
+        let mut loader = Loader::new(now);
+        changes.into_iter().try_for_each(|change| loader.add(change))?;
+        loader.finish()
+    }
+
+    /// Everything that has to be durable for this state, in the order of keys.
+    #[cfg(feature = "raft")]
+    pub(crate) fn dump(&self) -> Vec<Change> {
+        let mut changes = vec![Change::Format];
+        changes.extend(self.leases.iter().map(|(id, ttl)| Change::Grant { id, ttl }));
+        if self.compacted > 0 {
+            changes.push(Change::Compact { revision: self.compacted });
+        }
+        let mut versions: Vec<&Version> =
+            self.index.values().flat_map(|history| history.versions()).collect();
+        versions.sort_by_key(|version| (version.kv.mod_revision, version.sub));
+        changes.extend(versions.into_iter().map(|v| Change::Write { sub: v.sub, kv: v.kv.clone() }));
+        changes
     }
 }
 
@@ -36,6 +65,10 @@ struct Loader {
 }
 
 impl Loader {
+    fn new(now: Instant) -> Self {
+        Self { state: State::new(true), revision: 0, events: Vec::new(), known: false, now }
+    }
+
     fn add(&mut self, change: Change) -> Result<()> {
         let state = &mut self.state;
         match change {

@@ -110,6 +110,12 @@ impl State {
         (self.head, changes)
     }
 
+    /// Whether something was not yet taken to be made durable.
+    #[cfg(feature = "raft")]
+    pub(crate) fn has_changes(&self) -> bool {
+        self.taken < self.head || self.outbox.as_ref().is_some_and(|outbox| !outbox.is_empty())
+    }
+
     pub(super) fn note(&mut self, change: Change) {
         if let Some(outbox) = &mut self.outbox {
             outbox.push(change);

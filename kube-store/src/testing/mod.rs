@@ -13,6 +13,8 @@
 mod history;
 mod leases;
 mod ranges;
+#[cfg(feature = "raft")]
+pub mod simulation;
 mod txns;
 mod watches;
 

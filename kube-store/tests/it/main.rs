@@ -7,4 +7,5 @@ mod crash;
 mod durable;
 mod etcdctl;
 mod model;
+mod raft;
 mod upkeep;

@@ -1,0 +1,39 @@
+//! What a simulation may see of a member, and the faults that it may plant.
+
+use raft::prelude::{Entry, HardState};
+
+use super::super::record::Position;
+use super::Core;
+use crate::testing::simulation::Mutation;
+
+impl Core {
+    /// Plants a fault.
+    pub(crate) fn mutate(&mut self, mutation: Mutation) {
+        self.mutation = Some(mutation);
+        if mutation == Mutation::ForgetVote {
+            self.node.raft.vote = 0;
+        }
+    }
+
+    pub(crate) fn position(&self) -> Position {
+        self.applied()
+    }
+
+    pub(crate) fn committed_index(&self) -> u64 {
+        self.node.raft.raft_log.committed
+    }
+
+    pub(crate) fn hard_state(&self) -> HardState {
+        self.node.raft.hard_state()
+    }
+
+    /// The term in which this member leads, if it does.
+    pub(crate) fn leads(&self) -> Option<u64> {
+        self.is_leader().then_some(self.node.raft.term)
+    }
+
+    /// Newest entry that was dropped, and those kept.
+    pub(crate) fn log(&self) -> (Position, impl Iterator<Item = &Entry>) {
+        (self.node.store().truncated(), self.node.store().iter())
+    }
+}

@@ -1,0 +1,90 @@
+//! What time does to a member.
+
+use raft::SnapshotStatus;
+use tokio::time::Instant;
+
+use super::super::command::{Command, RequestId};
+use super::Core;
+use super::inputs::{Origin, Place};
+use crate::mvcc::State;
+
+/// Leases that a leader asks to end at once.
+const EXPIRE_AT_ONCE: usize = 64;
+/// Ticks after which what is applied becomes durable even if nothing else has to.
+const QUIET: usize = 5;
+
+impl Core {
+    /// One tick of the clock.
+    pub(crate) fn tick(&mut self, state: &mut State, now: Instant) {
+        if self.is_removed() {
+            return;
+        }
+        self.node.tick();
+        self.set_timeout();
+        let patience = self.config.election_ticks;
+        self.reads.tick(patience);
+        self.place_again(patience, state, now);
+        self.tick_transfers(patience);
+        if self.is_leader() {
+            self.expire(state, now);
+        }
+        self.quiet_ticks += 1;
+        self.flush |= self.quiet_ticks >= QUIET;
+    }
+
+    /// Requests that are still here go to the leader, if there is one; those that may have been lost on the way go again.
+    fn place_again(&mut self, patience: usize, state: &mut State, now: Instant) {
+        let mut again = Vec::new();
+        for (number, proposal) in &mut self.proposals.0 {
+            match &mut proposal.place {
+                Place::Here => again.push(*number),
+                Place::Sent { ticks, .. } => {
+                    *ticks += 1;
+                    if *ticks >= patience {
+                        again.push(*number);
+                    }
+                }
+                Place::Logged { .. } => {}
+            }
+        }
+        again.into_iter().for_each(|number| self.place(number, state, now));
+    }
+
+    fn tick_transfers(&mut self, patience: usize) {
+        let ticked = self.transfers.tick(patience, self.config.chunk_bytes as u64);
+        for (to, frame) in &ticked.resend {
+            let again = self.outgoing(*to, frame);
+            self.outbox.push(again);
+        }
+        if self.transfers.is_empty() {
+            self.snapshot = None;
+        }
+        for to in ticked.failed {
+            self.node.report_snapshot(to, SnapshotStatus::Failure);
+        }
+    }
+
+    /// A new leader gives all leases their full time, and forgets what an earlier one was about to end.
+    pub(super) fn take_up_lead(&mut self, state: &mut State, now: Instant) {
+        let leading = self.is_leader().then_some(self.node.raft.term);
+        if leading != self.leading {
+            self.leading = leading;
+            self.expiring.clear();
+            self.transfers.stop();
+            if leading.is_some() {
+                state.promote_leases(now);
+            }
+        }
+    }
+
+    /// Asks for leases to end whose time is over. Every member ends them when it applies that, so all agree on when.
+    fn expire(&mut self, state: &State, now: Instant) {
+        let due: Vec<i64> =
+            state.leases_due(now).filter(|id| !self.expiring.contains(id)).take(EXPIRE_AT_ONCE).collect();
+        for id in due {
+            let nobody = RequestId::default();
+            self.stage(Command::Revoke(id).encode(nobody), Origin::Nobody);
+            self.expiring.insert(id);
+        }
+    }
+}

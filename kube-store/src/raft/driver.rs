@@ -1,0 +1,206 @@
+//! Runs a member: one task owns it and its engine, hands in what arrives, and carries out what the member says.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+
+use super::command::{Answer, Command};
+use super::core::{Core, Outgoing, Work};
+use super::{RaftStatus, Transport};
+use crate::driver::Driver;
+use crate::engine::{Batch, Engine};
+use crate::{Error, Result};
+
+/// Inputs taken at once, so that one sync serves many.
+const AT_ONCE: usize = 1024;
+
+/// What a member's task is told.
+#[derive(Debug)]
+pub(super) enum Input {
+    /// A frame of another member.
+    Frame(Bytes),
+    /// Do this, and say what it gave.
+    Propose(Command, oneshot::Sender<Result<Answer>>),
+    /// Say when the state holds everything committed until now.
+    Read(oneshot::Sender<Result<()>>),
+    /// Let this member lead.
+    Transfer(u64),
+}
+
+/// Calls that were not answered yet.
+#[derive(Debug, Default)]
+struct Calls {
+    next: u64,
+    proposals: HashMap<u64, oneshot::Sender<Result<Answer>>>,
+    reads: HashMap<u64, oneshot::Sender<Result<()>>>,
+}
+
+/// A member's task.
+pub(super) struct Task {
+    pub(super) core: Core,
+    pub(super) store: Arc<Driver>,
+    /// Away while a thread commits with it.
+    pub(super) engine: Option<Box<dyn Engine>>,
+    pub(super) transport: Arc<dyn Transport>,
+    pub(super) inputs: mpsc::Receiver<Input>,
+    pub(super) status: watch::Sender<RaftStatus>,
+    pub(super) disk_bytes: Arc<AtomicU64>,
+    pub(super) stop: CancellationToken,
+    calls: Calls,
+}
+
+impl Task {
+    #[expect(clippy::too_many_arguments, reason = "the parts are made in one place and named there")]
+    pub(super) fn new(
+        core: Core,
+        store: Arc<Driver>,
+        engine: Box<dyn Engine>,
+        transport: Arc<dyn Transport>,
+        inputs: mpsc::Receiver<Input>,
+        status: watch::Sender<RaftStatus>,
+        disk_bytes: Arc<AtomicU64>,
+        stop: CancellationToken,
+    ) -> Self {
+        let calls = Calls::default();
+        Self { core, store, engine: Some(engine), transport, inputs, status, disk_bytes, stop, calls }
+    }
+
+    /// Runs until told to stop, or until the disk fails or the member is removed.
+    pub(super) async fn run(mut self) {
+        let outcome = self.serve().await;
+        if let Err(error) = outcome {
+            tracing::error!(member = self.core.id, %error, "the member stopped");
+            self.store.fail(error.clone());
+            self.calls.proposals.drain().for_each(|(_, caller)| drop(caller.send(Err(error.clone()))));
+            self.calls.reads.drain().for_each(|(_, caller)| drop(caller.send(Err(error.clone()))));
+        }
+    }
+
+    async fn serve(&mut self) -> Result<()> {
+        let mut clock = tokio::time::interval(self.core.config.tick);
+        clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut inputs = Vec::new();
+        self.work().await?;
+        let stop = self.stop.clone();
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return Ok(()),
+                _ = clock.tick() => self.tick(),
+                count = self.inputs.recv_many(&mut inputs, AT_ONCE) => {
+                    if count == 0 {
+                        return Ok(());
+                    }
+                    self.take(inputs.drain(..));
+                }
+            }
+            self.work().await?;
+            if self.core.is_removed() {
+                return Err(Error::Unavailable {
+                    reason: "the member has been removed from the cluster".into(),
+                });
+            }
+        }
+    }
+
+    fn tick(&mut self) {
+        // Whoever stopped waiting does not need an answer.
+        self.calls.reads.retain(|_, caller| !caller.is_closed());
+        self.calls.proposals.retain(|number, caller| {
+            let waits = !caller.is_closed();
+            if !waits {
+                self.core.cancel(*number);
+            }
+            waits
+        });
+        let core = &mut self.core;
+        self.store.with_state(|state| core.tick(state, Instant::now()));
+    }
+
+    fn take(&mut self, inputs: impl Iterator<Item = Input>) {
+        let (core, calls) = (&mut self.core, &mut self.calls);
+        self.store.with_state(|state| {
+            let now = Instant::now();
+            for input in inputs {
+                calls.next += 1;
+                match input {
+                    Input::Frame(frame) => core.step(frame, state, now),
+                    Input::Propose(command, caller) => {
+                        calls.proposals.insert(calls.next, caller);
+                        core.propose(calls.next, &command, state, now);
+                    }
+                    Input::Read(caller) => {
+                        calls.reads.insert(calls.next, caller);
+                        core.read(calls.next);
+                    }
+                    Input::Transfer(to) => core.transfer_leader(to),
+                }
+            }
+        });
+    }
+
+    /// Carries out what the member says until it has nothing to say.
+    async fn work(&mut self) -> Result<()> {
+        loop {
+            let core = &mut self.core;
+            let work = self.store.with_state(|state| core.poll(state, Instant::now()))?;
+            let Some(work) = work else { break };
+            self.carry_out(work).await?;
+        }
+        let status = self.core.status();
+        if *self.status.borrow() != status {
+            if self.status.borrow().members != status.members {
+                self.transport.members(&status.members);
+            }
+            self.status.send_replace(status);
+        }
+        Ok(())
+    }
+
+    async fn carry_out(&mut self, work: Work) -> Result<()> {
+        self.send(work.send);
+        for (number, answer) in work.answers {
+            if let Some(caller) = self.calls.proposals.remove(&number) {
+                // A caller that went away does not want to know.
+                let _ = caller.send(answer);
+            }
+        }
+        for token in work.reads {
+            if let Some(caller) = self.calls.reads.remove(&token) {
+                let _ = caller.send(Ok(()));
+            }
+        }
+        self.commit(work.batch).await?;
+        self.send(work.after);
+        if let Some(ready) = work.ready {
+            self.core.persisted(ready);
+        }
+        Ok(())
+    }
+
+    /// Makes a batch durable, on a thread, because an engine blocks. What arrives meanwhile is taken together afterwards.
+    async fn commit(&mut self, batch: Batch) -> Result<()> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let mut engine = self.engine.take().ok_or_else(Error::closed)?;
+        let committing = tokio::task::spawn_blocking(move || {
+            let outcome = engine.commit(&batch);
+            let bytes = engine.disk_bytes();
+            (engine, outcome, bytes)
+        });
+        let (engine, outcome, bytes) = committing.await.map_err(|_| Error::closed())?;
+        self.engine = Some(engine);
+        self.disk_bytes.store(bytes, Ordering::Relaxed);
+        outcome.map_err(Error::storage)
+    }
+
+    fn send(&self, frames: Vec<Outgoing>) {
+        frames.into_iter().for_each(|outgoing| self.transport.send(outgoing.to, outgoing.frame));
+    }
+}

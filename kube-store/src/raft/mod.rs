@@ -1,0 +1,67 @@
+//! A store replicated by Raft (feature `raft`): several members, each with a disk of its own, of which a minority may fail.
+//!
+//! Three members in one process:
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> kube_store::Result<()> {
+//! use kube_store::engine::FjallEngine;
+//! use kube_store::raft::{LocalNetwork, RaftConfig, RaftStore};
+//! use kube_store::{Store, StoreExt};
+//!
+//! # let dir = tempfile::tempdir().unwrap();
+//! let network = LocalNetwork::default();
+//! let mut members = Vec::new();
+//! for id in 1..=3 {
+//!     let engine = FjallEngine::open(&dir.path().join(id.to_string())).unwrap();
+//!     let member = RaftStore::open(engine, RaftConfig::member(id, 3), network.transport(id)).await?;
+//!     network.attach(id, member.inbox());
+//!     members.push(member);
+//! }
+//! let written = members[0].put("color", "green").await?;
+//! let read = members[2].get("color").await?.unwrap();
+//! assert_eq!((read.value.as_ref(), read.mod_revision), (b"green".as_ref(), written));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Map
+//! - [`RaftStore`] is a member; it implements [`Store`](crate::Store). [`RaftConfig`] says which member it is.
+//! - [`Transport`] carries opaque bytes between members; [`LocalNetwork`] does so within a process.
+//! - [`MemberChange`] changes who belongs to the group, [`RaftStatus`] tells how a member sees it.
+//! - Private: `core` is a member as a value, run by `driver` and, under faults, by `testing::simulation`. `command` is what
+//!   the log holds, `wire` what members send, `record` what is on the disk, `snapshot` and `transfer` how a member that is
+//!   too far behind catches up.
+//!
+//! What differs from etcd: a keep-alive of a lease is replicated like a write, so it costs one, and survives a change of
+//! leader. A snapshot is held in memory, as the state is, by who sends and who receives it.
+
+mod codec;
+mod command;
+mod config;
+pub(crate) mod core;
+mod driver;
+mod log;
+mod members;
+mod reads;
+mod record;
+mod snapshot;
+mod status;
+mod store;
+mod trace;
+mod transfer;
+mod transport;
+mod txn_codec;
+mod window;
+mod wire;
+
+pub use self::config::{RaftConfig, Start};
+pub use self::members::{MemberChange, MemberInfo};
+pub use self::status::{RaftStatus, Role};
+pub use self::store::RaftStore;
+pub use self::transport::{Inbox, LocalNetwork, Transport};
+
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use self::command::{Answer, Command};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,235 @@
+//! The store of a group.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::command::{Answer, Command};
+use super::core::Core;
+use super::driver::{Input, Task};
+use super::{Inbox, MemberChange, RaftConfig, RaftStatus, Transport};
+use crate::driver::Driver;
+use crate::engine::Engine;
+use crate::{
+    Error, LeaseRequest, LeaseResponse, Precondition, RangeRequest, RangeResponse, Result, Revision, Store,
+    StoreStatus, TxnRequest, TxnResponse, WatchRequest, WatchStream, mvcc,
+};
+
+/// Calls that a member works on; more wait.
+const CALLS: usize = 4096;
+/// Inputs of a member that wait: calls, and as many frames.
+const QUEUE: usize = 2 * CALLS;
+
+/// One member of a group that replicates a store. Every member answers everything: writes go to the leader, and reads and
+/// watches are answered here once this member holds what was committed when they came. An answered write is on the disks of
+/// a majority.
+///
+/// A write that failed with [`Error::Unavailable`] may have happened. A member whose disk fails, or whose disk holds
+/// something damaged, stops and serves nothing.
+#[derive(Debug)]
+pub struct RaftStore {
+    store: Arc<Driver>,
+    config: RaftConfig,
+    inputs: mpsc::Sender<Input>,
+    status: watch::Receiver<RaftStatus>,
+    disk_bytes: Arc<AtomicU64>,
+    calls: Semaphore,
+    rng: Mutex<fastrand::Rng>,
+    task: JoinHandle<()>,
+    _stop: DropGuard,
+}
+
+impl RaftStore {
+    /// Starts the member that `engine` holds, or a new one. It reaches others through `transport`, and others reach it
+    /// through [`RaftStore::inbox`]. Call it within a tokio runtime.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] when the disk holds something damaged, or another member.
+    pub async fn open(
+        engine: impl Engine,
+        config: RaftConfig,
+        transport: Arc<dyn Transport>,
+    ) -> Result<Self> {
+        config.validate()?;
+        let rng = config.store.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
+        // A seed repeats, and a life of this process must not: its requests are told apart by this number.
+        let nonce = fastrand::u64(..);
+        let (now, wanted) = (Instant::now(), config.clone());
+        let load = move || Core::load(&engine, wanted, nonce, now).map(|(core, state)| (engine, core, state));
+        let (engine, core, state) =
+            tokio::task::spawn_blocking(load).await.map_err(|_| Error::closed())??;
+        let store = Arc::new(Driver::start_replicated(state, config.store.clone()));
+        let (inputs, taken) = mpsc::channel(QUEUE);
+        let (told, status) = watch::channel(RaftStatus::default());
+        let (disk_bytes, stop) = (Arc::new(AtomicU64::new(engine.disk_bytes())), CancellationToken::new());
+        let (bytes, until) = (disk_bytes.clone(), stop.clone());
+        let task = Task::new(core, store.clone(), Box::new(engine), transport, taken, told, bytes, until);
+        compact_by_leader(&store, inputs.downgrade(), status.clone());
+        let task = tokio::spawn(task.run());
+        let (rng, _stop) = (Mutex::new(rng), stop.drop_guard());
+        let calls = Semaphore::new(CALLS);
+        Ok(Self { store, config, inputs, status, disk_bytes, calls, rng, task, _stop })
+    }
+
+    /// Where others reach this member.
+    pub fn inbox(&self) -> Inbox {
+        Inbox(self.inputs.clone())
+    }
+
+    /// How this member sees its group.
+    pub fn raft_status(&self) -> RaftStatus {
+        self.status.borrow().clone()
+    }
+
+    /// Waits until this member's view of its group is as wanted, and answers it.
+    pub async fn wait_for(&self, wanted: impl FnMut(&RaftStatus) -> bool) -> Result<RaftStatus> {
+        let seen = self.status.clone().wait_for(wanted).await.map(|status| status.clone());
+        seen.map_err(|_| Error::closed())
+    }
+
+    /// Changes who belongs to the group, in one step. Only one change is under way at a time, and a learner gets a vote only
+    /// once it has caught up; else this is [`Error::Unavailable`].
+    pub async fn change_members(&self, changes: Vec<MemberChange>) -> Result<()> {
+        self.propose(Command::Members(changes)).await.map(drop)
+    }
+
+    /// Lets member `to` lead, and waits until it does.
+    pub async fn transfer_leader(&self, to: u64) -> Result<()> {
+        let send = self.inputs.send(Input::Transfer(to));
+        send.await.map_err(|_| Error::closed())?;
+        let leads = self.wait_for(|status| status.leader == Some(to));
+        timeout(self.config.timeout, leads).await.map_err(|_| timed_out())?.map(drop)
+    }
+
+    /// Reads this member's state as it is, which may be behind the others'.
+    pub async fn range_serializable(&self, request: RangeRequest) -> Result<RangeResponse> {
+        self.store.range(request).await
+    }
+
+    /// Stops this member and waits until its engine is closed.
+    pub async fn close(self) {
+        let Self { task, _stop, .. } = self;
+        drop(_stop);
+        if task.await.is_err() {
+            tracing::error!("the member's task panicked");
+        }
+    }
+
+    async fn propose(&self, command: Command) -> Result<Answer> {
+        self.ask(|caller| Input::Propose(command, caller)).await
+    }
+
+    /// Waits until this member's state holds what was committed before.
+    async fn catch_up(&self) -> Result<()> {
+        self.ask(Input::Read).await
+    }
+
+    async fn ask<T>(&self, input: impl FnOnce(oneshot::Sender<Result<T>>) -> Input) -> Result<T> {
+        if let Some(failure) = self.store.failure() {
+            return Err(failure);
+        }
+        let asked = async {
+            let _call = self.calls.acquire().await.map_err(|_| Error::closed())?;
+            let (caller, answer) = oneshot::channel();
+            self.inputs.send(input(caller)).await.map_err(|_| Error::closed())?;
+            answer.await.map_err(|_| Error::closed())?
+        };
+        timeout(self.config.timeout, asked).await.map_err(|_| timed_out())?
+    }
+
+    async fn lease_command(&self, command: Command) -> Result<LeaseResponse> {
+        match self.propose(command).await? {
+            Answer::Lease(response) => Ok(response),
+            _ => Err(mixed_up()),
+        }
+    }
+
+    /// Two members may choose the same identifier at the same time; then the later one chooses again.
+    async fn grant(&self, id: i64, ttl: std::time::Duration) -> Result<LeaseResponse> {
+        loop {
+            let chosen = if id == 0 { self.rng.lock().i64(1..i64::MAX) } else { id };
+            match self.lease_command(Command::Grant(chosen, ttl)).await {
+                Err(Error::Precondition(Precondition::LeaseExists(_))) if id == 0 => {}
+                outcome => return outcome,
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Store for RaftStore {
+    async fn range(&self, request: RangeRequest) -> Result<RangeResponse> {
+        mvcc::check_range(&request, &self.config.store)?;
+        self.catch_up().await?;
+        self.store.range(request).await
+    }
+
+    async fn txn(&self, request: TxnRequest) -> Result<TxnResponse> {
+        mvcc::check_txn(&request, &self.config.store)?;
+        if request.is_read_only() {
+            self.catch_up().await?;
+            return self.store.txn(request).await;
+        }
+        // Before and not after replication, for members count memory at different moments.
+        self.store.check_space(&request)?;
+        match self.propose(Command::Txn(request)).await? {
+            Answer::Txn(response) => Ok(response),
+            _ => Err(mixed_up()),
+        }
+    }
+
+    async fn watch(&self, request: WatchRequest) -> Result<WatchStream> {
+        mvcc::check_watch(&request, &self.config.store)?;
+        self.catch_up().await?;
+        self.store.watch(request).await
+    }
+
+    async fn compact(&self, revision: Revision) -> Result<()> {
+        self.propose(Command::Compact(revision)).await.map(drop)
+    }
+
+    async fn lease(&self, request: LeaseRequest) -> Result<LeaseResponse> {
+        match request {
+            LeaseRequest::Grant { id, ttl } => self.grant(id, ttl).await,
+            LeaseRequest::Revoke { id } => self.lease_command(Command::Revoke(id)).await,
+            LeaseRequest::KeepAlive { id } => self.lease_command(Command::KeepAlive(id)).await,
+            LeaseRequest::TimeToLive { .. } | LeaseRequest::List => {
+                self.catch_up().await?;
+                self.store.lease(request).await
+            }
+        }
+    }
+
+    async fn status(&self) -> Result<StoreStatus> {
+        let status = self.store.status().await?;
+        Ok(StoreStatus { bytes_on_disk: self.disk_bytes.load(Ordering::Relaxed), ..status })
+    }
+}
+
+/// Every member sees that history is due to be forgotten; the one that leads asks for it.
+fn compact_by_leader(store: &Driver, inputs: mpsc::WeakSender<Input>, status: watch::Receiver<RaftStatus>) {
+    store.compact_by(Box::new(move |revision| {
+        let leads = {
+            let status = status.borrow();
+            status.leader == Some(status.id)
+        };
+        if leads && let Some(inputs) = inputs.upgrade() {
+            let (caller, _) = oneshot::channel();
+            let _ = inputs.try_send(Input::Propose(Command::Compact(revision), caller));
+        }
+    }));
+}
+
+fn timed_out() -> Error {
+    Error::Unavailable { reason: "request timed out".into() }
+}
+
+fn mixed_up() -> Error {
+    Error::corrupt("the answer is to another request")
+}

@@ -1,0 +1,124 @@
+//! A group of members under faults, on one thread and in virtual time: the same seed is the same run.
+//!
+//! The members are the real ones; network, disk and clock are made up. Messages are lost, repeated, delayed, reordered,
+//! damaged and cut off in one direction or both; processes crash and stand still; what was not synced is lost or torn; syncs
+//! fail, and then the member stops; clocks run at different speeds; members are added, promoted, removed, and lose their
+//! disks. After every step the rules of Raft are checked, and at the end what clients and watchers saw.
+//!
+//! ```
+//! use kube_store::testing::simulation::{Mutation, Settings, run};
+//!
+//! let report = run(7, &Settings::default()).unwrap();
+//! assert!(report.answered > 0);
+//! // A simulation is worth something if it finds planted faults.
+//! let broken = Settings { mutation: Some(Mutation::ApplyUncommitted), ..Settings::default() };
+//! assert!((0..200).any(|seed| run(seed, &broken).is_err()));
+//! ```
+
+mod clients;
+mod disk;
+mod faults;
+mod invariants;
+mod linear;
+mod network;
+#[cfg(test)]
+mod tests;
+mod watcher;
+mod world;
+
+use std::time::Duration;
+
+/// What a run is made of.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Members at the beginning. Default 3.
+    pub members: u64,
+    /// Clients, each with one operation at a time. Default 4.
+    pub clients: usize,
+    /// Keys that they share. Default 3.
+    pub keys: usize,
+    /// Virtual time with faults; some without follow. Default 5 s.
+    pub duration: Duration,
+    /// A fault to plant. Default none.
+    pub mutation: Option<Mutation>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { members: 3, clients: 4, keys: 3, duration: Duration::from_secs(5), mutation: None }
+    }
+}
+
+/// A fault planted in the members, to show that the simulation finds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mutation {
+    /// Votes and acknowledgements leave before what they promise is durable.
+    AckBeforePersist,
+    /// A member answers reads from its own state at once.
+    StaleRead,
+    /// A member applies what is in its log, committed or not.
+    ApplyUncommitted,
+    /// A member that starts again does not remember whom it voted for.
+    ForgetVote,
+    /// A leader takes a forwarded proposal each time it arrives.
+    TakeTwice,
+}
+
+impl Mutation {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::AckBeforePersist, Self::StaleRead, Self::ApplyUncommitted, Self::ForgetVote, Self::TakeTwice];
+}
+
+/// What happened in a run that kept all rules.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Operations of clients.
+    pub operations: usize,
+    /// Those that got an answer.
+    pub answered: usize,
+    /// Leaders, one after another.
+    pub leaders: usize,
+    /// Processes that crashed.
+    pub crashes: usize,
+    /// Snapshots taken over by a member.
+    pub snapshots: usize,
+    /// Changes of the members that were done.
+    pub changes: usize,
+    /// A hash of everything that happened, in order.
+    pub digest: u64,
+}
+
+/// A rule that was broken.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{what}")]
+pub struct Violation {
+    /// Which, and how.
+    pub what: String,
+    /// The last things that happened before.
+    pub trace: Vec<String>,
+}
+
+/// Runs the simulation of `seed`.
+///
+/// # Errors
+/// The first rule that was broken.
+pub fn run(seed: u64, settings: &Settings) -> Result<Report, Violation> {
+    let mut world = world::World::new(seed, settings);
+    let run = || world.run();
+    // Where a member's own assertions fail, a rule was broken too.
+    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run));
+    let broken = match outcome {
+        Ok(Ok(())) => return Ok(world.report()),
+        Ok(Err(what)) => what,
+        Err(panic) => format!("a member panicked: {}", message(panic.as_ref())),
+    };
+    Err(Violation { what: broken, trace: world.trace() })
+}
+
+fn message(panic: &(dyn std::any::Any + Send)) -> &str {
+    match panic.downcast_ref::<String>() {
+        Some(text) => text,
+        None => panic.downcast_ref::<&str>().copied().unwrap_or("without a word"),
+    }
+}

@@ -1,0 +1,40 @@
+//! The simulation, and that it finds what is planted.
+
+use super::{Mutation, Report, Settings, run};
+
+/// Seeds within which every planted fault has to be found.
+const ENOUGH: u64 = 300;
+
+#[test]
+fn many_seeds_keep_all_rules() {
+    let mut sum = Report::default();
+    for seed in 0..200 {
+        let report = run(seed, &Settings::default())
+            .unwrap_or_else(|violation| panic!("seed {seed}: {violation}\n{}", violation.trace.join("\n")));
+        sum.answered += report.answered;
+        sum.leaders += report.leaders;
+        sum.crashes += report.crashes;
+        sum.snapshots += report.snapshots;
+        sum.changes += report.changes;
+    }
+    // What does not happen is not tested.
+    assert!(sum.answered > 10_000 && sum.leaders > 500 && sum.crashes > 500, "{sum:?}");
+    assert!(sum.snapshots > 50 && sum.changes > 50, "{sum:?}");
+}
+
+#[test]
+fn one_seed_is_one_run() {
+    for seed in [1, 2, 3] {
+        let once = run(seed, &Settings::default()).unwrap();
+        assert_eq!(once, run(seed, &Settings::default()).unwrap());
+    }
+}
+
+#[test]
+fn planted_faults_are_found() {
+    for mutation in Mutation::ALL {
+        let settings = Settings { mutation: Some(mutation), ..Settings::default() };
+        let found = (0..ENOUGH).any(|seed| run(seed, &settings).is_err());
+        assert!(found, "{mutation:?} was not found within {ENOUGH} seeds");
+    }
+}

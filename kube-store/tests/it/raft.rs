@@ -1,0 +1,289 @@
+//! Groups of members in one process.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::StreamExt;
+use kube_store::engine::{Fault, FjallEngine, MemoryEngine};
+use kube_store::raft::{LocalNetwork, MemberChange, MemberInfo, RaftConfig, RaftStore, Role};
+use kube_store::{
+    Error, LeaseRequest, LeaseResponse, RangeRequest, RangeResponse, Result, Revision, Store, StoreExt,
+    StoreStatus, TxnRequest, TxnResponse, WatchRequest, WatchStream, testing,
+};
+
+/// Members that share a network, and what they left on their disks.
+struct Group {
+    network: LocalNetwork,
+    members: Vec<RaftStore>,
+    disks: Vec<MemoryEngine>,
+}
+
+impl Group {
+    async fn new(size: u64) -> Self {
+        let mut group = Self { network: LocalNetwork::default(), members: Vec::new(), disks: Vec::new() };
+        for id in 1..=size {
+            group.disks.push(MemoryEngine::default());
+            let member = group.open(RaftConfig::member(id, size)).await;
+            group.members.push(member);
+        }
+        group
+    }
+
+    /// Starts a member on its disk.
+    async fn open(&self, config: RaftConfig) -> RaftStore {
+        let (id, disk) = (config.id, self.disks[config.id as usize - 1].clone());
+        let member = RaftStore::open(disk, config, self.network.transport(id)).await.unwrap();
+        self.network.attach(id, member.inbox());
+        member
+    }
+
+    /// The member that leads according to a majority.
+    async fn leader(&self) -> u64 {
+        let status = self.members[0].wait_for(|status| status.leader.is_some()).await.unwrap();
+        status.leader.unwrap()
+    }
+
+    fn member(&self, id: u64) -> &RaftStore {
+        &self.members[id as usize - 1]
+    }
+}
+
+/// A group seen as one store that asks another member each time.
+#[derive(Debug)]
+struct RoundRobin(Vec<RaftStore>, std::sync::atomic::AtomicUsize);
+
+impl RoundRobin {
+    async fn new() -> Self {
+        Self(Group::new(3).await.members, std::sync::atomic::AtomicUsize::new(0))
+    }
+
+    fn next(&self) -> &RaftStore {
+        let turn = self.1.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        &self.0[turn % self.0.len()]
+    }
+}
+
+#[async_trait]
+impl Store for RoundRobin {
+    async fn range(&self, request: RangeRequest) -> Result<RangeResponse> {
+        self.next().range(request).await
+    }
+
+    async fn txn(&self, request: TxnRequest) -> Result<TxnResponse> {
+        self.next().txn(request).await
+    }
+
+    async fn watch(&self, request: WatchRequest) -> Result<WatchStream> {
+        self.next().watch(request).await
+    }
+
+    async fn compact(&self, revision: Revision) -> Result<()> {
+        self.next().compact(revision).await
+    }
+
+    async fn lease(&self, request: LeaseRequest) -> Result<LeaseResponse> {
+        self.next().lease(request).await
+    }
+
+    async fn status(&self) -> Result<StoreStatus> {
+        let store = self.next();
+        store.get("any").await?;
+        store.status().await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_member_is_a_store() {
+    testing::conformance(async || Group::new(1).await.members.remove(0)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn three_members_are_one_store() {
+    testing::conformance(RoundRobin::new).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn three_members_on_threads_and_disks() {
+    let dir = tempfile::tempdir().unwrap();
+    let network = LocalNetwork::default();
+    let mut members = Vec::new();
+    for id in 1..=3 {
+        let engine = FjallEngine::open(&dir.path().join(id.to_string())).unwrap();
+        let config = RaftConfig { tick: Duration::from_millis(20), ..RaftConfig::member(id, 3) };
+        let member = RaftStore::open(engine, config, network.transport(id)).await.unwrap();
+        network.attach(id, member.inbox());
+        members.push(Arc::new(member));
+    }
+    let writes = (0..200).map(|n| {
+        let member = members[n % 3].clone();
+        async move { member.put(format!("k{n}"), "v").await.unwrap() }
+    });
+    let mut revisions = futures::future::join_all(writes).await;
+    revisions.sort_unstable();
+    assert_eq!(revisions, (2..202).collect::<Vec<_>>());
+    for member in &members {
+        assert_eq!(member.list("k").await.unwrap().kvs.len(), 200);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_minority_serves_nothing_and_loses_nothing() {
+    let group = Group::new(3).await;
+    let old = group.leader().await;
+    let others: Vec<u64> = (1..=3).filter(|id| *id != old).collect();
+    group.member(old).put("a", "1").await.unwrap();
+    group.network.cut_off(&[old]);
+    let (cut, next) = (group.member(old), group.member(others[0]));
+    let (write, read) = tokio::join!(cut.put("a", "lost?"), cut.get("a"));
+    assert!(matches!(write, Err(Error::Unavailable { .. })), "{write:?}");
+    assert!(matches!(read, Err(Error::Unavailable { .. })), "{read:?}");
+    next.put("a", "2").await.unwrap();
+    let stale = cut.range_serializable(RangeRequest::key("a")).await.unwrap();
+    assert_eq!(stale.kvs[0].value, "1");
+    group.network.cut_off(&[]);
+    assert_eq!(cut.get("a").await.unwrap().unwrap().value, "2");
+}
+
+#[tokio::test(start_paused = true)]
+async fn members_come_back_from_their_disks() {
+    let mut group = Group::new(3).await;
+    for n in 0..50 {
+        group.members[n % 3].put(format!("k{n}"), "v").await.unwrap();
+    }
+    for member in group.members.drain(..) {
+        member.close().await;
+    }
+    for id in 1..=3 {
+        let member = group.open(RaftConfig::member(id, 3)).await;
+        group.members.push(member);
+    }
+    for member in &group.members {
+        assert_eq!(member.list("k").await.unwrap().kvs.len(), 50);
+    }
+    assert_eq!(group.members[0].put("last", "v").await.unwrap(), 52);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_disk_stops_one_member_only() {
+    let group = Group::new(3).await;
+    group.member(1).put("a", "1").await.unwrap();
+    group.disks[0].break_with(Fault::After);
+    group.member(2).put("a", "2").await.unwrap();
+    let refused = group.member(1).put("a", "3").await;
+    assert!(matches!(refused, Err(Error::Storage(_))), "{refused:?}");
+    assert!(group.member(1).status().await.unwrap().failure.is_some());
+    assert_eq!(group.member(2).get("a").await.unwrap().unwrap().value, "2");
+    group.member(3).put("a", "4").await.unwrap();
+}
+
+/// Asks for a change until the members are as wanted: a group refuses one while it is busy with another.
+async fn change(member: &RaftStore, changes: Vec<MemberChange>, wanted: impl Fn(&[MemberInfo]) -> bool) {
+    while !wanted(&member.raft_status().members) {
+        let _ = member.change_members(changes.clone()).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_member_is_replaced() {
+    let mut group = Group::new(3).await;
+    for n in 0..100 {
+        group.member(1).put(format!("k{n}"), "v").await.unwrap();
+    }
+    let lost = group.members.pop().unwrap();
+    lost.close().await;
+    group.disks.push(MemoryEngine::default());
+    let learner = MemberInfo { learner: true, name: "four".into(), ..MemberInfo::new(4) };
+    let swap = vec![MemberChange::Remove(3), MemberChange::Add(learner)];
+    change(group.member(1), swap, |members| members.iter().any(|member| member.id == 4)).await;
+    let new = group.open(RaftConfig { keep_entries: 10, ..RaftConfig::joining(4) }).await;
+    assert_eq!(new.list("k").await.unwrap().kvs.len(), 100);
+    assert_eq!(new.raft_status().role, Role::Learner);
+    let promote = vec![MemberChange::Promote(4)];
+    change(group.member(2), promote, |members| members.iter().all(|member| !member.learner)).await;
+    let seen = new.wait_for(|status| status.role != Role::Learner).await.unwrap();
+    let ids: Vec<u64> = seen.members.iter().map(|member| member.id).collect();
+    assert_eq!(ids, [1, 2, 4]);
+    let again = group.member(1).change_members(vec![MemberChange::Add(MemberInfo::new(3))]).await;
+    assert!(again.is_err(), "a number is used once");
+    group.network.cut_off(&[1]);
+    new.put("with", "the new vote").await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_member_that_was_away_long_gets_a_snapshot() {
+    let mut group = Group { network: LocalNetwork::default(), members: Vec::new(), disks: Vec::new() };
+    for id in 1..=3 {
+        group.disks.push(MemoryEngine::default());
+        let config = RaftConfig { keep_entries: 5, chunk_bytes: 512, ..RaftConfig::member(id, 3) };
+        let member = group.open(config).await;
+        group.members.push(member);
+    }
+    let away = group.leader().await % 3 + 1;
+    let here = away % 3 + 1;
+    let mut events = group.member(away).watch(WatchRequest::prefix("k")).await.unwrap();
+    group.network.cut_off(&[away]);
+    for n in 0..100 {
+        group.member(here).put(format!("k{n}"), "some value").await.unwrap();
+    }
+    group.network.cut_off(&[]);
+    assert_eq!(group.member(away).list("k").await.unwrap().kvs.len(), 100);
+    for n in 0..100 {
+        let event = events.next().await.unwrap().unwrap();
+        assert_eq!(event.events[0].kv.key, format!("k{n}"), "the watch misses nothing");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn leadership_moves_when_asked() {
+    let group = Group::new(3).await;
+    let leader = group.leader().await;
+    let to = leader % 3 + 1;
+    group.member(leader).transfer_leader(to).await.unwrap();
+    group.member(leader).put("a", "1").await.unwrap();
+    assert_eq!(group.member(to).raft_status().role, Role::Leader);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_outlives_its_leader_and_then_ends() {
+    let group = Group::new(3).await;
+    let leader = group.leader().await;
+    let other = group.member(leader % 3 + 1);
+    let ttl = Duration::from_secs(5);
+    let LeaseResponse::Granted { id, .. } = other.lease(LeaseRequest::Grant { id: 0, ttl }).await.unwrap()
+    else {
+        panic!("no lease")
+    };
+    let put = kube_store::PutRequest::new("a", "1").with_lease(id);
+    other.txn(TxnRequest::of([put.into()])).await.unwrap();
+    let mut events = other.watch(WatchRequest::prefix("a")).await.unwrap();
+    group.network.cut_off(&[leader]);
+    other.lease(LeaseRequest::KeepAlive { id }).await.unwrap();
+    assert!(other.get("a").await.unwrap().is_some());
+    let gone = events.next().await.unwrap().unwrap();
+    assert_eq!(gone.events[0].kind, kube_store::EventKind::Delete);
+    let LeaseResponse::Leases(left) = other.lease(LeaseRequest::List).await.unwrap() else {
+        panic!("no list")
+    };
+    assert_eq!(left, [0; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn history_is_forgotten_by_all_alike() {
+    let mut config = RaftConfig::single();
+    config.store.auto_compaction = kube_store::AutoCompaction::Revisions(10);
+    let network = LocalNetwork::default();
+    let store = RaftStore::open(MemoryEngine::default(), config, network.transport(1)).await.unwrap();
+    for n in 0..40 {
+        store.put("a", n.to_string()).await.unwrap();
+    }
+    loop {
+        let status = store.status().await.unwrap();
+        if status.compacted >= 20 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(matches!(store.range(RangeRequest::key("a").at_revision(5)).await, Err(Error::Compacted { .. })));
+}
