@@ -42,7 +42,73 @@ pub enum ClusterEvent {
     Unknown,
 }
 
+/// The kinds of [`ClusterEvent`]s.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum EventKind {
+    /// A node appeared.
+    NodeAdded,
+    /// A node changed.
+    NodeUpdated,
+    /// A node vanished.
+    NodeRemoved,
+    /// A pod was placed.
+    PodPlaced,
+    /// A placed pod changed.
+    PlacedPodUpdated,
+    /// A placed pod went away.
+    PodRemoved,
+    /// The waiting pod itself changed.
+    PodUpdated,
+    /// Something that no plugin may ignore.
+    Unknown,
+}
+
+impl EventKind {
+    /// Every kind.
+    pub const ALL: &[Self] = &[
+        Self::NodeAdded,
+        Self::NodeUpdated,
+        Self::NodeRemoved,
+        Self::PodPlaced,
+        Self::PlacedPodUpdated,
+        Self::PodRemoved,
+        Self::PodUpdated,
+        Self::Unknown,
+    ];
+}
+
 impl ClusterEvent {
+    /// Its kind.
+    #[must_use]
+    pub fn kind(&self) -> EventKind {
+        match self {
+            Self::NodeAdded(_) => EventKind::NodeAdded,
+            Self::NodeUpdated { .. } => EventKind::NodeUpdated,
+            Self::NodeRemoved(_) => EventKind::NodeRemoved,
+            Self::PodPlaced(_) => EventKind::PodPlaced,
+            Self::PlacedPodUpdated { .. } => EventKind::PlacedPodUpdated,
+            Self::PodRemoved(_) => EventKind::PodRemoved,
+            Self::PodUpdated { .. } => EventKind::PodUpdated,
+            Self::Unknown => EventKind::Unknown,
+        }
+    }
+
+    /// What upstream's metrics call it.
+    #[must_use]
+    pub fn label(&self) -> &'static str {
+        match self.kind() {
+            EventKind::NodeAdded => "NodeAdd",
+            EventKind::NodeUpdated => "NodeUpdate",
+            EventKind::NodeRemoved => "NodeDelete",
+            EventKind::PodPlaced => "AssignedPodAdd",
+            EventKind::PlacedPodUpdated => "AssignedPodUpdate",
+            EventKind::PodRemoved => "AssignedPodDelete",
+            EventKind::PodUpdated => "PodUpdate",
+            EventKind::Unknown => "Unknown",
+        }
+    }
+
     /// The node that appeared or changed, as it is now.
     #[must_use]
     pub fn node(&self) -> Option<&Arc<NodeInfo>> {
