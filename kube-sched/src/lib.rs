@@ -51,6 +51,7 @@ mod config;
 mod driver;
 mod error;
 pub mod framework;
+mod metrics;
 mod node;
 pub mod plugins;
 mod pod;
@@ -62,8 +63,9 @@ pub mod snapshot;
 
 pub use clock::Clock;
 pub use config::Config;
-pub use driver::Scheduler;
+pub use driver::{Scheduler, WaitingPod, WaitingPods};
 pub use error::Error;
+pub use metrics::Metrics;
 pub use node::NodeInfo;
 pub use pod::{HostPort, PodInfo};
 pub use schedule::{Decision, Outcome, schedule};

@@ -7,5 +7,7 @@ mod outbox;
 mod report;
 mod run;
 mod series;
+mod waiting;
 
 pub use run::Scheduler;
+pub use waiting::{WaitingPod, WaitingPods};

@@ -13,19 +13,23 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::bind::{Failure, bind};
+use super::bind::{Binder, Failure};
 use super::core::{Command, Core};
 use super::informer::{Change, changes, key};
 use super::outbox::{Duty, Outbox};
 use super::report::{ClientHandle, Report, Reporter};
 use super::series::Series;
+use super::waiting::WaitingPods;
 use crate::framework::{Binding, Profile};
+use crate::metrics::{Attempt, Metrics};
 use crate::pod::PodInfo;
 use crate::queue::QueuedPod;
 use crate::{Config, Error};
 
 /// Changes taken in, and pods scheduled, before the other has its turn.
 const BURST: usize = 64;
+/// The reason in the condition of a pod that fits nowhere.
+pub(super) const UNSCHEDULABLE: &str = "Unschedulable";
 /// How long bindings and reports may take to finish after the end.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -52,6 +56,7 @@ struct Bound {
     queued: QueuedPod,
     node: Arc<str>,
     profile: Arc<Profile>,
+    started: Instant,
     result: Result<(), Failure>,
 }
 
@@ -103,6 +108,8 @@ struct Loop<'a> {
     bindings: JoinSet<Bound>,
     reports: mpsc::Sender<Report>,
     outbox: Arc<Outbox>,
+    metrics: Metrics,
+    waiting: WaitingPods,
     ready: &'a watch::Sender<bool>,
     /// Whether nodes and pods have been listed.
     synced: (bool, bool),
@@ -121,6 +128,8 @@ impl<'a> Loop<'a> {
             bindings: JoinSet::new(),
             reports,
             outbox,
+            metrics: scheduler.config.metrics.clone(),
+            waiting: scheduler.config.waiting_pods.clone(),
             ready: &scheduler.ready,
             synced: (false, false),
         }
@@ -129,6 +138,8 @@ impl<'a> Loop<'a> {
     async fn run(&mut self) {
         loop {
             self.take_in();
+            self.core.measure();
+            self.metrics.bindings(self.bindings.len());
             if self.may_schedule() {
                 self.schedule();
                 tokio::task::yield_now().await;
@@ -139,7 +150,13 @@ impl<'a> Loop<'a> {
     }
 
     fn may_schedule(&self) -> bool {
-        self.synced == (true, true) && self.core.has_active() && self.bindings.len() < self.max_bindings
+        self.synced == (true, true) && self.core.has_active() && self.may_bind()
+    }
+
+    /// Whether there may be one more binding. Pods that wait for a permit are not under way: they could be waiting for
+    /// pods that come after them.
+    fn may_bind(&self) -> bool {
+        self.bindings.len().saturating_sub(self.waiting.len()) < self.max_bindings
     }
 
     /// Takes in what has happened, without waiting.
@@ -195,27 +212,32 @@ impl<'a> Loop<'a> {
 
     fn schedule(&mut self) {
         for _ in 0..BURST {
-            if self.bindings.len() >= self.max_bindings {
+            if !self.may_bind() {
                 break;
             }
-            let Some(command) = self.core.step(Instant::now()) else { break };
-            self.carry_out(command);
+            let started = Instant::now();
+            let Some(command) = self.core.step(started) else { break };
+            self.carry_out(command, started);
         }
     }
 
-    fn carry_out(&mut self, command: Command) {
+    fn carry_out(&mut self, command: Command, started: Instant) {
         match command {
-            Command::Bind { queued, node, profile } => {
+            Command::Bind { queued, node, profile, waiter } => {
                 self.outbox.withdraw_condition(&queued.pod.key);
                 let (client, outbox) = (self.client.clone(), Arc::clone(&self.outbox));
+                let metrics = self.metrics.clone();
                 self.bindings.spawn(async move {
                     outbox.settled(&queued.pod.key).await;
                     let binding = Binding { pod: &queued.pod, node: &node };
-                    let result = bind(&client, &profile, &binding).await;
-                    Bound { queued, node, profile, result }
+                    let binder = Binder { client: &client, profile: &profile, metrics: &metrics };
+                    let result = binder.bind(&binding, waiter).await;
+                    Bound { queued, node, profile, started, result }
                 });
             }
             Command::Refuse { pod, message, reason, nominated, victims } => {
+                let attempt = if reason == UNSCHEDULABLE { Attempt::Unschedulable } else { Attempt::Error };
+                self.metrics.attempted(attempt, pod.scheduler_name(), started.elapsed());
                 tracing::debug!(pod = %pod.key, %message, "unable to schedule pod");
                 if let Some(node) = &nominated {
                     for victim in victims {
@@ -235,13 +257,22 @@ impl<'a> Loop<'a> {
     }
 
     fn bound(&mut self, bound: Result<Bound, tokio::task::JoinError>) {
-        let Bound { queued, node, profile, result } = match bound {
+        let Bound { queued, node, profile, started, result } = match bound {
             Ok(bound) => bound,
             // Panics are caught where they happen, and nothing aborts the task.
             Err(error) => return tracing::error!(%error, "a binding was lost"),
         };
         let pod = Arc::clone(&queued.pod);
         let error = result.as_ref().err().map(|failure| &failure.error);
+        let attempt = match &result {
+            Ok(()) => Attempt::Scheduled,
+            Err(failure) if failure.reason == UNSCHEDULABLE => Attempt::Unschedulable,
+            Err(_) => Attempt::Error,
+        };
+        self.metrics.attempted(attempt, &profile.scheduler_name, started.elapsed());
+        if error.is_none() {
+            self.metrics.bound(queued.attempts, queued.added_at.elapsed());
+        }
         self.core.bound(queued, &node, &profile, error, Instant::now());
         match result {
             Ok(()) => self.report(Report::Scheduled { pod, node }),

@@ -35,13 +35,14 @@ pub trait Reserve {
 pub enum PermitDecision {
     /// Go ahead.
     Allow,
-    /// Ask again, for at most this long in total; then the pod is refused.
+    /// Hold the pod back on its node until the plugin lets it go through
+    /// [`WaitingPods`](crate::WaitingPods::allow); after so long, or 15 minutes, it is refused.
     Wait(Duration),
 }
 
 /// The last word before binding; also holds pods back until others are ready (gangs).
 pub trait Permit: Send + Sync {
-    /// Whether binding may begin; asked repeatedly while the answer is [`PermitDecision::Wait`].
+    /// Whether binding may begin; asked once, inside the scheduling cycle, after every `reserve`.
     ///
     /// # Errors
     /// A [`Status`] when the pod is refused.

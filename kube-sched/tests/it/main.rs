@@ -2,6 +2,7 @@
 
 mod api;
 mod cluster;
+mod permit;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
