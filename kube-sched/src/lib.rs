@@ -5,7 +5,7 @@
 //! simulators and tests. [`Scheduler`] is the drop-in kube-scheduler: it feeds the same function from watches and binds
 //! pods through a [`kube::Client`].
 //!
-//! It does not elect a leader, serve HTTP or read files; the caller does. It never talks to nodes or to the store.
+//! [`Settings`] reads a `KubeSchedulerConfiguration`. It does not elect a leader, serve HTTP or read files; the caller does. It never talks to nodes or to the store.
 //!
 //! # Why is this pod pending?
 //! ```
@@ -62,7 +62,7 @@ pub mod selector;
 pub mod snapshot;
 
 pub use clock::Clock;
-pub use config::Config;
+pub use config::{ClientConnection, Config, LeaderElection, Settings};
 pub use driver::{Scheduler, WaitingPod, WaitingPods};
 pub use error::Error;
 pub use metrics::Metrics;

@@ -1,4 +1,15 @@
-//! Configuration of the driver.
+//! Configuration: of the driver as a struct, and of a whole process as a `KubeSchedulerConfiguration`.
+
+mod check;
+mod document;
+mod point;
+mod profile;
+mod settings;
+
+#[cfg(test)]
+mod tests;
+
+pub use settings::{ClientConnection, LeaderElection, Settings};
 
 use std::collections::BTreeSet;
 
