@@ -2,7 +2,10 @@
 
 mod api;
 mod cluster;
+mod conformance;
+mod day;
 mod permit;
+mod sim;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
