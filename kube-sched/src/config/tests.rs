@@ -190,99 +190,98 @@ profiles:
     assert!(profile.plugin("NodeResourcesFit").unwrap().as_queueing_hints().is_some());
 }
 
+/// Documents and what is wrong with them.
+const MISTAKES: &[(&str, &str)] = &[
+    ("parallelism: 0", "parallelism: Invalid value: 0: should be an integer value greater than zero"),
+    (
+        "percentageOfNodesToScore: 101",
+        "percentageOfNodesToScore: Invalid value: 101: not in valid range [0-100]",
+    ),
+    ("podInitialBackoffSeconds: 0", "podInitialBackoffSeconds: Invalid value: 0: must be greater than 0"),
+    (
+        "podMaxBackoffSeconds: 0",
+        "podMaxBackoffSeconds: Invalid value: 0: must be greater than or equal to PodInitialBackoffSeconds",
+    ),
+    ("clientConnection: {burst: -1}", "clientConnection.burst: Invalid value: -1: must be non-negative"),
+    (
+        "leaderElection: {leaseDuration: 0s, renewDeadline: 0s, retryPeriod: 0s, leaderElect: true}",
+        "[leaderElection.leaseDuration: Invalid value: 0s: must be greater than zero, leaderElection.renewDeadline: Invalid value: 0s: must be \
+             greater than zero, leaderElection.retryPeriod: Invalid value: 0s: must be greater than zero]",
+    ),
+    (
+        "leaderElection: {leaseDuration: 1s}",
+        "leaderElection.leaseDuration: Invalid value: 10s: LeaseDuration must be greater than RenewDeadline",
+    ),
+    (
+        "leaderElection: {resourceLock: endpoints}",
+        "leaderElection.resourceLock: Invalid value: \"endpoints\": resourceLock value must be \"leases\"",
+    ),
+    ("profiles: [{}, {schedulerName: b}]", "profiles[0].schedulerName: Required value"),
+    (
+        "profiles: [{schedulerName: a}, {schedulerName: a}]",
+        "profiles[1].schedulerName: Duplicate value: profiles[0].schedulerName",
+    ),
+    (
+        "profiles: [{percentageOfNodesToScore: -1}]",
+        "profiles[0].percentageOfNodesToScore: Invalid value: -1: not in valid range [0-100]",
+    ),
+    ("profiles: [{plugins: {filter: {enabled: [{name: Nope}]}}}]", "FilterPlugin \"Nope\" does not exist"),
+    (
+        "profiles: [{plugins: {multiPoint: {enabled: [{name: Nope}]}}}]",
+        "PreEnqueuePlugin \"Nope\" does not exist",
+    ),
+    (
+        "profiles: [{plugins: {filter: {enabled: [{name: ImageLocality}]}}}]",
+        "plugin \"ImageLocality\" does not extend FilterPlugin plugin",
+    ),
+    (
+        "profiles: [{plugins: {filter: {enabled: [{name: NodeName}, {name: NodeName}]}}}]",
+        "plugin \"NodeName\" already registered as \"FilterPlugin\"",
+    ),
+    (
+        "profiles: [{plugins: {queueSort: {enabled: [{name: Custom}]}}}]",
+        "only one queue sort plugin required for profile with scheduler name \"default-scheduler\", but got 2",
+    ),
+    (
+        "profiles: [{plugins: {bind: {disabled: [{name: DefaultBinder}]}}}]",
+        "at least one bind plugin is needed for profile with scheduler name \"default-scheduler\"",
+    ),
+    (
+        "profiles: [{pluginConfig: [{name: NodeName}, {name: NodeName}]}]",
+        "profiles[0].pluginConfig[1]: Duplicate value: \"NodeName\"",
+    ),
+    (
+        "profiles: [{pluginConfig: [{name: NodeName, args: {kind: ImageLocalityArgs}}]}]",
+        "profiles[0].pluginConfig[0].args: Invalid value: {\"kind\":\"ImageLocalityArgs\"}: has to match plugin args",
+    ),
+    (
+        "profiles: [{plugins: {filter: {enabled: [{name: EBSLimits}]}}}]",
+        "profiles[0].plugins.filter.enabled[0]: Invalid value: \"EBSLimits\": was invalid in version \"kubescheduler.config.k8s.io/v1\" \
+             (KubeSchedulerConfiguration is version \"kubescheduler.config.k8s.io/v1\")",
+    ),
+    (
+        "profiles: [{schedulerName: a}, {schedulerName: b, plugins: {queueSort: {enabled: [{name: Custom}], disabled: [{name: '*'}]}}}]",
+        "profiles[1].plugins.queueSort: Invalid value: [\"Custom\"]: must be the same for all profiles",
+    ),
+    (
+        "extenders: [{urlPrefix: 'http://a', prioritizeVerb: p}]",
+        "extenders[0].weight: Invalid value: 0: must have a positive weight applied to it",
+    ),
+    (
+        "extenders: [{urlPrefix: 'http://a', bindVerb: p}, {urlPrefix: 'http://b', bindVerb: p}]",
+        "extenders: Invalid value: \"found 2 extenders implementing bind\": only one extender can implement bind",
+    ),
+    (
+        "extenders: [{urlPrefix: 'http://a', managedResources: [{name: cpu}]}]",
+        "extenders[0].managedResources[0].name: Invalid value: \"cpu\": is an invalid extended resource name",
+    ),
+];
+
 #[test]
 fn mistakes_are_named_in_upstreams_words() {
-    let table = [
-        ("parallelism: 0", "parallelism: Invalid value: 0: should be an integer value greater than zero"),
-        (
-            "percentageOfNodesToScore: 101",
-            "percentageOfNodesToScore: Invalid value: 101: not in valid range [0-100]",
-        ),
-        ("podInitialBackoffSeconds: 0", "podInitialBackoffSeconds: Invalid value: 0: must be greater than 0"),
-        (
-            "podMaxBackoffSeconds: 0",
-            "podMaxBackoffSeconds: Invalid value: 0: must be greater than or equal to PodInitialBackoffSeconds",
-        ),
-        ("clientConnection: {burst: -1}", "clientConnection.burst: Invalid value: -1: must be non-negative"),
-        (
-            "leaderElection: {leaseDuration: 0s, renewDeadline: 0s, retryPeriod: 0s, leaderElect: true}",
-            "[leaderElection.leaseDuration: Invalid value: 0s: must be greater than zero, leaderElection.renewDeadline: Invalid value: 0s: must be \
-             greater than zero, leaderElection.retryPeriod: Invalid value: 0s: must be greater than zero]",
-        ),
-        (
-            "leaderElection: {leaseDuration: 1s}",
-            "leaderElection.leaseDuration: Invalid value: 10s: LeaseDuration must be greater than RenewDeadline",
-        ),
-        (
-            "leaderElection: {resourceLock: endpoints}",
-            "leaderElection.resourceLock: Invalid value: \"endpoints\": resourceLock value must be \"leases\"",
-        ),
-        ("profiles: [{}, {schedulerName: b}]", "profiles[0].schedulerName: Required value"),
-        (
-            "profiles: [{schedulerName: a}, {schedulerName: a}]",
-            "profiles[1].schedulerName: Duplicate value: profiles[0].schedulerName",
-        ),
-        (
-            "profiles: [{percentageOfNodesToScore: -1}]",
-            "profiles[0].percentageOfNodesToScore: Invalid value: -1: not in valid range [0-100]",
-        ),
-        (
-            "profiles: [{plugins: {filter: {enabled: [{name: Nope}]}}}]",
-            "FilterPlugin \"Nope\" does not exist",
-        ),
-        (
-            "profiles: [{plugins: {multiPoint: {enabled: [{name: Nope}]}}}]",
-            "PreEnqueuePlugin \"Nope\" does not exist",
-        ),
-        (
-            "profiles: [{plugins: {filter: {enabled: [{name: ImageLocality}]}}}]",
-            "plugin \"ImageLocality\" does not extend FilterPlugin plugin",
-        ),
-        (
-            "profiles: [{plugins: {filter: {enabled: [{name: NodeName}, {name: NodeName}]}}}]",
-            "plugin \"NodeName\" already registered as \"FilterPlugin\"",
-        ),
-        (
-            "profiles: [{plugins: {queueSort: {enabled: [{name: Custom}]}}}]",
-            "only one queue sort plugin required for profile with scheduler name \"default-scheduler\", but got 2",
-        ),
-        (
-            "profiles: [{plugins: {bind: {disabled: [{name: DefaultBinder}]}}}]",
-            "at least one bind plugin is needed for profile with scheduler name \"default-scheduler\"",
-        ),
-        (
-            "profiles: [{pluginConfig: [{name: NodeName}, {name: NodeName}]}]",
-            "profiles[0].pluginConfig[1]: Duplicate value: \"NodeName\"",
-        ),
-        (
-            "profiles: [{pluginConfig: [{name: NodeName, args: {kind: ImageLocalityArgs}}]}]",
-            "profiles[0].pluginConfig[0].args: Invalid value: {\"kind\":\"ImageLocalityArgs\"}: has to match plugin args",
-        ),
-        (
-            "profiles: [{plugins: {filter: {enabled: [{name: EBSLimits}]}}}]",
-            "profiles[0].plugins.filter.enabled[0]: Invalid value: \"EBSLimits\": was invalid in version \"kubescheduler.config.k8s.io/v1\" \
-             (KubeSchedulerConfiguration is version \"kubescheduler.config.k8s.io/v1\")",
-        ),
-        (
-            "profiles: [{schedulerName: a}, {schedulerName: b, plugins: {queueSort: {enabled: [{name: Custom}], disabled: [{name: '*'}]}}}]",
-            "profiles[1].plugins.queueSort: Invalid value: [\"Custom\"]: must be the same for all profiles",
-        ),
-        (
-            "extenders: [{urlPrefix: 'http://a', prioritizeVerb: p}]",
-            "extenders[0].weight: Invalid value: 0: must have a positive weight applied to it",
-        ),
-        (
-            "extenders: [{urlPrefix: 'http://a', bindVerb: p}, {urlPrefix: 'http://b', bindVerb: p}]",
-            "extenders: Invalid value: \"found 2 extenders implementing bind\": only one extender can implement bind",
-        ),
-        (
-            "extenders: [{urlPrefix: 'http://a', managedResources: [{name: cpu}]}]",
-            "extenders[0].managedResources[0].name: Invalid value: \"cpu\": is an invalid extended resource name",
-        ),
-    ];
-    for (body, expected) in table {
+    for (body, expected) in MISTAKES {
         let found = complaint(body);
-        assert_eq!(found.strip_prefix("invalid configuration: ").unwrap_or(&found), expected, "{body}");
+        assert_eq!(found.strip_prefix("invalid configuration: ").unwrap_or(&found), *expected, "{body}");
     }
 }
 
