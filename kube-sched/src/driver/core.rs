@@ -19,13 +19,19 @@ use crate::node::NodeInfo;
 use crate::pod::PodInfo;
 use crate::queue::{QueuedPod, SchedulingQueue};
 use crate::schedule::{Decision, Outcome, schedule};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Snapshot, Storage, VolumePlan};
 
 /// What the driver has to do after a scheduling cycle.
 #[derive(Debug)]
 pub(super) enum Command {
     /// Bind the pod, then report with [`Core::bound`].
-    Bind { queued: QueuedPod, node: Arc<str>, profile: Arc<Profile>, waiter: Option<Waiter> },
+    Bind {
+        queued: QueuedPod,
+        node: Arc<str>,
+        profile: Arc<Profile>,
+        volumes: Option<Arc<VolumePlan>>,
+        waiter: Option<Waiter>,
+    },
     /// Tell the user why the pod is not placed, and carry out a preemption.
     Refuse {
         pod: Arc<PodInfo>,
@@ -160,6 +166,17 @@ impl Core {
         }
     }
 
+    /// Something about storage has changed; `claim` is the key of the claim, if it is one.
+    pub(super) fn storage_changed(
+        &mut self,
+        change: impl FnOnce(&mut Storage),
+        claim: Option<Arc<str>>,
+        now: Instant,
+    ) {
+        change(self.snapshot.storage_mut());
+        self.queue.on_event(&ClusterEvent::StorageChanged { claim }, now);
+    }
+
     /// Schedules the pod that goes first; `None` when none is waiting.
     pub(super) fn step(&mut self, now: Instant) -> Option<Command> {
         let queued = self.queue.pop(now)?;
@@ -170,11 +187,11 @@ impl Core {
         let Some(node) = decision.node().cloned() else {
             return Some(self.refuse(queued, &decision, now));
         };
-        let binding = Binding { pod: &queued.pod, node: &node };
+        let binding = Binding { pod: &queued.pod, node: &node, volumes: None };
         let holds = match self.reserve(&profile, &binding) {
             Ok(holds) => holds,
             Err((plugin, status)) => {
-                unreserve(&profile, &binding);
+                unreserve(&mut self.snapshot, &profile, &binding);
                 let refused = self.turned_down(decision, &node, plugin, status);
                 return Some(self.refuse(queued, &refused, now));
             }
@@ -186,14 +203,16 @@ impl Core {
         }
         let wait = || self.waiting.add(Arc::clone(&queued.pod), Arc::clone(&node), &holds, now);
         let waiter = (!holds.is_empty()).then(wait);
-        Some(Command::Bind { queued, node, profile, waiter })
+        let volumes = self.snapshot.storage().plan(&queued.pod.key).cloned();
+        Some(Command::Bind { queued, node, profile, volumes, waiter })
     }
 
     /// Asks the reserve plugins and then the permit plugins.
-    fn reserve(&self, profile: &Profile, binding: &Binding<'_>) -> Result<Holds, (&'static str, Status)> {
+    fn reserve(&mut self, profile: &Profile, binding: &Binding<'_>) -> Result<Holds, (&'static str, Status)> {
         let start = Instant::now();
-        let reserved = plugins(profile)
-            .try_for_each(|(name, plugin)| plugin.reserve(binding).map_err(|status| (name, status)));
+        let reserved = plugins(profile).try_for_each(|(name, plugin)| {
+            plugin.reserve(&mut self.snapshot, binding).map_err(|status| (name, status))
+        });
         self.metrics.point("Reserve", reserved.is_ok(), &profile.scheduler_name, start.elapsed());
         reserved?;
         let start = Instant::now();
@@ -267,8 +286,13 @@ impl Core {
         failure: Option<&crate::Error>,
         now: Instant,
     ) {
-        let Some(error) = failure else { return };
-        unreserve(profile, &Binding { pod: &queued.pod, node });
+        let Some(error) = failure else {
+            if self.snapshot.storage().plan(&queued.pod.key).is_some() {
+                self.snapshot.storage_mut().drop_plan(&queued.pod.key);
+            }
+            return;
+        };
+        unreserve(&mut self.snapshot, profile, &Binding { pod: &queued.pod, node, volumes: None });
         if !self.snapshot.is_assumed(&queued.pod.key) {
             // Confirmed, deleted or replaced in the meantime.
             return;
@@ -296,6 +320,6 @@ fn permit(profile: &Profile, binding: &Binding<'_>) -> Result<Holds, (&'static s
     Ok(holds)
 }
 
-fn unreserve(profile: &Profile, binding: &Binding<'_>) {
-    plugins(profile).for_each(|(_, plugin)| plugin.unreserve(binding));
+fn unreserve(snapshot: &mut Snapshot, profile: &Profile, binding: &Binding<'_>) {
+    plugins(profile).for_each(|(_, plugin)| plugin.unreserve(snapshot, binding));
 }

@@ -8,6 +8,7 @@ mod report;
 mod run;
 mod series;
 mod waiting;
+mod watched;
 
 pub use run::Scheduler;
 pub use waiting::{WaitingPod, WaitingPods};

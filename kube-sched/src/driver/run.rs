@@ -1,12 +1,12 @@
 //! The scheduling loop.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt};
-use k8s_openapi::api::core::v1::{Node, Pod};
-use kube::{Api, Client};
+use kube::Client;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -15,11 +15,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::bind::{Binder, Failure};
 use super::core::{Command, Core};
-use super::informer::{Change, changes, key};
+use super::informer::{Change, key};
 use super::outbox::{Duty, Outbox};
 use super::report::{ClientHandle, Report, Reporter};
 use super::series::Series;
 use super::waiting::WaitingPods;
+use super::watched::{Kind, Observed, watch};
 use crate::framework::{Binding, Profile};
 use crate::metrics::{Attempt, Metrics};
 use crate::pod::PodInfo;
@@ -41,13 +42,6 @@ pub struct Scheduler {
     client: ClientHandle,
     config: Config,
     ready: watch::Sender<bool>,
-}
-
-/// A change of either watched kind.
-#[derive(Debug)]
-enum Observed {
-    Node(Change<Node>),
-    Pod(Change<Pod>),
 }
 
 /// A binding that has ended.
@@ -111,27 +105,25 @@ struct Loop<'a> {
     metrics: Metrics,
     waiting: WaitingPods,
     ready: &'a watch::Sender<bool>,
-    /// Whether nodes and pods have been listed.
-    synced: (bool, bool),
+    /// The kinds that have not been listed yet.
+    unsynced: BTreeSet<Kind>,
 }
 
 impl<'a> Loop<'a> {
     fn new(scheduler: &'a Scheduler, reports: mpsc::Sender<Report>, outbox: Arc<Outbox>) -> Self {
         let client = scheduler.client.0.clone();
-        let nodes = changes(Api::all(client.clone())).map(Observed::Node);
-        let pods = changes(Api::all(client.clone())).map(Observed::Pod);
         Self {
             core: Core::new(&scheduler.config),
+            changes: watch(&client),
             client,
             max_bindings: scheduler.config.max_bindings,
-            changes: futures::stream::select(nodes, pods).boxed(),
             bindings: JoinSet::new(),
             reports,
             outbox,
             metrics: scheduler.config.metrics.clone(),
             waiting: scheduler.config.waiting_pods.clone(),
             ready: &scheduler.ready,
-            synced: (false, false),
+            unsynced: Kind::ALL.into(),
         }
     }
 
@@ -150,7 +142,7 @@ impl<'a> Loop<'a> {
     }
 
     fn may_schedule(&self) -> bool {
-        self.synced == (true, true) && self.core.has_active() && self.may_bind()
+        self.unsynced.is_empty() && self.core.has_active() && self.may_bind()
     }
 
     /// Whether there may be one more binding. Pods that wait for a permit are not under way: they could be waiting for
@@ -192,7 +184,6 @@ impl<'a> Loop<'a> {
         match change {
             Observed::Node(Change::Applied(node)) => self.core.node_applied(&node, now),
             Observed::Node(Change::Deleted(name)) => self.core.node_deleted(&name, now),
-            Observed::Node(Change::Synced) => self.synced.0 = true,
             Observed::Pod(Change::Applied(pod)) => {
                 if pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some()) {
                     self.outbox.withdraw_condition(&key(&*pod));
@@ -203,9 +194,16 @@ impl<'a> Loop<'a> {
                 self.outbox.withdraw(&key);
                 self.core.pod_deleted(&key, now);
             }
-            Observed::Pod(Change::Synced) => self.synced.1 = true,
+            Observed::Storage(_, Some(change)) => self.core.storage_changed(change.apply, change.claim, now),
+            Observed::Storage(kind, None) => self.synced(kind),
+            Observed::Node(Change::Synced) => self.synced(Kind::Node),
+            Observed::Pod(Change::Synced) => self.synced(Kind::Pod),
         }
-        if self.synced == (true, true) {
+    }
+
+    fn synced(&mut self, kind: Kind) {
+        self.unsynced.remove(&kind);
+        if self.unsynced.is_empty() {
             self.ready.send_if_modified(|ready| !std::mem::replace(ready, true));
         }
     }
@@ -223,13 +221,13 @@ impl<'a> Loop<'a> {
 
     fn carry_out(&mut self, command: Command, started: Instant) {
         match command {
-            Command::Bind { queued, node, profile, waiter } => {
+            Command::Bind { queued, node, profile, volumes, waiter } => {
                 self.outbox.withdraw_condition(&queued.pod.key);
                 let (client, outbox) = (self.client.clone(), Arc::clone(&self.outbox));
                 let metrics = self.metrics.clone();
                 self.bindings.spawn(async move {
                     outbox.settled(&queued.pod.key).await;
-                    let binding = Binding { pod: &queued.pod, node: &node };
+                    let binding = Binding { pod: &queued.pod, node: &node, volumes: volumes.as_deref() };
                     let binder = Binder { client: &client, profile: &profile, metrics: &metrics };
                     let result = binder.bind(&binding, waiter).await;
                     Bound { queued, node, profile, started, result }

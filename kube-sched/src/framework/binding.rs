@@ -8,6 +8,7 @@ use kube::Client;
 use super::Status;
 use crate::Error;
 use crate::pod::PodInfo;
+use crate::snapshot::{Snapshot, VolumePlan};
 
 /// A decision on its way to the API server.
 #[derive(Clone, Debug)]
@@ -16,18 +17,21 @@ pub struct Binding<'a> {
     pub pod: &'a PodInfo,
     /// The name of the chosen node.
     pub node: &'a str,
+    /// What has to happen to the pod's claims before it is bound; absent while plugins reserve.
+    pub volumes: Option<&'a VolumePlan>,
 }
 
-/// Bookkeeping for a chosen node, inside the scheduling cycle.
+/// Bookkeeping for a chosen node, inside the scheduling cycle. What concerns later decisions belongs into the snapshot, so
+/// that these stay functions of it.
 pub trait Reserve {
     /// Notes that the pod will run on the node.
     ///
     /// # Errors
     /// A [`Status`] when that turns out to be impossible; every plugin's `unreserve` is called then.
-    fn reserve(&self, binding: &Binding<'_>) -> Result<(), Status>;
+    fn reserve(&self, snapshot: &mut Snapshot, binding: &Binding<'_>) -> Result<(), Status>;
 
     /// Takes the note back. Idempotent; also called for plugins whose `reserve` was never called.
-    fn unreserve(&self, binding: &Binding<'_>);
+    fn unreserve(&self, snapshot: &mut Snapshot, binding: &Binding<'_>);
 }
 
 /// A [`Permit`] plugin's yes.

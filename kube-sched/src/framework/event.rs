@@ -38,6 +38,11 @@ pub enum ClusterEvent {
         /// After.
         new: Arc<PodInfo>,
     },
+    /// A storage object appeared, changed or vanished.
+    StorageChanged {
+        /// The key `namespace/name` of the claim, if it is one.
+        claim: Option<Arc<str>>,
+    },
     /// Something that no plugin may ignore, such as a fresh start of the informers.
     Unknown,
 }
@@ -60,6 +65,8 @@ pub enum EventKind {
     PodRemoved,
     /// The waiting pod itself changed.
     PodUpdated,
+    /// A storage object changed.
+    StorageChanged,
     /// Something that no plugin may ignore.
     Unknown,
 }
@@ -74,6 +81,7 @@ impl EventKind {
         Self::PlacedPodUpdated,
         Self::PodRemoved,
         Self::PodUpdated,
+        Self::StorageChanged,
         Self::Unknown,
     ];
 }
@@ -90,6 +98,7 @@ impl ClusterEvent {
             Self::PlacedPodUpdated { .. } => EventKind::PlacedPodUpdated,
             Self::PodRemoved(_) => EventKind::PodRemoved,
             Self::PodUpdated { .. } => EventKind::PodUpdated,
+            Self::StorageChanged { .. } => EventKind::StorageChanged,
             Self::Unknown => EventKind::Unknown,
         }
     }
@@ -105,6 +114,7 @@ impl ClusterEvent {
             EventKind::PlacedPodUpdated => "AssignedPodUpdate",
             EventKind::PodRemoved => "AssignedPodDelete",
             EventKind::PodUpdated => "PodUpdate",
+            EventKind::StorageChanged => "StorageChange",
             EventKind::Unknown => "Unknown",
         }
     }

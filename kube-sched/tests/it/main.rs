@@ -6,6 +6,7 @@ mod conformance;
 mod day;
 mod permit;
 mod sim;
+mod volumes;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
