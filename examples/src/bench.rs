@@ -4,6 +4,7 @@ mod api;
 mod cluster;
 mod memory;
 mod process;
+mod sched;
 mod store;
 
 use std::time::Duration;
@@ -12,6 +13,7 @@ use tokio::time::Instant;
 
 pub use api::run as api;
 pub use cluster::run as cluster;
+pub use sched::run as sched;
 pub use store::run as store;
 
 /// One measured figure; larger is better unless its name ends in a unit of time or size.

@@ -65,11 +65,27 @@ where
     F: FnOnce(CancellationToken) -> W + Send,
     W: Future<Output = Result<(), Failure>> + Send,
 {
-    if !elect {
-        return role(shutdown).await;
-    }
+    let config = elect.then(|| LeaderConfig { name: name.into(), ..LeaderConfig::default() });
+    lead_with(client, config, shutdown, role).await
+}
+
+/// As [`lead`], with everything about the lease but the identity, which is this process's; at once if there is none.
+///
+/// # Errors
+/// Those of the election; the role's own.
+pub async fn lead_with<F, W>(
+    client: Client,
+    config: Option<LeaderConfig>,
+    shutdown: CancellationToken,
+    role: F,
+) -> Result<(), Failure>
+where
+    F: FnOnce(CancellationToken) -> W + Send,
+    W: Future<Output = Result<(), Failure>> + Send,
+{
+    let Some(config) = config else { return role(shutdown).await };
     let identity = format!("{}_{}", machine::host_name(), uuid::Uuid::new_v4());
-    let config = LeaderConfig { name: name.into(), identity, ..LeaderConfig::default() };
+    let config = LeaderConfig { identity, ..config };
     let mut ended = Ok(());
     let lost =
         leader::run(client, config, shutdown.clone(), |token| async { ended = role(token).await }).await?;

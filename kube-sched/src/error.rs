@@ -38,6 +38,9 @@ pub enum Error {
         /// Its reason.
         reason: String,
     },
+    /// The pod's volumes are not ready, and will not be soon; the pod is scheduled again later.
+    #[error("binding volumes: {0}")]
+    Volumes(String),
     /// A plugin panicked while its pod was bound; the pod is retried, the plugin has to be mended.
     #[error("a plugin panicked: {0}")]
     Panicked(String),

@@ -5,7 +5,7 @@
 //! simulators and tests. [`Scheduler`] is the drop-in kube-scheduler: it feeds the same function from watches and binds
 //! pods through a [`kube::Client`].
 //!
-//! It does not elect a leader, serve HTTP or read files; the caller does. It never talks to nodes or to the store.
+//! [`Settings`] reads a `KubeSchedulerConfiguration`. It does not elect a leader, serve HTTP or read files; the caller does. It never talks to nodes or to the store.
 //!
 //! # Why is this pod pending?
 //! ```
@@ -51,6 +51,7 @@ mod config;
 mod driver;
 mod error;
 pub mod framework;
+mod metrics;
 mod node;
 pub mod plugins;
 mod pod;
@@ -61,9 +62,10 @@ pub mod selector;
 pub mod snapshot;
 
 pub use clock::Clock;
-pub use config::Config;
-pub use driver::Scheduler;
+pub use config::{ClientConnection, Config, LeaderElection, Settings};
+pub use driver::{Scheduler, WaitingPod, WaitingPods};
 pub use error::Error;
+pub use metrics::Metrics;
 pub use node::NodeInfo;
 pub use pod::{HostPort, PodInfo};
 pub use schedule::{Decision, Outcome, schedule};

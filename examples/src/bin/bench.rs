@@ -25,6 +25,8 @@ enum What {
     Store,
     /// The API server in this process.
     Api,
+    /// The scheduler on 5,000 hollow nodes: decisions, and pods bound through our API server.
+    Sched,
     /// The whole cluster: starts, memory and 100 pods; needs root.
     Cluster,
 }
@@ -35,6 +37,7 @@ fn main() -> ExitCode {
         let figures = match flags.what {
             What::Store => bench::store(flags.peer_bin.as_deref()).await?,
             What::Api => bench::api().await?,
+            What::Sched => bench::sched().await?,
             What::Cluster => bench::cluster().await?,
         };
         figures.iter().for_each(|figure| println!("{figure}"));

@@ -2,17 +2,16 @@
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
-use std::time::Duration;
 
 use futures::FutureExt;
 use kube::Client;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
+use super::run::UNSCHEDULABLE;
+use super::waiting::Waiter;
 use crate::Error;
-use crate::framework::{Binding, PermitDecision, Profile};
-
-/// How often a plugin that says "wait" is asked again.
-const PERMIT_INTERVAL: Duration = Duration::from_millis(100);
+use crate::framework::{Binding, Profile};
+use crate::metrics::Metrics;
 
 /// Why a pod was not bound, for the scheduler and for the pod's condition.
 #[derive(Debug)]
@@ -32,7 +31,7 @@ impl Failure {
     /// A plugin's no is no error.
     fn refused(plugin: &'static str, reason: String) -> Self {
         let message = reason.clone();
-        Self { error: Error::Refused { plugin, reason }, reason: "Unschedulable", message }
+        Self { error: Error::Refused { plugin, reason }, reason: UNSCHEDULABLE, message }
     }
 }
 
@@ -53,50 +52,84 @@ fn text(error: &Error) -> String {
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
-/// Runs the permit, pre-bind, bind and post-bind plugins. A plugin that panics fails the binding and nothing else.
-pub(super) async fn bind(client: &Client, profile: &Profile, binding: &Binding<'_>) -> Result<(), Failure> {
-    // What a plugin may have left half done is its own; everything else here is only read.
-    let outcome = AssertUnwindSafe(run(client, profile, binding)).catch_unwind().await;
-    outcome.unwrap_or_else(|panic| Err(Error::Panicked(panic_message(&*panic)).into()))
+/// What a binding needs besides the pod and its node.
+pub(super) struct Binder<'a> {
+    pub(super) client: &'a Client,
+    pub(super) profile: &'a Profile,
+    pub(super) metrics: &'a Metrics,
+}
+
+impl Binder<'_> {
+    /// Waits for permission, then runs the pre-bind, bind and post-bind plugins. A plugin that panics fails the binding and
+    /// nothing else.
+    pub(super) async fn bind(&self, binding: &Binding<'_>, waiter: Option<Waiter>) -> Result<(), Failure> {
+        // What a plugin may have left half done is its own; everything else here is only read.
+        let outcome = AssertUnwindSafe(self.run(binding, waiter)).catch_unwind().await;
+        outcome.unwrap_or_else(|panic| Err(Error::Panicked(panic_message(&*panic)).into()))
+    }
+
+    async fn run(&self, binding: &Binding<'_>, waiter: Option<Waiter>) -> Result<(), Failure> {
+        if let Some(waiter) = waiter {
+            self.permitted(waiter).await?;
+        }
+        let prepared = self.prepare(binding);
+        self.timed("PreBind", prepared).await?;
+        let bound = self.hand_over(binding);
+        self.timed("Bind", bound).await?;
+        let notified = async {
+            let plugins = self.profile.plugins.iter().map(|enabled| &enabled.plugin);
+            plugins.filter_map(|plugin| plugin.as_post_bind()).for_each(|plugin| plugin.post_bind(binding));
+            Ok(())
+        };
+        self.timed("PostBind", notified).await
+    }
+
+    async fn permitted(&self, waiter: Waiter) -> Result<(), Failure> {
+        let start = Instant::now();
+        let permitted = waiter.wait().await;
+        self.metrics.permitted(permitted.is_ok(), start.elapsed());
+        permitted.map_err(|rejection| Failure::refused(rejection.plugin, rejection.reason))
+    }
+
+    async fn prepare(&self, binding: &Binding<'_>) -> Result<(), Failure> {
+        for plugin in self.profile.plugins.iter().map(|enabled| &enabled.plugin) {
+            let Some(pre_bind) = plugin.as_pre_bind() else { continue };
+            let start = Instant::now();
+            let prepared = pre_bind.pre_bind(self.client, binding).await;
+            self.metrics.plugin(plugin.name(), "PreBind", prepared.is_ok(), start.elapsed());
+            prepared.map_err(|error| Failure::at("PreBind", plugin.name(), error))?;
+        }
+        Ok(())
+    }
+
+    /// The first plugin that takes the pod binds it.
+    async fn hand_over(&self, binding: &Binding<'_>) -> Result<(), Failure> {
+        for plugin in self.profile.plugins.iter().map(|enabled| &enabled.plugin) {
+            let Some(bind) = plugin.as_bind() else { continue };
+            let start = Instant::now();
+            let bound = bind.bind(self.client, binding).await;
+            self.metrics.plugin(plugin.name(), "Bind", bound.is_ok(), start.elapsed());
+            if bound.map_err(|error| Failure::at("Bind", plugin.name(), error))? {
+                return Ok(());
+            }
+        }
+        let lack = format!("no plugin of profile {} binds {}", self.profile.scheduler_name, binding.pod.key);
+        Err(Error::Config(lack).into())
+    }
+
+    async fn timed(
+        &self,
+        point: &str,
+        work: impl Future<Output = Result<(), Failure>>,
+    ) -> Result<(), Failure> {
+        let start = Instant::now();
+        let outcome = work.await;
+        self.metrics.point(point, outcome.is_ok(), &self.profile.scheduler_name, start.elapsed());
+        outcome
+    }
 }
 
 fn panic_message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message").to_owned()
-}
-
-async fn run(client: &Client, profile: &Profile, binding: &Binding<'_>) -> Result<(), Failure> {
-    permit(profile, binding).await?;
-    let plugins = || profile.plugins.iter().map(|enabled| &enabled.plugin);
-    for (name, plugin) in plugins().filter_map(|plugin| Some((plugin.name(), plugin.as_pre_bind()?))) {
-        plugin.pre_bind(client, binding).await.map_err(|error| Failure::at("PreBind", name, error))?;
-    }
-    for (name, plugin) in plugins().filter_map(|plugin| Some((plugin.name(), plugin.as_bind()?))) {
-        if plugin.bind(client, binding).await.map_err(|error| Failure::at("Bind", name, error))? {
-            plugins().filter_map(|plugin| plugin.as_post_bind()).for_each(|plugin| plugin.post_bind(binding));
-            return Ok(());
-        }
-    }
-    let lack = format!("no plugin of profile {} binds {}", profile.scheduler_name, binding.pod.key);
-    Err(Error::Config(lack).into())
-}
-
-/// Waits until every permit plugin agrees.
-async fn permit(profile: &Profile, binding: &Binding<'_>) -> Result<(), Failure> {
-    let start = Instant::now();
-    for plugin in profile.plugins.iter().map(|enabled| &enabled.plugin) {
-        let Some(permit) = plugin.as_permit() else { continue };
-        let refused = |reason: String| Failure::refused(plugin.name(), reason);
-        loop {
-            match permit.permit(binding).map_err(|status| refused(status.message()))? {
-                PermitDecision::Allow => break,
-                PermitDecision::Wait(limit) if start.elapsed() >= limit => {
-                    let name = binding.pod.name();
-                    return Err(refused(format!("pod {name:?} rejected while waiting on permit: timeout")));
-                }
-                PermitDecision::Wait(_) => sleep(PERMIT_INTERVAL).await,
-            }
-        }
-    }
-    Ok(())
 }

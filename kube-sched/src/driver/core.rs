@@ -2,24 +2,36 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use fastrand::Rng;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use tokio::time::Instant;
 
+use super::run::UNSCHEDULABLE;
+use super::waiting::{Waiter, WaitingPods};
 use crate::Config;
-use crate::framework::{Binding, ClusterEvent, Preemption, Profile, Reserve};
+use crate::framework::{
+    Binding, ClusterEvent, NodeStatus, PermitDecision, Preemption, Profile, Reserve, Status,
+};
+use crate::metrics::Metrics;
 use crate::node::NodeInfo;
 use crate::pod::PodInfo;
 use crate::queue::{QueuedPod, SchedulingQueue};
 use crate::schedule::{Decision, Outcome, schedule};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Snapshot, Storage, VolumePlan};
 
 /// What the driver has to do after a scheduling cycle.
 #[derive(Debug)]
 pub(super) enum Command {
     /// Bind the pod, then report with [`Core::bound`].
-    Bind { queued: QueuedPod, node: Arc<str>, profile: Arc<Profile> },
+    Bind {
+        queued: QueuedPod,
+        node: Arc<str>,
+        profile: Arc<Profile>,
+        volumes: Option<Arc<VolumePlan>>,
+        waiter: Option<Waiter>,
+    },
     /// Tell the user why the pod is not placed, and carry out a preemption.
     Refuse {
         pod: Arc<PodInfo>,
@@ -37,7 +49,12 @@ pub(super) struct Core {
     queue: SchedulingQueue,
     profiles: BTreeMap<String, Arc<Profile>>,
     rng: Rng,
+    waiting: WaitingPods,
+    metrics: Metrics,
 }
+
+/// The plugins that hold a pod back, and for how long each.
+type Holds = Vec<(&'static str, Duration)>;
 
 impl Core {
     pub(super) fn new(config: &Config) -> Self {
@@ -51,6 +68,8 @@ impl Core {
             queue: SchedulingQueue::new(config.queue.clone(), profiles.values().cloned()),
             profiles,
             rng: Rng::with_seed(config.seed),
+            waiting: config.waiting_pods.clone(),
+            metrics: config.metrics.clone(),
         }
     }
 
@@ -123,6 +142,7 @@ impl Core {
         self.snapshot.withdraw_nomination(key);
         self.queue.remove(key);
         self.unplaced(key, now);
+        self.waiting.reject(key, "", "removed");
     }
 
     fn placed(&mut self, pod: Arc<PodInfo>, now: Instant) {
@@ -146,27 +166,77 @@ impl Core {
         }
     }
 
+    /// Something about storage has changed; `claim` is the key of the claim, if it is one.
+    pub(super) fn storage_changed(
+        &mut self,
+        change: impl FnOnce(&mut Storage),
+        claim: Option<Arc<str>>,
+        now: Instant,
+    ) {
+        change(self.snapshot.storage_mut());
+        self.queue.on_event(&ClusterEvent::StorageChanged { claim }, now);
+    }
+
     /// Schedules the pod that goes first; `None` when none is waiting.
     pub(super) fn step(&mut self, now: Instant) -> Option<Command> {
         let queued = self.queue.pop(now)?;
         let profile = Arc::clone(self.profiles.get(queued.pod.scheduler_name())?);
+        let start = Instant::now();
         let decision = schedule(&self.snapshot, &queued.pod, &profile, &mut self.rng);
+        self.metrics.decided(start.elapsed());
         let Some(node) = decision.node().cloned() else {
             return Some(self.refuse(queued, &decision, now));
         };
-        let binding = Binding { pod: &queued.pod, node: &node };
-        if let Some((plugin, status)) = reserve(&profile, &binding) {
-            unreserve(&profile, &binding);
-            let mut failed = decision;
-            failed.outcome = Outcome::Failed { plugin, status };
-            return Some(self.refuse(queued, &failed, now));
-        }
+        let binding = Binding { pod: &queued.pod, node: &node, volumes: None };
+        let holds = match self.reserve(&profile, &binding) {
+            Ok(holds) => holds,
+            Err((plugin, status)) => {
+                unreserve(&mut self.snapshot, &profile, &binding);
+                let refused = self.turned_down(decision, &node, plugin, status);
+                return Some(self.refuse(queued, &refused, now));
+            }
+        };
         self.snapshot.assume(&queued.pod, &node);
         self.queue.done(&queued.pod.key);
         if let Some(pod) = self.snapshot.pod(&queued.pod.key).cloned() {
             self.queue.on_event(&ClusterEvent::PodPlaced(pod), now);
         }
-        Some(Command::Bind { queued, node, profile })
+        let wait = || self.waiting.add(Arc::clone(&queued.pod), Arc::clone(&node), &holds, now);
+        let waiter = (!holds.is_empty()).then(wait);
+        let volumes = self.snapshot.storage().plan(&queued.pod.key).cloned();
+        Some(Command::Bind { queued, node, profile, volumes, waiter })
+    }
+
+    /// Asks the reserve plugins and then the permit plugins.
+    fn reserve(&mut self, profile: &Profile, binding: &Binding<'_>) -> Result<Holds, (&'static str, Status)> {
+        let start = Instant::now();
+        let reserved = plugins(profile).try_for_each(|(name, plugin)| {
+            plugin.reserve(&mut self.snapshot, binding).map_err(|status| (name, status))
+        });
+        self.metrics.point("Reserve", reserved.is_ok(), &profile.scheduler_name, start.elapsed());
+        reserved?;
+        let start = Instant::now();
+        let permitted = permit(profile, binding);
+        self.metrics.point("Permit", permitted.is_ok(), &profile.scheduler_name, start.elapsed());
+        permitted
+    }
+
+    /// The decision as it is after a plugin has refused the chosen node.
+    fn turned_down(&self, decision: Decision, node: &str, plugin: &'static str, status: Status) -> Decision {
+        if !status.is_rejection() {
+            return Decision { outcome: Outcome::Failed { plugin, status }, ..decision };
+        }
+        let node = self.snapshot.node(node).map(|view| view.id()).unwrap_or_default();
+        let refused = vec![NodeStatus { node, plugin, status }];
+        Decision { outcome: Outcome::Unschedulable, total_nodes: 1, refused, ..decision }
+    }
+
+    /// Tells the metrics how many pods are where.
+    pub(super) fn measure(&mut self) {
+        self.metrics.pending(self.queue.sizes());
+        for (arrival, number) in self.queue.take_arrivals() {
+            self.metrics.incoming(arrival, number);
+        }
     }
 
     fn refuse(&mut self, queued: QueuedPod, decision: &Decision, now: Instant) -> Command {
@@ -175,10 +245,13 @@ impl Core {
         let rejected_by = if failed { Vec::new() } else { self.waits_for(decision) };
         self.queue.fail(queued, rejected_by, now);
         let (nominated, victims) = match &decision.preemption {
-            Some(preemption) => self.preempt(&pod, preemption),
+            Some(preemption) => {
+                self.metrics.preempted(preemption.victims.len());
+                self.preempt(&pod, preemption)
+            }
             None => (None, Vec::new()),
         };
-        let reason = if failed { "SchedulerError" } else { "Unschedulable" };
+        let reason = if failed { "SchedulerError" } else { UNSCHEDULABLE };
         Command::Refuse { pod, message: decision.message(), reason, nominated, victims }
     }
 
@@ -213,8 +286,13 @@ impl Core {
         failure: Option<&crate::Error>,
         now: Instant,
     ) {
-        let Some(error) = failure else { return };
-        unreserve(profile, &Binding { pod: &queued.pod, node });
+        let Some(error) = failure else {
+            if self.snapshot.storage().plan(&queued.pod.key).is_some() {
+                self.snapshot.storage_mut().drop_plan(&queued.pod.key);
+            }
+            return;
+        };
+        unreserve(&mut self.snapshot, profile, &Binding { pod: &queued.pod, node, volumes: None });
         if !self.snapshot.is_assumed(&queued.pod.key) {
             // Confirmed, deleted or replaced in the meantime.
             return;
@@ -230,10 +308,18 @@ fn plugins(profile: &Profile) -> impl Iterator<Item = (&'static str, &dyn Reserv
     profile.plugins.iter().filter_map(|enabled| Some((enabled.plugin.name(), enabled.plugin.as_reserve()?)))
 }
 
-fn reserve(profile: &Profile, binding: &Binding<'_>) -> Option<(&'static str, crate::framework::Status)> {
-    plugins(profile).find_map(|(name, plugin)| plugin.reserve(binding).err().map(|status| (name, status)))
+fn permit(profile: &Profile, binding: &Binding<'_>) -> Result<Holds, (&'static str, Status)> {
+    let mut holds = Holds::new();
+    for plugin in profile.plugins.iter().map(|enabled| &enabled.plugin) {
+        let Some(permit) = plugin.as_permit() else { continue };
+        match permit.permit(binding).map_err(|status| (plugin.name(), status))? {
+            PermitDecision::Allow => {}
+            PermitDecision::Wait(limit) => holds.push((plugin.name(), limit)),
+        }
+    }
+    Ok(holds)
 }
 
-fn unreserve(profile: &Profile, binding: &Binding<'_>) {
-    plugins(profile).for_each(|(_, plugin)| plugin.unreserve(binding));
+fn unreserve(snapshot: &mut Snapshot, profile: &Profile, binding: &Binding<'_>) {
+    plugins(profile).for_each(|(_, plugin)| plugin.unreserve(snapshot, binding));
 }

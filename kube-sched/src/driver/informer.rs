@@ -72,11 +72,27 @@ where
     let mut known = Known::default();
     events.default_backoff().flat_map(move |event| {
         let changes = event.map(|event| known.changes(event)).unwrap_or_else(|error| {
-            tracing::warn!(%error, kind = std::any::type_name::<K>(), "watch failed, trying again");
+            let kind = std::any::type_name::<K>();
+            if is_unknown(&error) {
+                // A server that does not have the kind has no objects of it.
+                tracing::debug!(%error, kind, "not served");
+                return vec![Change::Synced];
+            }
+            tracing::warn!(%error, kind, "watch failed, trying again");
             Vec::new()
         });
         futures::stream::iter(changes)
     })
+}
+
+/// Whether the server does not know the kind.
+fn is_unknown(error: &watcher::Error) -> bool {
+    let (watcher::Error::InitialListFailed(kube::Error::Api(status))
+    | watcher::Error::WatchStartFailed(kube::Error::Api(status))) = error
+    else {
+        return false;
+    };
+    status.code == 404
 }
 
 #[cfg(test)]

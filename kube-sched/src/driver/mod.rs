@@ -7,5 +7,8 @@ mod outbox;
 mod report;
 mod run;
 mod series;
+mod waiting;
+mod watched;
 
 pub use run::Scheduler;
+pub use waiting::{WaitingPod, WaitingPods};

@@ -1,31 +1,36 @@
 //! The scheduling loop.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt};
-use k8s_openapi::api::core::v1::{Node, Pod};
-use kube::{Api, Client};
+use kube::Client;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::bind::{Failure, bind};
+use super::bind::{Binder, Failure};
 use super::core::{Command, Core};
-use super::informer::{Change, changes, key};
+use super::informer::{Change, key};
 use super::outbox::{Duty, Outbox};
 use super::report::{ClientHandle, Report, Reporter};
 use super::series::Series;
+use super::waiting::WaitingPods;
+use super::watched::{Kind, Observed, watch};
 use crate::framework::{Binding, Profile};
+use crate::metrics::{Attempt, Metrics};
 use crate::pod::PodInfo;
 use crate::queue::QueuedPod;
 use crate::{Config, Error};
 
 /// Changes taken in, and pods scheduled, before the other has its turn.
 const BURST: usize = 64;
+/// The reason in the condition of a pod that fits nowhere.
+pub(super) const UNSCHEDULABLE: &str = "Unschedulable";
 /// How long bindings and reports may take to finish after the end.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -39,19 +44,13 @@ pub struct Scheduler {
     ready: watch::Sender<bool>,
 }
 
-/// A change of either watched kind.
-#[derive(Debug)]
-enum Observed {
-    Node(Change<Node>),
-    Pod(Change<Pod>),
-}
-
 /// A binding that has ended.
 #[derive(Debug)]
 struct Bound {
     queued: QueuedPod,
     node: Arc<str>,
     profile: Arc<Profile>,
+    started: Instant,
     result: Result<(), Failure>,
 }
 
@@ -103,32 +102,36 @@ struct Loop<'a> {
     bindings: JoinSet<Bound>,
     reports: mpsc::Sender<Report>,
     outbox: Arc<Outbox>,
+    metrics: Metrics,
+    waiting: WaitingPods,
     ready: &'a watch::Sender<bool>,
-    /// Whether nodes and pods have been listed.
-    synced: (bool, bool),
+    /// The kinds that have not been listed yet.
+    unsynced: BTreeSet<Kind>,
 }
 
 impl<'a> Loop<'a> {
     fn new(scheduler: &'a Scheduler, reports: mpsc::Sender<Report>, outbox: Arc<Outbox>) -> Self {
         let client = scheduler.client.0.clone();
-        let nodes = changes(Api::all(client.clone())).map(Observed::Node);
-        let pods = changes(Api::all(client.clone())).map(Observed::Pod);
         Self {
             core: Core::new(&scheduler.config),
+            changes: watch(&client),
             client,
             max_bindings: scheduler.config.max_bindings,
-            changes: futures::stream::select(nodes, pods).boxed(),
             bindings: JoinSet::new(),
             reports,
             outbox,
+            metrics: scheduler.config.metrics.clone(),
+            waiting: scheduler.config.waiting_pods.clone(),
             ready: &scheduler.ready,
-            synced: (false, false),
+            unsynced: Kind::ALL.into(),
         }
     }
 
     async fn run(&mut self) {
         loop {
             self.take_in();
+            self.core.measure();
+            self.metrics.bindings(self.bindings.len());
             if self.may_schedule() {
                 self.schedule();
                 tokio::task::yield_now().await;
@@ -139,7 +142,13 @@ impl<'a> Loop<'a> {
     }
 
     fn may_schedule(&self) -> bool {
-        self.synced == (true, true) && self.core.has_active() && self.bindings.len() < self.max_bindings
+        self.unsynced.is_empty() && self.core.has_active() && self.may_bind()
+    }
+
+    /// Whether there may be one more binding. Pods that wait for a permit are not under way: they could be waiting for
+    /// pods that come after them.
+    fn may_bind(&self) -> bool {
+        self.bindings.len().saturating_sub(self.waiting.len()) < self.max_bindings
     }
 
     /// Takes in what has happened, without waiting.
@@ -175,7 +184,6 @@ impl<'a> Loop<'a> {
         match change {
             Observed::Node(Change::Applied(node)) => self.core.node_applied(&node, now),
             Observed::Node(Change::Deleted(name)) => self.core.node_deleted(&name, now),
-            Observed::Node(Change::Synced) => self.synced.0 = true,
             Observed::Pod(Change::Applied(pod)) => {
                 if pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some()) {
                     self.outbox.withdraw_condition(&key(&*pod));
@@ -186,36 +194,48 @@ impl<'a> Loop<'a> {
                 self.outbox.withdraw(&key);
                 self.core.pod_deleted(&key, now);
             }
-            Observed::Pod(Change::Synced) => self.synced.1 = true,
+            Observed::Storage(_, Some(change)) => self.core.storage_changed(change.apply, change.claim, now),
+            Observed::Storage(kind, None) => self.synced(kind),
+            Observed::Node(Change::Synced) => self.synced(Kind::Node),
+            Observed::Pod(Change::Synced) => self.synced(Kind::Pod),
         }
-        if self.synced == (true, true) {
+    }
+
+    fn synced(&mut self, kind: Kind) {
+        self.unsynced.remove(&kind);
+        if self.unsynced.is_empty() {
             self.ready.send_if_modified(|ready| !std::mem::replace(ready, true));
         }
     }
 
     fn schedule(&mut self) {
         for _ in 0..BURST {
-            if self.bindings.len() >= self.max_bindings {
+            if !self.may_bind() {
                 break;
             }
-            let Some(command) = self.core.step(Instant::now()) else { break };
-            self.carry_out(command);
+            let started = Instant::now();
+            let Some(command) = self.core.step(started) else { break };
+            self.carry_out(command, started);
         }
     }
 
-    fn carry_out(&mut self, command: Command) {
+    fn carry_out(&mut self, command: Command, started: Instant) {
         match command {
-            Command::Bind { queued, node, profile } => {
+            Command::Bind { queued, node, profile, volumes, waiter } => {
                 self.outbox.withdraw_condition(&queued.pod.key);
                 let (client, outbox) = (self.client.clone(), Arc::clone(&self.outbox));
+                let metrics = self.metrics.clone();
                 self.bindings.spawn(async move {
                     outbox.settled(&queued.pod.key).await;
-                    let binding = Binding { pod: &queued.pod, node: &node };
-                    let result = bind(&client, &profile, &binding).await;
-                    Bound { queued, node, profile, result }
+                    let binding = Binding { pod: &queued.pod, node: &node, volumes: volumes.as_deref() };
+                    let binder = Binder { client: &client, profile: &profile, metrics: &metrics };
+                    let result = binder.bind(&binding, waiter).await;
+                    Bound { queued, node, profile, started, result }
                 });
             }
             Command::Refuse { pod, message, reason, nominated, victims } => {
+                let attempt = if reason == UNSCHEDULABLE { Attempt::Unschedulable } else { Attempt::Error };
+                self.metrics.attempted(attempt, pod.scheduler_name(), started.elapsed());
                 tracing::debug!(pod = %pod.key, %message, "unable to schedule pod");
                 if let Some(node) = &nominated {
                     for victim in victims {
@@ -235,13 +255,22 @@ impl<'a> Loop<'a> {
     }
 
     fn bound(&mut self, bound: Result<Bound, tokio::task::JoinError>) {
-        let Bound { queued, node, profile, result } = match bound {
+        let Bound { queued, node, profile, started, result } = match bound {
             Ok(bound) => bound,
             // Panics are caught where they happen, and nothing aborts the task.
             Err(error) => return tracing::error!(%error, "a binding was lost"),
         };
         let pod = Arc::clone(&queued.pod);
         let error = result.as_ref().err().map(|failure| &failure.error);
+        let attempt = match &result {
+            Ok(()) => Attempt::Scheduled,
+            Err(failure) if failure.reason == UNSCHEDULABLE => Attempt::Unschedulable,
+            Err(_) => Attempt::Error,
+        };
+        self.metrics.attempted(attempt, &profile.scheduler_name, started.elapsed());
+        if error.is_none() {
+            self.metrics.bound(queued.attempts, queued.added_at.elapsed());
+        }
         self.core.bound(queued, &node, &profile, error, Instant::now());
         match result {
             Ok(()) => self.report(Report::Scheduled { pod, node }),

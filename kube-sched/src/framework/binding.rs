@@ -8,6 +8,7 @@ use kube::Client;
 use super::Status;
 use crate::Error;
 use crate::pod::PodInfo;
+use crate::snapshot::{Snapshot, VolumePlan};
 
 /// A decision on its way to the API server.
 #[derive(Clone, Debug)]
@@ -16,18 +17,21 @@ pub struct Binding<'a> {
     pub pod: &'a PodInfo,
     /// The name of the chosen node.
     pub node: &'a str,
+    /// What has to happen to the pod's claims before it is bound; absent while plugins reserve.
+    pub volumes: Option<&'a VolumePlan>,
 }
 
-/// Bookkeeping for a chosen node, inside the scheduling cycle.
+/// Bookkeeping for a chosen node, inside the scheduling cycle. What concerns later decisions belongs into the snapshot, so
+/// that these stay functions of it.
 pub trait Reserve {
     /// Notes that the pod will run on the node.
     ///
     /// # Errors
     /// A [`Status`] when that turns out to be impossible; every plugin's `unreserve` is called then.
-    fn reserve(&self, binding: &Binding<'_>) -> Result<(), Status>;
+    fn reserve(&self, snapshot: &mut Snapshot, binding: &Binding<'_>) -> Result<(), Status>;
 
     /// Takes the note back. Idempotent; also called for plugins whose `reserve` was never called.
-    fn unreserve(&self, binding: &Binding<'_>);
+    fn unreserve(&self, snapshot: &mut Snapshot, binding: &Binding<'_>);
 }
 
 /// A [`Permit`] plugin's yes.
@@ -35,13 +39,14 @@ pub trait Reserve {
 pub enum PermitDecision {
     /// Go ahead.
     Allow,
-    /// Ask again, for at most this long in total; then the pod is refused.
+    /// Hold the pod back on its node until the plugin lets it go through
+    /// [`WaitingPods`](crate::WaitingPods::allow); after so long, or 15 minutes, it is refused.
     Wait(Duration),
 }
 
 /// The last word before binding; also holds pods back until others are ready (gangs).
 pub trait Permit: Send + Sync {
-    /// Whether binding may begin; asked repeatedly while the answer is [`PermitDecision::Wait`].
+    /// Whether binding may begin; asked once, inside the scheduling cycle, after every `reserve`.
     ///
     /// # Errors
     /// A [`Status`] when the pod is refused.

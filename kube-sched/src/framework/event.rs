@@ -38,11 +38,87 @@ pub enum ClusterEvent {
         /// After.
         new: Arc<PodInfo>,
     },
+    /// A storage object appeared, changed or vanished.
+    StorageChanged {
+        /// The key `namespace/name` of the claim, if it is one.
+        claim: Option<Arc<str>>,
+    },
     /// Something that no plugin may ignore, such as a fresh start of the informers.
     Unknown,
 }
 
+/// The kinds of [`ClusterEvent`]s.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum EventKind {
+    /// A node appeared.
+    NodeAdded,
+    /// A node changed.
+    NodeUpdated,
+    /// A node vanished.
+    NodeRemoved,
+    /// A pod was placed.
+    PodPlaced,
+    /// A placed pod changed.
+    PlacedPodUpdated,
+    /// A placed pod went away.
+    PodRemoved,
+    /// The waiting pod itself changed.
+    PodUpdated,
+    /// A storage object changed.
+    StorageChanged,
+    /// Something that no plugin may ignore.
+    Unknown,
+}
+
+impl EventKind {
+    /// Every kind.
+    pub const ALL: &[Self] = &[
+        Self::NodeAdded,
+        Self::NodeUpdated,
+        Self::NodeRemoved,
+        Self::PodPlaced,
+        Self::PlacedPodUpdated,
+        Self::PodRemoved,
+        Self::PodUpdated,
+        Self::StorageChanged,
+        Self::Unknown,
+    ];
+}
+
 impl ClusterEvent {
+    /// Its kind.
+    #[must_use]
+    pub fn kind(&self) -> EventKind {
+        match self {
+            Self::NodeAdded(_) => EventKind::NodeAdded,
+            Self::NodeUpdated { .. } => EventKind::NodeUpdated,
+            Self::NodeRemoved(_) => EventKind::NodeRemoved,
+            Self::PodPlaced(_) => EventKind::PodPlaced,
+            Self::PlacedPodUpdated { .. } => EventKind::PlacedPodUpdated,
+            Self::PodRemoved(_) => EventKind::PodRemoved,
+            Self::PodUpdated { .. } => EventKind::PodUpdated,
+            Self::StorageChanged { .. } => EventKind::StorageChanged,
+            Self::Unknown => EventKind::Unknown,
+        }
+    }
+
+    /// What upstream's metrics call it.
+    #[must_use]
+    pub fn label(&self) -> &'static str {
+        match self.kind() {
+            EventKind::NodeAdded => "NodeAdd",
+            EventKind::NodeUpdated => "NodeUpdate",
+            EventKind::NodeRemoved => "NodeDelete",
+            EventKind::PodPlaced => "AssignedPodAdd",
+            EventKind::PlacedPodUpdated => "AssignedPodUpdate",
+            EventKind::PodRemoved => "AssignedPodDelete",
+            EventKind::PodUpdated => "PodUpdate",
+            EventKind::StorageChanged => "StorageChange",
+            EventKind::Unknown => "Unknown",
+        }
+    }
+
     /// The node that appeared or changed, as it is now.
     #[must_use]
     pub fn node(&self) -> Option<&Arc<NodeInfo>> {

@@ -28,7 +28,7 @@ mod score;
 mod status;
 
 pub use binding::{Bind, Binding, Permit, PermitDecision, PostBind, PreBind, Reserve};
-pub use event::ClusterEvent;
+pub use event::{ClusterEvent, EventKind};
 pub use filter::{
     Cycle, Feasible, Filter, NodeFilter, NodeStatus, PostFilter, PostFilterOutcome, PreFilter, Preemption,
 };

@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use super::{ClusterEvent, Status};
+use super::{ClusterEvent, EventKind, Status};
 use crate::pod::PodInfo;
 use crate::queue::QueuedPod;
 
@@ -34,6 +34,12 @@ pub enum Hint {
 ///
 /// A plugin that filters without giving hints has its pods retried after every event.
 pub trait QueueingHints {
+    /// The kinds of events that may help a pod at all. Pods that it refused are not even looked at when others
+    /// happen, so that ten thousand gated pods cost nothing while pods come and go. Default: all kinds.
+    fn events(&self) -> &'static [EventKind] {
+        EventKind::ALL
+    }
+
     /// Whether `event` may help `pod`. In doubt, [`Hint::Queue`]: a wrong `Skip` delays the pod for minutes.
     fn hint(&self, pod: &PodInfo, event: &ClusterEvent) -> Hint;
 }

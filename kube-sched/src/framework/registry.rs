@@ -60,6 +60,12 @@ impl Registry {
         self.factories.insert(name.into(), Arc::new(factory));
     }
 
+    /// Whether there is a plugin called `name`.
+    #[must_use]
+    pub fn knows(&self, name: &str) -> bool {
+        self.factories.contains_key(name)
+    }
+
     /// Makes the plugin called `name`.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! Pods with scheduling gates stay out of the queue.
 
-use crate::framework::{ClusterEvent, Hint, Plugin, PreEnqueue, QueueingHints, Status};
+use crate::framework::{ClusterEvent, EventKind, Hint, Plugin, PreEnqueue, QueueingHints, Status};
 use crate::pod::PodInfo;
 
 /// Holds a pod back while `spec.schedulingGates` is not empty.
@@ -33,6 +33,10 @@ impl PreEnqueue for SchedulingGates {
 }
 
 impl QueueingHints for SchedulingGates {
+    fn events(&self) -> &'static [EventKind] {
+        &[EventKind::PodUpdated, EventKind::Unknown]
+    }
+
     fn hint(&self, pod: &PodInfo, event: &ClusterEvent) -> Hint {
         match event {
             ClusterEvent::PodUpdated { new, .. }

@@ -12,6 +12,7 @@ mod preemption;
 mod priority_sort;
 mod taints;
 mod unschedulable;
+mod volumes;
 
 #[cfg(test)]
 mod tests;
@@ -33,6 +34,7 @@ pub use preemption::DefaultPreemption;
 pub use priority_sort::PrioritySort;
 pub use taints::TaintToleration;
 pub use unschedulable::NodeUnschedulable;
+pub use volumes::{NodeVolumeLimits, VolumeBinding, VolumeRestrictions, VolumeZone};
 
 type Make = fn() -> Arc<dyn Plugin>;
 
@@ -46,20 +48,33 @@ const TABLE: &[(&str, i64, Make)] = &[
     ("NodeAffinity", 2, || Arc::new(NodeAffinity)),
     ("NodePorts", 0, || Arc::new(NodePorts)),
     ("NodeResourcesFit", 1, || Arc::new(NodeResourcesFit)),
+    ("VolumeRestrictions", 0, || Arc::new(VolumeRestrictions)),
+    ("NodeVolumeLimits", 0, || Arc::new(NodeVolumeLimits)),
+    (VolumeBinding::NAME, 0, || Arc::new(VolumeBinding::default())),
+    ("VolumeZone", 0, || Arc::new(VolumeZone)),
     ("DefaultPreemption", 0, || Arc::new(DefaultPreemption)),
     ("NodeResourcesBalancedAllocation", 1, || Arc::new(NodeResourcesBalancedAllocation)),
     ("ImageLocality", 1, || Arc::new(ImageLocality)),
     ("DefaultBinder", 0, || Arc::new(DefaultBinder)),
 ];
 
+type MakeWith = fn(&PluginArgs) -> Result<Arc<dyn Plugin>, Error>;
+
+/// The built-in plugins that take arguments.
+const WITH_ARGS: &[(&str, MakeWith)] =
+    &[(VolumeBinding::NAME, |args| Ok(Arc::new(VolumeBinding::from_args(args)?)))];
+
 /// Adds the built-in plugins to a registry.
 pub(crate) fn register(registry: &mut Registry) {
     for (name, _, make) in TABLE {
         registry.register(*name, move |args| no_args(name, args).map(|()| make()));
     }
+    for (name, make) in WITH_ARGS {
+        registry.register(*name, make);
+    }
 }
 
-/// No built-in plugin can be set up differently. Saying so is better than doing something else than what was asked.
+/// Most plugins cannot be set up differently. Saying so is better than doing something else than what was asked.
 fn no_args(plugin: &str, args: &PluginArgs) -> Result<(), Error> {
     let refuse = |reason: String| Err(Error::PluginArgs { plugin: plugin.to_owned(), reason });
     let Some(fields) = args.as_object() else {

@@ -1,6 +1,8 @@
 //! Host ports can be open only once per node.
 
-use crate::framework::{ClusterEvent, Cycle, Filter, Hint, NodeFilter, Plugin, QueueingHints, Status};
+use crate::framework::{
+    ClusterEvent, Cycle, EventKind, Filter, Hint, NodeFilter, Plugin, QueueingHints, Status,
+};
 use crate::pod::{HostPort, PodInfo};
 use crate::snapshot::NodeView;
 
@@ -46,6 +48,10 @@ impl NodeFilter for Wanted<'_> {
 }
 
 impl QueueingHints for NodePorts {
+    fn events(&self) -> &'static [EventKind] {
+        &[EventKind::NodeAdded, EventKind::PodRemoved, EventKind::Unknown]
+    }
+
     fn hint(&self, pod: &PodInfo, event: &ClusterEvent) -> Hint {
         match event {
             ClusterEvent::NodeAdded(_) | ClusterEvent::Unknown => Hint::Queue,

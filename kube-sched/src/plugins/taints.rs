@@ -3,7 +3,8 @@
 use k8s_openapi::api::core::v1::{Taint, Toleration};
 
 use crate::framework::{
-    ClusterEvent, Cycle, Filter, Hint, NodeFilter, NodeScore, Plugin, QueueingHints, Score, Status, normalize,
+    ClusterEvent, Cycle, EventKind, Filter, Hint, NodeFilter, NodeScore, Plugin, QueueingHints, Score,
+    Status, normalize,
 };
 use crate::pod::PodInfo;
 use crate::selector::tolerated;
@@ -101,6 +102,10 @@ impl NodeScore for Preferences<'_> {
 }
 
 impl QueueingHints for TaintToleration {
+    fn events(&self) -> &'static [EventKind] {
+        &[EventKind::NodeAdded, EventKind::NodeUpdated, EventKind::PodUpdated, EventKind::Unknown]
+    }
+
     fn hint(&self, pod: &PodInfo, event: &ClusterEvent) -> Hint {
         let welcome = match event {
             ClusterEvent::NodeAdded(node) => untolerated(pod.tolerations(), &node.taints).is_none(),

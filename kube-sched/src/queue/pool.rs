@@ -1,22 +1,46 @@
 //! The queue itself.
 
-use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use super::arrivals::Arrivals;
 use super::waiting::Active;
-use super::{QueueConfig, QueuedPod};
-use crate::framework::{ClusterEvent, Hint, Profile};
+use super::{Arrival, QueueConfig, QueuedPod};
+use crate::framework::{ClusterEvent, EventKind, Hint, Profile};
 use crate::pod::PodInfo;
+
+/// What moves pods that found no place, in upstream's words.
+const FAILURE: &str = "ScheduleAttemptFailure";
 
 /// Where a waiting pod is. Times are part of the keys of the ordered maps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
     Active,
+    /// Woken by an event before its back-off is over. Tried at once when nobody else is waiting.
     Backoff(Instant),
+    /// After a failure, which trying again at once would only repeat.
+    Penalty(Instant),
     Unschedulable(Instant),
     Gated,
+}
+
+impl Place {
+    /// The queue's name in metrics.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Backoff(_) | Self::Penalty(_) => "backoff",
+            Self::Unschedulable(_) => "unschedulable",
+            Self::Gated => "gated",
+        }
+    }
+
+    /// Whether only an event or a timeout ends the wait.
+    fn waits_for_events(self) -> bool {
+        matches!(self, Self::Unschedulable(_) | Self::Gated)
+    }
 }
 
 #[derive(Debug)]
@@ -58,14 +82,18 @@ pub struct SchedulingQueue {
     /// May hold outdated entries: those whose ticket is not the pod's current one.
     active: BinaryHeap<Active>,
     backoff: BTreeMap<(Instant, u64), Arc<str>>,
+    penalty: BTreeMap<(Instant, u64), Arc<str>>,
     unschedulable: BTreeMap<(Instant, u64), Arc<str>>,
-    /// By ticket.
-    gated: BTreeMap<u64, Arc<str>>,
+    gated: usize,
+    /// The pods that wait for events, by the kinds that may concern them and by ticket. Every pod that is placed is an event,
+    /// so the pods that events do not concern must not be looked at.
+    woken_by: BTreeMap<EventKind, BTreeMap<u64, Arc<str>>>,
     in_flight: HashMap<Arc<str>, InFlight>,
     events: VecDeque<ClusterEvent>,
     /// The number of the event at the front of `events`.
     first_event: u64,
     next_ticket: u64,
+    arrivals: Arrivals,
 }
 
 impl SchedulingQueue {
@@ -77,12 +105,15 @@ impl SchedulingQueue {
             pods: HashMap::new(),
             active: BinaryHeap::new(),
             backoff: BTreeMap::new(),
+            penalty: BTreeMap::new(),
             unschedulable: BTreeMap::new(),
-            gated: BTreeMap::new(),
+            gated: 0,
+            woken_by: BTreeMap::new(),
             in_flight: HashMap::new(),
             events: VecDeque::new(),
             first_event: 0,
             next_ticket: 0,
+            arrivals: Arrivals::default(),
         }
     }
 
@@ -94,9 +125,15 @@ impl SchedulingQueue {
             return;
         }
         let Some(entry) = self.pods.get_mut(&pod.key) else {
-            let queued =
-                QueuedPod { pod, attempts: 0, queued_at: now, backoff_until: now, rejected_by: Vec::new() };
-            return self.enqueue(queued, now);
+            let queued = QueuedPod {
+                pod,
+                attempts: 0,
+                added_at: now,
+                queued_at: now,
+                backoff_until: now,
+                rejected_by: Vec::new(),
+            };
+            return self.enqueue(queued, "PodAdd", now);
         };
         let old = std::mem::replace(&mut entry.queued.pod, Arc::clone(&pod));
         let (place, queued) = (entry.place, entry.queued.clone());
@@ -104,13 +141,13 @@ impl SchedulingQueue {
         let moves = match place {
             // The heap's order depends on the priority, so a changed pod enters it anew.
             Place::Active => old.priority != queued.pod.priority,
-            Place::Backoff(_) => false,
+            Place::Backoff(_) | Place::Penalty(_) => false,
             Place::Unschedulable(_) => self.worth_retrying(&queued, &event),
             Place::Gated => true,
         };
         if moves {
             self.take(&old.key);
-            self.enqueue(queued, now);
+            self.enqueue(queued, event.label(), now);
         }
     }
 
@@ -123,17 +160,22 @@ impl SchedulingQueue {
     /// Hands out the pod that goes first. Its fate must be reported by [`done`](Self::done) or [`fail`](Self::fail).
     pub fn pop(&mut self, now: Instant) -> Option<QueuedPod> {
         self.flush(now);
+        let key =
+            self.first_active().or_else(|| self.backoff.first_key_value().map(|(_, key)| Arc::clone(key)))?;
+        let mut queued = self.take(&key)?.queued;
+        queued.attempts += 1;
+        let since = self.first_event + self.events.len() as u64;
+        self.in_flight.insert(key, InFlight { pod: Arc::clone(&queued.pod), since });
+        Some(queued)
+    }
+
+    /// The key of the active pod that goes first.
+    fn first_active(&mut self) -> Option<Arc<str>> {
         loop {
             let Active { queued, ticket, .. } = self.active.pop()?;
-            if self.pods.get(&queued.pod.key).is_none_or(|entry| entry.ticket != ticket) {
-                continue;
+            if self.pods.get(&queued.pod.key).is_some_and(|entry| entry.ticket == ticket) {
+                return Some(Arc::clone(&queued.pod.key));
             }
-            let mut queued = self.take(&queued.pod.key)?.queued;
-            queued.attempts += 1;
-            let since = self.first_event + self.events.len() as u64;
-            self.in_flight
-                .insert(Arc::clone(&queued.pod.key), InFlight { pod: Arc::clone(&queued.pod), since });
-            return Some(queued);
         }
     }
 
@@ -159,9 +201,9 @@ impl SchedulingQueue {
         let seen = usize::try_from(since.saturating_sub(self.first_event)).unwrap_or(usize::MAX);
         let woken = missed || self.events.iter().skip(seen).any(|event| self.worth_retrying(&queued, event));
         if queued.rejected_by.is_empty() || woken {
-            self.enqueue(queued, now);
+            self.enqueue(queued, FAILURE, now);
         } else {
-            self.put(queued, Place::Unschedulable(now));
+            self.put(queued, Place::Unschedulable(now), FAILURE);
         }
         self.drop_seen_events();
     }
@@ -170,24 +212,19 @@ impl SchedulingQueue {
     pub fn retry(&mut self, queued: QueuedPod, now: Instant) {
         if !self.pods.contains_key(&queued.pod.key) && !self.in_flight.contains_key(&queued.pod.key) {
             let backoff_until = now + self.config.backoff(queued.attempts);
-            self.enqueue(QueuedPod { queued_at: now, backoff_until, rejected_by: Vec::new(), ..queued }, now);
+            let queued = QueuedPod { queued_at: now, backoff_until, rejected_by: Vec::new(), ..queued };
+            self.enqueue(queued, FAILURE, now);
         }
     }
 
     /// Wakes the pods that `event` may help.
     pub fn on_event(&mut self, event: &ClusterEvent, now: Instant) {
-        // Every pod that is placed is an event, so the pods that events do not concern must not be looked at.
-        let unschedulable = self.unschedulable.iter().map(|((_, ticket), key)| (*ticket, key));
-        let gated = self.gated.iter().map(|(ticket, key)| (*ticket, key));
+        let waiting = self.woken_by.get(&event.kind()).into_iter().flatten();
         let wakes = |key| self.pods.get(key).is_some_and(|entry| self.worth_retrying(&entry.queued, event));
-        let waiting = unschedulable.chain(gated).filter(|(_, key)| wakes(*key));
-        let mut woken: Vec<_> = waiting.map(|(ticket, key)| (ticket, Arc::clone(key))).collect();
         // In the order in which they came, wherever they waited.
-        woken.sort_unstable();
-        for (_, key) in woken {
-            if let Some(entry) = self.take(&key) {
-                self.enqueue(entry.queued, now);
-            }
+        let woken: Vec<_> = waiting.map(|(_, key)| key).filter(|key| wakes(*key)).cloned().collect();
+        for key in woken {
+            self.requeue(&key, event.label(), now);
         }
         if !self.in_flight.is_empty() {
             self.remember(event.clone());
@@ -196,36 +233,30 @@ impl SchedulingQueue {
 
     /// Ends back-offs that are over and retries pods that have been unschedulable for too long.
     pub fn flush(&mut self, now: Instant) {
-        while let Some(entry) = self.backoff.first_entry().filter(|entry| entry.key().0 <= now) {
-            let key = Arc::clone(entry.get());
-            self.requeue(&key, now);
+        while let Some(key) = first_until(&self.backoff, now).or_else(|| first_until(&self.penalty, now)) {
+            self.requeue(&key, "BackoffComplete", now);
         }
-        while let Some(entry) = self
-            .unschedulable
-            .first_entry()
-            .filter(|entry| entry.key().0 + self.config.max_unschedulable <= now)
-        {
-            let key = Arc::clone(entry.get());
-            self.requeue(&key, now);
+        // A time before the start of the clock is one at which nobody was waiting.
+        let Some(since) = now.checked_sub(self.config.max_unschedulable) else { return };
+        while let Some(key) = first_until(&self.unschedulable, since) {
+            self.requeue(&key, "UnschedulableTimeout", now);
         }
     }
 
     /// When [`flush`](Self::flush) has something to do next.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
-        let backoff = self.backoff.first_key_value().map(|((until, _), _)| *until);
-        let leftover = self
-            .unschedulable
-            .first_key_value()
-            .map(|((since, _), _)| *since + self.config.max_unschedulable);
-        backoff.into_iter().chain(leftover).min()
+        let first =
+            |queue: &BTreeMap<(Instant, u64), _>| queue.first_key_value().map(|((until, _), _)| *until);
+        let leftover = first(&self.unschedulable).map(|since| since + self.config.max_unschedulable);
+        [first(&self.backoff), first(&self.penalty), leftover].into_iter().flatten().min()
     }
 
     /// How many pods are where.
     #[must_use]
     pub fn sizes(&self) -> QueueSizes {
         let (backoff, unschedulable, gated) =
-            (self.backoff.len(), self.unschedulable.len(), self.gated.len());
+            (self.backoff.len() + self.penalty.len(), self.unschedulable.len(), self.gated);
         let active = self.pods.len() - backoff - unschedulable - gated;
         QueueSizes { active, backoff, unschedulable, gated, in_flight: self.in_flight.len() }
     }
@@ -233,17 +264,22 @@ impl SchedulingQueue {
     /// Whether a pod could be handed out without waiting.
     #[must_use]
     pub fn has_active(&self) -> bool {
-        !self.active.is_empty()
+        !self.active.is_empty() || !self.backoff.is_empty()
     }
 
-    fn requeue(&mut self, key: &str, now: Instant) {
+    /// Which pods entered which queue, and how many, since the last call.
+    pub fn take_arrivals(&mut self) -> BTreeMap<Arrival, u64> {
+        self.arrivals.take()
+    }
+
+    fn requeue(&mut self, key: &str, cause: &'static str, now: Instant) {
         if let Some(entry) = self.take(key) {
-            self.enqueue(entry.queued, now);
+            self.enqueue(entry.queued, cause, now);
         }
     }
 
     /// Puts a pod where its gates and its back-off want it.
-    fn enqueue(&mut self, mut queued: QueuedPod, now: Instant) {
+    fn enqueue(&mut self, mut queued: QueuedPod, cause: &'static str, now: Instant) {
         let gate = self.profile_of(&queued.pod).and_then(|profile| {
             let mut plugins = profile.plugins.iter().map(|enabled| &enabled.plugin);
             plugins
@@ -257,22 +293,30 @@ impl SchedulingQueue {
                 queued.rejected_by = vec![plugin];
                 Place::Gated
             }
-            None if queued.backoff_until > now => Place::Backoff(queued.backoff_until),
-            None => Place::Active,
+            None if queued.backoff_until <= now => Place::Active,
+            None if queued.rejected_by.is_empty() => Place::Penalty(queued.backoff_until),
+            None => Place::Backoff(queued.backoff_until),
         };
-        self.put(queued, place);
+        self.put(queued, place, cause);
     }
 
-    fn put(&mut self, queued: QueuedPod, place: Place) {
+    fn put(&mut self, queued: QueuedPod, place: Place, cause: &'static str) {
         let Some(profile) = self.profile_of(&queued.pod).cloned() else { return };
+        self.arrivals.count(place.name(), cause);
         let ticket = self.next_ticket;
         self.next_ticket += 1;
         let key = Arc::clone(&queued.pod.key);
+        if place.waits_for_events() {
+            for kind in interests(&profile, &queued) {
+                self.woken_by.entry(kind).or_default().insert(ticket, Arc::clone(&key));
+            }
+        }
         match place {
             Place::Active => self.active.push(Active { queued: queued.clone(), ticket, profile }),
             Place::Backoff(until) => drop(self.backoff.insert((until, ticket), Arc::clone(&key))),
+            Place::Penalty(until) => drop(self.penalty.insert((until, ticket), Arc::clone(&key))),
             Place::Unschedulable(since) => drop(self.unschedulable.insert((since, ticket), Arc::clone(&key))),
-            Place::Gated => drop(self.gated.insert(ticket, Arc::clone(&key))),
+            Place::Gated => self.gated += 1,
         }
         self.pods.insert(key, Entry { queued, place, ticket });
     }
@@ -281,9 +325,13 @@ impl SchedulingQueue {
         let entry = self.pods.remove(key)?;
         match entry.place {
             Place::Backoff(until) => drop(self.backoff.remove(&(until, entry.ticket))),
+            Place::Penalty(until) => drop(self.penalty.remove(&(until, entry.ticket))),
             Place::Unschedulable(since) => drop(self.unschedulable.remove(&(since, entry.ticket))),
-            Place::Gated => drop(self.gated.remove(&entry.ticket)),
+            Place::Gated => self.gated -= 1,
             Place::Active => {}
+        }
+        if entry.place.waits_for_events() {
+            self.woken_by.values_mut().for_each(|pods| drop(pods.remove(&entry.ticket)));
         }
         Some(entry)
     }
@@ -317,4 +365,18 @@ impl SchedulingQueue {
             self.first_event += 1;
         }
     }
+}
+
+/// The first pod of a queue whose time has come.
+fn first_until(queue: &BTreeMap<(Instant, u64), Arc<str>>, now: Instant) -> Option<Arc<str>> {
+    queue.first_key_value().filter(|((until, _), _)| *until <= now).map(|(_, key)| Arc::clone(key))
+}
+
+/// The kinds of events that one of the plugins that refused the pod wants to hear of.
+fn interests(profile: &Profile, queued: &QueuedPod) -> BTreeSet<EventKind> {
+    let of = |name: &&'static str| {
+        let hints = profile.plugin(name).and_then(|plugin| plugin.as_queueing_hints());
+        hints.map_or(EventKind::ALL, |hints| hints.events())
+    };
+    queued.rejected_by.iter().flat_map(of).copied().collect()
 }

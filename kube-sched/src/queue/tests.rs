@@ -155,3 +155,60 @@ fn pods_removed_or_changed_in_flight() {
     bench.pass(1000);
     assert_eq!(bench.queue.pop(bench.now).unwrap().pod.tolerations().len(), 1);
 }
+
+#[test]
+fn a_woken_pod_waits_for_its_backoff_only_behind_others() {
+    let mut bench = Bench::new();
+    for name in ["a", "b"] {
+        bench.add(name, 0);
+        bench.fail(&["TaintToleration"]);
+    }
+    bench.queue.on_event(&node(false), bench.now);
+    bench.add("fresh", 0);
+    assert_eq!(bench.queue.sizes(), QueueSizes { active: 1, backoff: 2, ..QueueSizes::default() });
+    let order: Vec<_> = std::iter::from_fn(|| bench.pop()).collect();
+    assert_eq!(order, ["fresh", "a", "b"]);
+    bench.add("failed", 0);
+    bench.fail(&[]);
+    assert!(!bench.queue.has_active(), "an error is not repeated at once");
+    assert_eq!(bench.pop(), None);
+}
+
+#[test]
+fn pods_are_not_looked_at_for_events_that_cannot_concern_them() {
+    let mut bench = Bench::new();
+    for number in 0..20_000 {
+        let gated = json!({"schedulingGates": [{"name": "g"}]});
+        bench.queue.upsert(pod(&format!("gated-{number}"), 0, gated), bench.now);
+    }
+    let event = node(false);
+    // Looking at each of them would take 2e9 looks, which no test would live to see the end of.
+    for _ in 0..100_000 {
+        bench.queue.on_event(&event, bench.now);
+    }
+    assert_eq!(bench.queue.sizes().gated, 20_000);
+    bench.queue.on_event(&ClusterEvent::Unknown, bench.now);
+    assert_eq!(bench.queue.sizes().gated, 20_000, "their gates are still there");
+}
+
+#[test]
+fn arrivals_are_counted_by_cause() {
+    let mut bench = Bench::new();
+    bench.add("a", 0);
+    bench.fail(&["TaintToleration"]);
+    bench.queue.on_event(&node(false), bench.now);
+    bench.pass(1000);
+    bench.queue.flush(bench.now);
+    let counts: Vec<_> =
+        bench.queue.take_arrivals().into_iter().map(|(a, n)| (a.queue, a.cause, n)).collect();
+    assert_eq!(
+        counts,
+        [
+            ("active", "BackoffComplete", 1),
+            ("active", "PodAdd", 1),
+            ("backoff", "NodeAdd", 1),
+            ("unschedulable", "ScheduleAttemptFailure", 1)
+        ]
+    );
+    assert!(bench.queue.take_arrivals().is_empty());
+}

@@ -15,6 +15,8 @@ pub struct QueuedPod {
     pub pod: Arc<PodInfo>,
     /// How often scheduling was attempted.
     pub attempts: u32,
+    /// When it entered the queue for the first time.
+    pub added_at: Instant,
     /// When it entered the queue this time.
     pub queued_at: Instant,
     /// When its back-off ends.

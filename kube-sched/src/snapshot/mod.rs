@@ -9,6 +9,7 @@ mod interner;
 mod map;
 mod nodes;
 mod pods;
+mod storage;
 mod view;
 
 #[cfg(test)]
@@ -28,6 +29,8 @@ use interner::Interner;
 use map::CowMap;
 
 pub use nodes::TaintSet;
+pub(crate) use storage::SELECTED_NODE;
+pub use storage::{Claim, Storage, Volume, VolumePlan};
 pub use view::{LabelKey, LabelValue, NodeView};
 
 /// A node's place in a snapshot; valid until the node is removed.
@@ -74,6 +77,7 @@ pub struct Snapshot {
     taints: Interner<TaintSet>,
     /// Size in bytes and number of nodes of each image.
     images: CowMap<Arc<str>, (i64, u32)>,
+    storage: Arc<Storage>,
 }
 
 /// Where a pod is and whether the API server has confirmed it.

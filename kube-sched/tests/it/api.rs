@@ -88,7 +88,12 @@ impl FakeApi {
 
     fn list(&self, path: &str) -> Value {
         let state = self.state.lock();
-        let items = if path.ends_with("/nodes") { &state.nodes } else { &state.pods };
+        let none = Vec::new();
+        let items = match path {
+            "/api/v1/nodes" => &state.nodes,
+            "/api/v1/pods" => &state.pods,
+            _ => &none,
+        };
         json!({"kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": "1"}, "items": items})
     }
 }

@@ -2,6 +2,11 @@
 
 mod api;
 mod cluster;
+mod conformance;
+mod day;
+mod permit;
+mod sim;
+mod volumes;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

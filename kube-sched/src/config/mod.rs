@@ -1,10 +1,23 @@
-//! Configuration of the driver.
+//! Configuration: of the driver as a struct, and of a whole process as a `KubeSchedulerConfiguration`.
+
+mod check;
+mod document;
+mod point;
+mod profile;
+mod settings;
+
+#[cfg(test)]
+mod tests;
+
+pub use settings::{ClientConnection, LeaderElection, Settings};
 
 use std::collections::BTreeSet;
 
 use crate::Error;
 use crate::clock::Clock;
+use crate::driver::WaitingPods;
 use crate::framework::Profile;
+use crate::metrics::Metrics;
 use crate::queue::QueueConfig;
 
 /// Configuration of a [`Scheduler`](crate::Scheduler).
@@ -24,6 +37,10 @@ pub struct Config {
     pub reporting_instance: String,
     /// The wall clock for conditions and events. Default: the machine's time.
     pub clock: Clock,
+    /// What is counted; register it to see it. Default: counters of its own.
+    pub metrics: Metrics,
+    /// The pods that permit plugins hold back; share it with plugins that let them go. Default: an empty list.
+    pub waiting_pods: WaitingPods,
 }
 
 impl Default for Config {
@@ -36,6 +53,8 @@ impl Default for Config {
             seed: 0,
             reporting_instance: "kube-sched".to_owned(),
             clock: Clock::system(),
+            metrics: Metrics::default(),
+            waiting_pods: WaitingPods::default(),
         }
     }
 }

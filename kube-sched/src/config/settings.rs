@@ -1,0 +1,186 @@
+//! A process's settings, read from a `KubeSchedulerConfiguration`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::document::{API_VERSION, Document, KIND, ProfileSection};
+use super::{check, profile};
+use crate::framework::{Profile, Registry};
+use crate::queue::QueueConfig;
+use crate::{Config, Error};
+
+/// What a `KubeSchedulerConfiguration` of `kubescheduler.config.k8s.io/v1` says about a scheduler and the process
+/// around it.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// For [`Scheduler::new`](crate::Scheduler::new).
+    pub scheduler: Config,
+    /// How the process becomes the one that works.
+    pub leader_election: LeaderElection,
+    /// How the process reaches the API server.
+    pub client_connection: ClientConnection,
+}
+
+/// Leader election by Lease.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeaderElection {
+    /// Whether to work only while holding the lease. Default true.
+    pub leader_elect: bool,
+    /// How long others wait after the last renewal they saw. Default 15 s.
+    pub lease_duration: Duration,
+    /// How long the leader tries to renew before it gives up. Default 10 s.
+    pub renew_deadline: Duration,
+    /// The pause between tries. Default 2 s.
+    pub retry_period: Duration,
+    /// The lease's namespace. Default `kube-system`.
+    pub resource_namespace: String,
+    /// The lease's name. Default `kube-scheduler`.
+    pub resource_name: String,
+}
+
+impl Default for LeaderElection {
+    fn default() -> Self {
+        Self {
+            leader_elect: true,
+            lease_duration: Duration::from_secs(15),
+            renew_deadline: Duration::from_secs(10),
+            retry_period: Duration::from_secs(2),
+            resource_namespace: "kube-system".to_owned(),
+            resource_name: "kube-scheduler".to_owned(),
+        }
+    }
+}
+
+/// The way to the API server.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClientConnection {
+    /// The kubeconfig; `None` means that the document names none.
+    pub kubeconfig: Option<PathBuf>,
+    /// Requests per second that upstream's client allows itself. Default 50. Ours has no such limit: the server's priority and fairness
+    /// serve the purpose better.
+    pub qps: f32,
+    /// Requests that upstream's client may send at once above that rate. Default 100.
+    pub burst: i32,
+}
+
+impl Default for ClientConnection {
+    fn default() -> Self {
+        Self { kubeconfig: None, qps: 50.0, burst: 100 }
+    }
+}
+
+impl Settings {
+    /// Reads a document in YAML or JSON. Plugins are looked up in `registry`.
+    ///
+    /// Everything in the document is checked, also what has no effect here: `parallelism` (a decision runs on one thread),
+    /// rate limits, content types and profiling. `preScore` lists are read and ignored: scoring plugins prepare
+    /// themselves. Extenders are refused.
+    ///
+    /// # Errors
+    /// [`Error::Decode`] when the text is no such document, [`Error::Config`] with everything that is wrong in upstream's
+    /// words, [`Error::PluginArgs`] when a plugin refuses its arguments.
+    ///
+    /// ```
+    /// use kube_sched::{Settings, framework::Registry};
+    ///
+    /// let settings = Settings::from_yaml("
+    /// apiVersion: kubescheduler.config.k8s.io/v1
+    /// kind: KubeSchedulerConfiguration
+    /// leaderElection: {leaderElect: false}
+    /// profiles:
+    /// - schedulerName: default-scheduler
+    /// - schedulerName: no-scoring
+    ///   plugins: {score: {disabled: [{name: '*'}]}}
+    /// ", &Registry::default())?;
+    /// assert_eq!(settings.scheduler.profiles[1].scheduler_name, "no-scoring");
+    /// # Ok::<(), kube_sched::Error>(())
+    /// ```
+    pub fn from_yaml(text: &str, registry: &Registry) -> Result<Self, Error> {
+        let mut document = decode(text)?;
+        name_single_profile(&mut document.profiles);
+        if let Some(complaints) = check::check(&document, registry).into_text() {
+            return Err(Error::Config(complaints));
+        }
+        if !document.extenders.is_empty() {
+            return Err(Error::Config("extenders are not supported".to_owned()));
+        }
+        let profiles = document.profiles.iter().map(|section| {
+            let percentage = section.percentage_of_nodes_to_score.or(document.percentage_of_nodes_to_score);
+            let percentage = percentage.and_then(|percentage| u8::try_from(percentage).ok());
+            Ok(Profile { percentage_of_nodes_to_score: percentage, ..profile::assemble(section, registry)? })
+        });
+        let scheduler = Config {
+            profiles: profiles.collect::<Result<_, Error>>()?,
+            queue: QueueConfig {
+                initial_backoff: seconds(document.pod_initial_backoff_seconds),
+                max_backoff: seconds(document.pod_max_backoff_seconds),
+                ..QueueConfig::default()
+            },
+            ..Config::default()
+        };
+        scheduler.validate()?;
+        let election = document.leader_election;
+        Ok(Self {
+            scheduler,
+            leader_election: LeaderElection {
+                leader_elect: election.leader_elect,
+                lease_duration: election.lease_duration.unsigned_abs(),
+                renew_deadline: election.renew_deadline.unsigned_abs(),
+                retry_period: election.retry_period.unsigned_abs(),
+                resource_namespace: election.resource_namespace,
+                resource_name: election.resource_name,
+            },
+            client_connection: ClientConnection {
+                kubeconfig: Some(document.client_connection.kubeconfig)
+                    .filter(|path| !path.is_empty())
+                    .map(PathBuf::from),
+                qps: document.client_connection.qps,
+                burst: document.client_connection.burst,
+            },
+        })
+    }
+}
+
+fn seconds(number: i64) -> Duration {
+    Duration::from_secs(number.unsigned_abs())
+}
+
+fn decode(text: &str) -> Result<Document, Error> {
+    let mut value: Value = serde_saphyr::from_str(text).map_err(|error| Error::Decode(Box::new(error)))?;
+    drop_nulls(&mut value);
+    let field = |name| value.get(name).and_then(Value::as_str).unwrap_or_default();
+    let (kind, version) = (field("kind"), field("apiVersion"));
+    if (kind, version) != (KIND, API_VERSION) {
+        let text = match (kind, version) {
+            ("", _) => "Object 'Kind' is missing".to_owned(),
+            (_, "") => "Object 'apiVersion' is missing".to_owned(),
+            _ => format!("no kind {kind:?} is registered for version {version:?}"),
+        };
+        return Err(Error::Decode(text.into()));
+    }
+    serde_json::from_value(value).map_err(|error| Error::Decode(Box::new(error)))
+}
+
+/// A field that is null is one that is absent.
+fn drop_nulls(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|_, field| !field.is_null());
+            fields.values_mut().for_each(drop_nulls);
+        }
+        Value::Array(items) => items.iter_mut().for_each(drop_nulls),
+        _ => {}
+    }
+}
+
+/// A document without profiles has one, and a single profile needs no name.
+fn name_single_profile(profiles: &mut Vec<ProfileSection>) {
+    if profiles.is_empty() {
+        profiles.push(ProfileSection::default());
+    }
+    if let [single] = profiles.as_mut_slice() {
+        single.scheduler_name.get_or_insert_with(|| "default-scheduler".to_owned());
+    }
+}
