@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::document::{API_VERSION, Document, KIND, ProfileSection};
+use super::document::{
+    API_VERSION, ClientConnectionSection, Document, KIND, LeaderElectionSection, ProfileSection,
+};
 use super::{check, profile};
 use crate::framework::{Profile, Registry};
 use crate::queue::QueueConfig;
@@ -106,40 +108,50 @@ impl Settings {
         if !document.extenders.is_empty() {
             return Err(Error::Config("extenders are not supported".to_owned()));
         }
-        let profiles = document.profiles.iter().map(|section| {
-            let percentage = section.percentage_of_nodes_to_score.or(document.percentage_of_nodes_to_score);
-            let percentage = percentage.and_then(|percentage| u8::try_from(percentage).ok());
-            Ok(Profile { percentage_of_nodes_to_score: percentage, ..profile::assemble(section, registry)? })
-        });
-        let scheduler = Config {
-            profiles: profiles.collect::<Result<_, Error>>()?,
-            queue: QueueConfig {
-                initial_backoff: seconds(document.pod_initial_backoff_seconds),
-                max_backoff: seconds(document.pod_max_backoff_seconds),
-                ..QueueConfig::default()
-            },
-            ..Config::default()
-        };
-        scheduler.validate()?;
-        let election = document.leader_election;
         Ok(Self {
-            scheduler,
-            leader_election: LeaderElection {
-                leader_elect: election.leader_elect,
-                lease_duration: election.lease_duration.unsigned_abs(),
-                renew_deadline: election.renew_deadline.unsigned_abs(),
-                retry_period: election.retry_period.unsigned_abs(),
-                resource_namespace: election.resource_namespace,
-                resource_name: election.resource_name,
-            },
-            client_connection: ClientConnection {
-                kubeconfig: Some(document.client_connection.kubeconfig)
-                    .filter(|path| !path.is_empty())
-                    .map(PathBuf::from),
-                qps: document.client_connection.qps,
-                burst: document.client_connection.burst,
-            },
+            scheduler: scheduler(&document, registry)?,
+            leader_election: document.leader_election.into(),
+            client_connection: document.client_connection.into(),
         })
+    }
+}
+
+fn scheduler(document: &Document, registry: &Registry) -> Result<Config, Error> {
+    let profiles = document.profiles.iter().map(|section| {
+        let percentage = section.percentage_of_nodes_to_score.or(document.percentage_of_nodes_to_score);
+        let percentage = percentage.and_then(|percentage| u8::try_from(percentage).ok());
+        Ok(Profile { percentage_of_nodes_to_score: percentage, ..profile::assemble(section, registry)? })
+    });
+    let config = Config {
+        profiles: profiles.collect::<Result<_, Error>>()?,
+        queue: QueueConfig {
+            initial_backoff: seconds(document.pod_initial_backoff_seconds),
+            max_backoff: seconds(document.pod_max_backoff_seconds),
+            ..QueueConfig::default()
+        },
+        ..Config::default()
+    };
+    config.validate()?;
+    Ok(config)
+}
+
+impl From<LeaderElectionSection> for LeaderElection {
+    fn from(section: LeaderElectionSection) -> Self {
+        Self {
+            leader_elect: section.leader_elect,
+            lease_duration: section.lease_duration.unsigned_abs(),
+            renew_deadline: section.renew_deadline.unsigned_abs(),
+            retry_period: section.retry_period.unsigned_abs(),
+            resource_namespace: section.resource_namespace,
+            resource_name: section.resource_name,
+        }
+    }
+}
+
+impl From<ClientConnectionSection> for ClientConnection {
+    fn from(section: ClientConnectionSection) -> Self {
+        let kubeconfig = Some(section.kubeconfig).filter(|path| !path.is_empty());
+        Self { kubeconfig: kubeconfig.map(PathBuf::from), qps: section.qps, burst: section.burst }
     }
 }
 

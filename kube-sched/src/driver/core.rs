@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::run::UNSCHEDULABLE;
 use super::waiting::{Waiter, WaitingPods};
+use super::watched::ObjectChange;
 use crate::Config;
 use crate::framework::{
     Binding, ClusterEvent, NodeStatus, PermitDecision, Preemption, Profile, Reserve, Status,
@@ -19,7 +20,7 @@ use crate::node::NodeInfo;
 use crate::pod::PodInfo;
 use crate::queue::{QueuedPod, SchedulingQueue};
 use crate::schedule::{Decision, Outcome, schedule};
-use crate::snapshot::{Snapshot, Storage, VolumePlan};
+use crate::snapshot::{Snapshot, VolumePlan};
 
 /// What the driver has to do after a scheduling cycle.
 #[derive(Debug)]
@@ -166,15 +167,10 @@ impl Core {
         }
     }
 
-    /// Something about storage has changed; `claim` is the key of the claim, if it is one.
-    pub(super) fn storage_changed(
-        &mut self,
-        change: impl FnOnce(&mut Storage),
-        claim: Option<Arc<str>>,
-        now: Instant,
-    ) {
-        change(self.snapshot.storage_mut());
-        self.queue.on_event(&ClusterEvent::StorageChanged { claim }, now);
+    /// The snapshot takes in an object that is neither a node nor a pod.
+    pub(super) fn object_changed(&mut self, change: ObjectChange, now: Instant) {
+        (change.apply)(&mut self.snapshot);
+        self.queue.on_event(&change.event, now);
     }
 
     /// Schedules the pod that goes first; `None` when none is waiting.

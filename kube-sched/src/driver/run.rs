@@ -194,8 +194,8 @@ impl<'a> Loop<'a> {
                 self.outbox.withdraw(&key);
                 self.core.pod_deleted(&key, now);
             }
-            Observed::Storage(_, Some(change)) => self.core.storage_changed(change.apply, change.claim, now),
-            Observed::Storage(kind, None) => self.synced(kind),
+            Observed::Object(_, Some(change)) => self.core.object_changed(change, now),
+            Observed::Object(kind, None) => self.synced(kind),
             Observed::Node(Change::Synced) => self.synced(Kind::Node),
             Observed::Pod(Change::Synced) => self.synced(Kind::Pod),
         }

@@ -51,6 +51,7 @@ struct Entry {
 pub(super) struct Waiter {
     pods: WaitingPods,
     key: Arc<str>,
+    uid: Arc<str>,
     verdict: oneshot::Receiver<Result<(), Rejection>>,
 }
 
@@ -106,9 +107,9 @@ impl WaitingPods {
     ) -> Waiter {
         let (verdict, receiver) = oneshot::channel();
         let pending = plugins.iter().map(|(plugin, limit)| (*plugin, now + (*limit).min(MAX_WAIT))).collect();
-        let key = Arc::clone(&pod.key);
+        let (key, uid) = (Arc::clone(&pod.key), Arc::clone(&pod.uid));
         self.pods.lock().insert(Arc::clone(&key), Entry { pod, node, pending, verdict });
-        Waiter { pods: self.clone(), key, verdict: receiver }
+        Waiter { pods: self.clone(), key, uid, verdict: receiver }
     }
 
     /// The plugin whose patience ends first, and when.
@@ -145,9 +146,12 @@ impl Waiter {
 }
 
 impl Drop for Waiter {
-    /// A binding that is given up waits no more.
+    /// A binding that is given up waits no more; a pod of the same name that came after it does.
     fn drop(&mut self) {
-        self.pods.pods.lock().remove(&self.key);
+        let mut pods = self.pods.pods.lock();
+        if pods.get(&self.key).is_some_and(|entry| entry.pod.uid == self.uid) {
+            pods.remove(&self.key);
+        }
     }
 }
 

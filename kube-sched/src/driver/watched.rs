@@ -1,7 +1,6 @@
 //! Everything that is watched, as one stream.
 
 use std::fmt::Debug;
-use std::sync::Arc;
 
 use futures::StreamExt;
 use futures::stream::{BoxStream, select_all};
@@ -11,7 +10,8 @@ use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 
 use super::informer::{Change, changes, key};
-use crate::snapshot::Storage;
+use crate::framework::ClusterEvent;
+use crate::snapshot::{Snapshot, Storage};
 
 /// A watched kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,19 +45,18 @@ pub(super) enum Observed {
     Node(Change<Node>),
     Pod(Change<Pod>),
     /// `None` when the kind has been listed.
-    Storage(Kind, Option<StorageChange>),
+    Object(Kind, Option<ObjectChange>),
 }
 
-/// A change of the storage objects.
-pub(super) struct StorageChange {
-    pub(super) apply: Box<dyn FnOnce(&mut Storage) + Send>,
-    /// The claim's key, if it is one.
-    pub(super) claim: Option<Arc<str>>,
+/// A change of an object that the snapshot takes in as it is, and the event that it is for waiting pods.
+pub(super) struct ObjectChange {
+    pub(super) apply: Box<dyn FnOnce(&mut Snapshot) + Send>,
+    pub(super) event: ClusterEvent,
 }
 
-impl Debug for StorageChange {
+impl Debug for ObjectChange {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("StorageChange").field("claim", &self.claim).finish_non_exhaustive()
+        f.debug_struct("ObjectChange").field("event", &self.event).finish_non_exhaustive()
     }
 }
 
@@ -90,14 +89,18 @@ fn storage<K>(
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
 {
-    let change = move |key: String, apply: Box<dyn FnOnce(&mut Storage) + Send>| {
+    let change = move |key: &str, apply: Box<dyn FnOnce(&mut Snapshot) + Send>| {
         let claim = (kind == Kind::Claim).then(|| key.into());
-        Observed::Storage(kind, Some(StorageChange { apply, claim }))
+        Observed::Object(kind, Some(ObjectChange { apply, event: ClusterEvent::StorageChanged { claim } }))
     };
     let observed = changes(Api::<K>::all(client.clone())).map(move |observed| match observed {
-        Change::Applied(object) => change(key(&*object), Box::new(move |storage| upsert(storage, *object))),
-        Change::Deleted(key) => change(key.clone(), Box::new(move |storage| remove(storage, &key))),
-        Change::Synced => Observed::Storage(kind, None),
+        Change::Applied(object) => {
+            change(&key(&*object), Box::new(move |snapshot| upsert(snapshot.storage_mut(), *object)))
+        }
+        Change::Deleted(key) => {
+            change(&key.clone(), Box::new(move |snapshot| remove(snapshot.storage_mut(), &key)))
+        }
+        Change::Synced => Observed::Object(kind, None),
     });
     observed.boxed()
 }

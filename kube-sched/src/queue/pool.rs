@@ -136,7 +136,7 @@ impl SchedulingQueue {
             return self.enqueue(queued, "PodAdd", now);
         };
         let old = std::mem::replace(&mut entry.queued.pod, Arc::clone(&pod));
-        let (place, queued) = (entry.place, entry.queued.clone());
+        let (place, mut queued) = (entry.place, entry.queued.clone());
         let event = ClusterEvent::PodUpdated { old: Arc::clone(&old), new: pod };
         let moves = match place {
             // The heap's order depends on the priority, so a changed pod enters it anew.
@@ -147,6 +147,10 @@ impl SchedulingQueue {
         };
         if moves {
             self.take(&old.key);
+            if place == Place::Gated {
+                // Nobody could have scheduled it before.
+                queued.added_at = now;
+            }
             self.enqueue(queued, event.label(), now);
         }
     }

@@ -15,7 +15,7 @@ pub struct QueuedPod {
     pub pod: Arc<PodInfo>,
     /// How often scheduling was attempted.
     pub attempts: u32,
-    /// When it entered the queue for the first time.
+    /// When it entered the queue for the first time, or its last gate was removed.
     pub added_at: Instant,
     /// When it entered the queue this time.
     pub queued_at: Instant,
