@@ -32,6 +32,11 @@ impl Window {
             })
     }
 
+    /// Whether it is known of this term what was taken in it; of earlier ones it was forgotten.
+    pub(super) fn knows(&self, term: u64) -> bool {
+        term >= self.term
+    }
+
     pub(super) fn add(&mut self, term: u64, request: RequestId) {
         if self.term != term {
             *self = Self { term, ..Self::default() };
@@ -69,5 +74,6 @@ mod tests {
         assert!(!window.has(5, request(8, REMEMBERED as u64 + 11)));
         window.add(6, request(8, 1));
         assert!(!window.has(6, request(7, 1)), "a new term begins anew");
+        assert!(window.knows(6) && !window.knows(5));
     }
 }

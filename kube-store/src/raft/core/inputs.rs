@@ -271,10 +271,10 @@ impl Core {
                 Ok(()) => return,
                 Err(reason) => reason,
             }
-        } else if term > self.boot_term {
+        } else if term > self.boot_term && self.window.knows(term) {
             Refusal::NotLeader
         } else {
-            // An earlier life of this member may have taken it.
+            // This member may have taken it, in an earlier life or when it led that term.
             return;
         };
         self.refuse(Origin::From(term, request), reason);

@@ -23,6 +23,14 @@ fn many_seeds_keep_all_rules() {
 }
 
 #[test]
+fn five_members_keep_all_rules() {
+    for seed in 0..20 {
+        let violation = run(seed, &Settings { members: 5, ..Settings::default() }).err();
+        assert!(violation.is_none(), "seed {seed}: {violation:?}");
+    }
+}
+
+#[test]
 fn one_seed_is_one_run() {
     for seed in [1, 2, 3] {
         let once = run(seed, &Settings::default()).unwrap();

@@ -35,6 +35,10 @@ impl Watcher {
                 return Err(format!("member {}: a watch misses revision {revision}", self.at));
             }
             for event in events {
+                // What the first kept revision replaced is compacted, and may be gone after a restart.
+                if event.prev.is_none() && revision <= state.compacted() {
+                    self.state = None;
+                }
                 self.see(revision, event)?;
             }
             self.next += 1;
