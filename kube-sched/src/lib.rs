@@ -45,6 +45,7 @@
 //! - [`queue`]: the pods that wait
 //! - [`resources`]: quantities and requests as integers
 //! - [`selector`]: node selectors, label selectors and tolerations
+//! - [`terms`]: what pods demand of the pods around them
 
 mod clock;
 mod config;
@@ -59,6 +60,7 @@ pub mod resources;
 pub mod schedule;
 pub mod selector;
 pub mod snapshot;
+pub mod terms;
 
 pub use clock::Clock;
 pub use config::Config;

@@ -1,5 +1,6 @@
 //! The built-in plugins: one file each and one line in [`defaults`]'s table.
 
+mod args;
 mod balanced;
 mod binder;
 mod gates;
@@ -8,11 +9,15 @@ mod node_affinity;
 mod node_fit;
 mod node_name;
 mod node_ports;
+mod pod_affinity;
 mod preemption;
 mod priority_sort;
+mod spread;
 mod taints;
 mod unschedulable;
 
+#[cfg(test)]
+mod reference;
 #[cfg(test)]
 mod tests;
 
@@ -29,8 +34,10 @@ pub use node_affinity::NodeAffinity;
 pub use node_fit::NodeResourcesFit;
 pub use node_name::NodeName;
 pub use node_ports::NodePorts;
+pub use pod_affinity::InterPodAffinity;
 pub use preemption::DefaultPreemption;
 pub use priority_sort::PrioritySort;
+pub use spread::{Defaulting, PodTopologySpread};
 pub use taints::TaintToleration;
 pub use unschedulable::NodeUnschedulable;
 
@@ -46,10 +53,20 @@ const TABLE: &[(&str, i64, Make)] = &[
     ("NodeAffinity", 2, || Arc::new(NodeAffinity)),
     ("NodePorts", 0, || Arc::new(NodePorts)),
     ("NodeResourcesFit", 1, || Arc::new(NodeResourcesFit)),
+    (PodTopologySpread::NAME, 2, || Arc::new(PodTopologySpread::default())),
+    (InterPodAffinity::NAME, 2, || Arc::new(InterPodAffinity::default())),
     ("DefaultPreemption", 0, || Arc::new(DefaultPreemption)),
     ("NodeResourcesBalancedAllocation", 1, || Arc::new(NodeResourcesBalancedAllocation)),
     ("ImageLocality", 1, || Arc::new(ImageLocality)),
     ("DefaultBinder", 0, || Arc::new(DefaultBinder)),
+];
+
+type MakeWith = fn(&PluginArgs) -> Result<Arc<dyn Plugin>, Error>;
+
+/// The built-in plugins that take arguments.
+const WITH_ARGS: &[(&str, MakeWith)] = &[
+    (PodTopologySpread::NAME, |args| Ok(Arc::new(PodTopologySpread::from_args(args)?))),
+    (InterPodAffinity::NAME, |args| Ok(Arc::new(InterPodAffinity::from_args(args)?))),
 ];
 
 /// Adds the built-in plugins to a registry.
@@ -57,9 +74,12 @@ pub(crate) fn register(registry: &mut Registry) {
     for (name, _, make) in TABLE {
         registry.register(*name, move |args| no_args(name, args).map(|()| make()));
     }
+    for (name, make) in WITH_ARGS {
+        registry.register(*name, make);
+    }
 }
 
-/// No built-in plugin can be set up differently. Saying so is better than doing something else than what was asked.
+/// Most plugins cannot be set up differently. Saying so is better than doing something else than what was asked.
 fn no_args(plugin: &str, args: &PluginArgs) -> Result<(), Error> {
     let refuse = |reason: String| Err(Error::PluginArgs { plugin: plugin.to_owned(), reason });
     let Some(fields) = args.as_object() else {

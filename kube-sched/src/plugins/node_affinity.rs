@@ -135,14 +135,16 @@ impl<'a> Term<'a> {
     }
 }
 
-struct Demands<'a> {
+/// What a pod demands of a node's labels and name.
+pub(super) struct Demands<'a> {
     /// `nodeSelector`; `None` for a key or value that no node has.
     selector: Vec<Option<(LabelKey, LabelValue)>>,
     terms: Option<Vec<Term<'a>>>,
 }
 
-impl Filter for NodeAffinity {
-    fn compile<'a>(&'a self, cycle: &Cycle<'a>) -> Option<Box<dyn NodeFilter + 'a>> {
+impl<'a> Demands<'a> {
+    /// The demands of a pod that has some.
+    pub(super) fn of(cycle: &Cycle<'a>) -> Option<Self> {
         let snapshot = cycle.snapshot;
         let pair =
             |(key, value): (&String, &String)| snapshot.label_key(key).zip(snapshot.label_value(value));
@@ -150,17 +152,27 @@ impl Filter for NodeAffinity {
             cycle.pod.spec().and_then(|s| s.node_selector.as_ref()).into_iter().flatten().map(pair).collect();
         let terms: Option<Vec<_>> =
             required(cycle.pod).map(|terms| terms.iter().map(|t| Term::compile(snapshot, t)).collect());
-        (!selector.is_empty() || terms.is_some())
-            .then(|| Box::new(Demands { selector, terms }) as Box<dyn NodeFilter>)
+        (!selector.is_empty() || terms.is_some()).then_some(Self { selector, terms })
+    }
+
+    /// Whether a node meets them.
+    pub(super) fn admit(&self, node: NodeView<'_>) -> bool {
+        let selected =
+            self.selector.iter().all(|pair| pair.is_some_and(|(key, value)| node.label(key) == Some(value)));
+        let wanted = || self.terms.as_ref().is_none_or(|terms| terms.iter().any(|term| term.matches(node)));
+        selected && wanted()
+    }
+}
+
+impl Filter for NodeAffinity {
+    fn compile<'a>(&'a self, cycle: &Cycle<'a>) -> Option<Box<dyn NodeFilter + 'a>> {
+        Demands::of(cycle).map(|demands| Box::new(demands) as Box<dyn NodeFilter>)
     }
 }
 
 impl NodeFilter for Demands<'_> {
     fn check(&mut self, node: NodeView<'_>) -> Result<(), Status> {
-        let selected =
-            self.selector.iter().all(|pair| pair.is_some_and(|(key, value)| node.label(key) == Some(value)));
-        let wanted = || self.terms.as_ref().is_none_or(|terms| terms.iter().any(|term| term.matches(node)));
-        if selected && wanted() { Ok(()) } else { Err(Status::unresolvable(REASON)) }
+        if self.admit(node) { Ok(()) } else { Err(Status::unresolvable(REASON)) }
     }
 }
 

@@ -31,7 +31,8 @@ impl Plugin for TaintToleration {
     }
 }
 
-fn untolerated<'a>(tolerations: &[Toleration], taints: &'a [Taint]) -> Option<&'a Taint> {
+/// The first taint that keeps a pod with these tolerations away.
+pub(super) fn untolerated<'a>(tolerations: &[Toleration], taints: &'a [Taint]) -> Option<&'a Taint> {
     let repels = |taint: &&Taint| matches!(taint.effect.as_str(), "NoSchedule" | "NoExecute");
     taints.iter().filter(repels).find(|taint| !tolerated(tolerations, taint))
 }

@@ -3,12 +3,18 @@
 //! A [`Snapshot`] is a plain value. [`Snapshot::fork`] costs a few reference counts whatever its size: the columns are
 //! shared in chunks and a write to a fork copies only the chunk it touches, so that what-if questions
 //! (preemption, autoscaling, drains) are asked on a fork that is thrown away afterwards.
+//!
+//! For affinity and spreading it counts pods by the domains of topologies as they come and go, so that a decision
+//! does not look at pods.
 
 mod column;
+mod domains;
 mod interner;
 mod map;
 mod nodes;
 mod pods;
+mod selecting;
+mod tallies;
 mod view;
 
 #[cfg(test)]
@@ -23,11 +29,16 @@ use crate::Error;
 use crate::node::NodeInfo;
 use crate::pod::{HostPort, PodInfo};
 use crate::resources::Amounts;
-use column::Column;
+pub(crate) use column::Column;
+use domains::Topology;
 use interner::Interner;
 use map::CowMap;
+use selecting::Selecting;
+use tallies::Tallies;
 
 pub use nodes::TaintSet;
+pub use selecting::SelectingKind;
+pub(crate) use tallies::{Counts, Sums};
 pub use view::{LabelKey, LabelValue, NodeView};
 
 /// A node's place in a snapshot; valid until the node is removed.
@@ -74,6 +85,13 @@ pub struct Snapshot {
     taints: Interner<TaintSet>,
     /// Size in bytes and number of nodes of each image.
     images: CowMap<Arc<str>, (i64, u32)>,
+
+    /// The labels of each namespace.
+    namespaces: CowMap<Arc<str>, Arc<BTreeMap<String, String>>>,
+    /// The services and workloads that select pods.
+    selecting: Selecting,
+    topologies: Arc<Vec<Topology>>,
+    tallies: Tallies,
 }
 
 /// Where a pod is and whether the API server has confirmed it.
@@ -83,6 +101,8 @@ struct Placement {
     node_name: Arc<str>,
     pod: Arc<PodInfo>,
     assumed: bool,
+    /// The tallies that it keeps, with its own weight in them.
+    holds: Arc<[(u32, i64)]>,
 }
 
 impl Snapshot {

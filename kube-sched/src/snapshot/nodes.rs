@@ -35,6 +35,7 @@ impl Snapshot {
     pub fn upsert_node(&mut self, node: Arc<NodeInfo>) -> NodeId {
         let id = self.slot_of(&node.name);
         let index = id.index();
+        self.move_node(id, Some(&node));
         if self.infos.get(index).is_some_and(Option::is_some) {
             self.release_facts(id);
         } else {
@@ -71,6 +72,7 @@ impl Snapshot {
         if self.infos.get(index).is_none_or(Option::is_none) {
             return;
         }
+        self.move_node(id, None);
         self.release_facts(id);
         *self.infos.make_mut(index) = None;
         *self.allocatable.make_mut(index) = Default::default();

@@ -66,17 +66,29 @@ impl Snapshot {
         self.remove_pod(&pod.key);
         let node = self.slot_of(&node_name);
         self.count(node, &pod, 1);
+        let holds = self.hold_tallies(&pod);
+        self.tally_pod(node, &pod, &holds, 1);
         Arc::make_mut(self.pods.make_mut(node.index())).push(Arc::clone(&pod));
         if !pod.host_ports.is_empty() {
             let ports = Arc::make_mut(self.ports.make_mut(node.index()));
             ports.extend(pod.host_ports.iter().cloned());
             ports.sort_unstable();
         }
-        self.pods_by_key.insert(Arc::clone(&pod.key), Placement { node, node_name, pod, assumed });
+        self.pods_by_key.insert(Arc::clone(&pod.key), Placement { node, node_name, pod, assumed, holds });
     }
 
-    fn displace(&mut self, Placement { node, node_name, pod, .. }: &Placement) {
+    fn hold_tallies(&mut self, pod: &PodInfo) -> Arc<[(u32, i64)]> {
+        let defaults = self.default_tallies(pod);
+        let own = pod.terms.iter().flat_map(|terms| &terms.tallies).map(|(key, weight)| (key, *weight));
+        own.chain(defaults.iter().map(|key| (key, 0)))
+            .map(|(key, weight)| (self.hold_tally(key), weight))
+            .collect()
+    }
+
+    fn displace(&mut self, Placement { node, node_name, pod, holds, .. }: &Placement) {
         self.count(*node, pod, -1);
+        self.tally_pod(*node, pod, holds, -1);
+        holds.iter().for_each(|(id, _)| self.release_tally(*id));
         Arc::make_mut(self.pods.make_mut(node.index())).retain(|other| other.key != pod.key);
         if !pod.host_ports.is_empty() {
             let ports = Arc::make_mut(self.ports.make_mut(node.index()));
