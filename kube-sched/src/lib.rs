@@ -68,5 +68,5 @@ pub use driver::Scheduler;
 pub use error::Error;
 pub use node::NodeInfo;
 pub use pod::{HostPort, PodInfo};
-pub use schedule::{Decision, Outcome, schedule};
+pub use schedule::{Decision, Outcome, Reuse, schedule};
 pub use snapshot::{NodeId, Snapshot};

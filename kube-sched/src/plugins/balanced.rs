@@ -1,6 +1,6 @@
 //! Nodes whose CPU and memory fill up evenly are better.
 
-use crate::framework::{Cycle, MAX_NODE_SCORE, NodeScore, Plugin, Score};
+use crate::framework::{Cycle, MAX_NODE_SCORE, NodeScore, Plugin, Reach, Score};
 use crate::resources::Amounts;
 use crate::snapshot::{NodeId, Snapshot};
 
@@ -52,5 +52,9 @@ impl NodeScore for Balance<'_> {
             let deviation = cpu.zip(memory).map_or(0.0, |(cpu, memory)| ((cpu - memory) / 2.0).abs());
             *score = ((1.0 - deviation) * MAX_NODE_SCORE as f64) as i64;
         }
+    }
+
+    fn reach(&self) -> Reach {
+        Reach::Node
     }
 }

@@ -55,7 +55,7 @@ const TABLE: &[(&str, i64, Make)] = &[
     ("NodeResourcesFit", 1, || Arc::new(NodeResourcesFit)),
     (PodTopologySpread::NAME, 2, || Arc::new(PodTopologySpread::default())),
     (InterPodAffinity::NAME, 2, || Arc::new(InterPodAffinity::default())),
-    ("DefaultPreemption", 0, || Arc::new(DefaultPreemption)),
+    (DefaultPreemption::NAME, 0, || Arc::new(DefaultPreemption::default())),
     ("NodeResourcesBalancedAllocation", 1, || Arc::new(NodeResourcesBalancedAllocation)),
     ("ImageLocality", 1, || Arc::new(ImageLocality)),
     ("DefaultBinder", 0, || Arc::new(DefaultBinder)),
@@ -66,6 +66,7 @@ type MakeWith = fn(&PluginArgs) -> Result<Arc<dyn Plugin>, Error>;
 /// The built-in plugins that take arguments.
 const WITH_ARGS: &[(&str, MakeWith)] = &[
     (PodTopologySpread::NAME, |args| Ok(Arc::new(PodTopologySpread::from_args(args)?))),
+    (DefaultPreemption::NAME, |args| Ok(Arc::new(DefaultPreemption::from_args(args)?))),
     (InterPodAffinity::NAME, |args| Ok(Arc::new(InterPodAffinity::from_args(args)?))),
 ];
 

@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::{NodeSelectorRequirement, NodeSelectorTerm, Pref
 
 use crate::framework::{
     ClusterEvent, Cycle, Feasible, Filter, Hint, NodeFilter, NodeScore, Plugin, PreFilter, QueueingHints,
-    Score, Status, normalize,
+    Reach, Score, Status, normalize,
 };
 use crate::node::NodeInfo;
 use crate::pod::PodInfo;
@@ -174,6 +174,10 @@ impl NodeFilter for Demands<'_> {
     fn check(&mut self, node: NodeView<'_>) -> Result<(), Status> {
         if self.admit(node) { Ok(()) } else { Err(Status::unresolvable(REASON)) }
     }
+
+    fn reach(&self) -> Reach {
+        Reach::Node
+    }
 }
 
 struct Preferences<'a> {
@@ -201,6 +205,10 @@ impl NodeScore for Preferences<'_> {
 
     fn normalize(&mut self, scores: &mut [i64]) {
         normalize(scores, false);
+    }
+
+    fn reach(&self) -> Reach {
+        Reach::Node
     }
 }
 

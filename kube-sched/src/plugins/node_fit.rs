@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::framework::{
     ClusterEvent, Code, Cycle, Filter, Hint, MAX_NODE_SCORE, NodeFilter, NodeScore, Plugin, QueueingHints,
-    Reason, Score, Status,
+    Reach, Reason, Score, Status,
 };
 use crate::pod::PodInfo;
 use crate::resources::{Amounts, Resources};
@@ -59,6 +59,10 @@ impl NodeFilter for Fit<'_> {
             })
         };
         if base && rest() { Ok(()) } else { Err(self.explain(node)) }
+    }
+
+    fn reach(&self) -> Reach {
+        Reach::Node
     }
 }
 
@@ -128,6 +132,10 @@ impl NodeScore for LeastAllocated<'_> {
                 (one, other) => one.or(other).unwrap_or_default(),
             };
         }
+    }
+
+    fn reach(&self) -> Reach {
+        Reach::Node
     }
 }
 

@@ -1,6 +1,6 @@
 //! Host ports can be open only once per node.
 
-use crate::framework::{ClusterEvent, Cycle, Filter, Hint, NodeFilter, Plugin, QueueingHints, Status};
+use crate::framework::{ClusterEvent, Cycle, Filter, Hint, NodeFilter, Plugin, QueueingHints, Reach, Status};
 use crate::pod::{HostPort, PodInfo};
 use crate::snapshot::NodeView;
 
@@ -42,6 +42,10 @@ impl NodeFilter for Wanted<'_> {
         } else {
             Ok(())
         }
+    }
+
+    fn reach(&self) -> Reach {
+        Reach::Node
     }
 }
 

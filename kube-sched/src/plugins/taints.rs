@@ -3,7 +3,8 @@
 use k8s_openapi::api::core::v1::{Taint, Toleration};
 
 use crate::framework::{
-    ClusterEvent, Cycle, Filter, Hint, NodeFilter, NodeScore, Plugin, QueueingHints, Score, Status, normalize,
+    ClusterEvent, Cycle, Filter, Hint, NodeFilter, NodeScore, Plugin, QueueingHints, Reach, Score, Status,
+    normalize,
 };
 use crate::pod::PodInfo;
 use crate::selector::tolerated;
@@ -64,6 +65,10 @@ impl NodeFilter for Verdicts<'_> {
             None => judge(),
         }
     }
+
+    fn reach(&self) -> Reach {
+        Reach::Node
+    }
 }
 
 struct Preferences<'a> {
@@ -98,6 +103,10 @@ impl NodeScore for Preferences<'_> {
 
     fn normalize(&mut self, scores: &mut [i64]) {
         normalize(scores, true);
+    }
+
+    fn reach(&self) -> Reach {
+        Reach::Node
     }
 }
 

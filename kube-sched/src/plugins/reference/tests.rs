@@ -216,7 +216,7 @@ fn scores(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 150, ..ProptestConfig::default() })]
     #[test]
     fn plugins_decide_as_the_reference_does(
         changes in proptest::collection::vec(change(), 0..40),
