@@ -5,7 +5,8 @@ use serde::de::DeserializeOwned;
 use crate::Error;
 use crate::framework::PluginArgs;
 
-fn refuse(plugin: &str, reason: String) -> Error {
+/// The error for arguments that make no sense.
+pub(super) fn refuse(plugin: &str, reason: String) -> Error {
     Error::PluginArgs { plugin: plugin.to_owned(), reason }
 }
 

@@ -31,7 +31,7 @@ pub use binder::DefaultBinder;
 pub use gates::SchedulingGates;
 pub use image_locality::ImageLocality;
 pub use node_affinity::NodeAffinity;
-pub use node_fit::NodeResourcesFit;
+pub use node_fit::{NodeResourcesFit, ResourceWeight, ScoringStrategy};
 pub use node_name::NodeName;
 pub use node_ports::NodePorts;
 pub use pod_affinity::InterPodAffinity;
@@ -50,13 +50,13 @@ const TABLE: &[(&str, i64, Make)] = &[
     ("NodeUnschedulable", 0, || Arc::new(NodeUnschedulable)),
     ("NodeName", 0, || Arc::new(NodeName)),
     ("TaintToleration", 3, || Arc::new(TaintToleration)),
-    ("NodeAffinity", 2, || Arc::new(NodeAffinity)),
+    (NodeAffinity::NAME, 2, || Arc::new(NodeAffinity::default())),
     ("NodePorts", 0, || Arc::new(NodePorts)),
-    ("NodeResourcesFit", 1, || Arc::new(NodeResourcesFit)),
+    (NodeResourcesFit::NAME, 1, || Arc::new(NodeResourcesFit::default())),
     (PodTopologySpread::NAME, 2, || Arc::new(PodTopologySpread::default())),
     (InterPodAffinity::NAME, 2, || Arc::new(InterPodAffinity::default())),
     (DefaultPreemption::NAME, 0, || Arc::new(DefaultPreemption::default())),
-    ("NodeResourcesBalancedAllocation", 1, || Arc::new(NodeResourcesBalancedAllocation)),
+    (NodeResourcesBalancedAllocation::NAME, 1, || Arc::new(NodeResourcesBalancedAllocation::default())),
     ("ImageLocality", 1, || Arc::new(ImageLocality)),
     ("DefaultBinder", 0, || Arc::new(DefaultBinder)),
 ];
@@ -65,6 +65,11 @@ type MakeWith = fn(&PluginArgs) -> Result<Arc<dyn Plugin>, Error>;
 
 /// The built-in plugins that take arguments.
 const WITH_ARGS: &[(&str, MakeWith)] = &[
+    (NodeAffinity::NAME, |args| Ok(Arc::new(NodeAffinity::from_args(args)?))),
+    (NodeResourcesFit::NAME, |args| Ok(Arc::new(NodeResourcesFit::from_args(args)?))),
+    (NodeResourcesBalancedAllocation::NAME, |args| {
+        Ok(Arc::new(NodeResourcesBalancedAllocation::from_args(args)?))
+    }),
     (PodTopologySpread::NAME, |args| Ok(Arc::new(PodTopologySpread::from_args(args)?))),
     (DefaultPreemption::NAME, |args| Ok(Arc::new(DefaultPreemption::from_args(args)?))),
     (InterPodAffinity::NAME, |args| Ok(Arc::new(InterPodAffinity::from_args(args)?))),

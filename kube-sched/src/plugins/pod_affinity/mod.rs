@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use crate::Error;
 use crate::framework::{Filter, Plugin, PluginArgs, QueueingHints, Score};
-use crate::plugins::args::decode;
+use crate::plugins::args::{decode, refuse};
 
 /// Refuses nodes that break required affinity and anti-affinity, of the pod and of those that run already; prefers nodes
 /// by the preferred terms of both.
@@ -44,7 +44,7 @@ impl InterPodAffinity {
         let plugin: Self = decode(Self::NAME, args, fields)?;
         if !(0..=100).contains(&plugin.hard_pod_affinity_weight) {
             let reason = "hardPodAffinityWeight must be from 0 to 100".to_owned();
-            return Err(Error::PluginArgs { plugin: Self::NAME.to_owned(), reason });
+            return Err(refuse(Self::NAME, reason));
         }
         Ok(plugin)
     }

@@ -15,7 +15,7 @@ use crate::framework::{
     Code, Cycle, NodeStatus, Plugin, PluginArgs, PostFilter, PostFilterOutcome, Preemption, Profile, Reason,
     Status,
 };
-use crate::plugins::args::decode;
+use crate::plugins::args::{decode, refuse};
 use crate::pod::PodInfo;
 use crate::schedule::count_reasons;
 use crate::snapshot::Snapshot;
@@ -57,7 +57,7 @@ impl DefaultPreemption {
         } else {
             return Ok(plugin);
         };
-        Err(Error::PluginArgs { plugin: Self::NAME.to_owned(), reason: reason.to_owned() })
+        Err(refuse(Self::NAME, reason.to_owned()))
     }
 
     fn enough(&self, nodes: usize) -> usize {

@@ -15,7 +15,7 @@ use serde::Deserialize;
 
 use crate::Error;
 use crate::framework::{Cycle, Filter, Plugin, PluginArgs, QueueingHints, Score};
-use crate::plugins::args::decode;
+use crate::plugins::args::{decode, refuse};
 use crate::terms::SpreadConstraint;
 
 /// Where the constraints come from of pods that have none themselves.
@@ -63,7 +63,7 @@ impl PodTopologySpread {
         } else {
             return Ok(plugin);
         };
-        Err(Error::PluginArgs { plugin: Self::NAME.to_owned(), reason: reason.to_owned() })
+        Err(refuse(Self::NAME, reason.to_owned()))
     }
 
     /// The constraints of a pod, or its default ones, that are hard or soft.
