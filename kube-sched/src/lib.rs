@@ -45,6 +45,7 @@
 //! - [`queue`]: the pods that wait
 //! - [`resources`]: quantities and requests as integers
 //! - [`selector`]: node selectors, label selectors and tolerations
+//! - [`terms`]: what pods demand of the pods around them
 
 mod clock;
 mod config;
@@ -60,6 +61,7 @@ pub mod resources;
 pub mod schedule;
 pub mod selector;
 pub mod snapshot;
+pub mod terms;
 
 pub use clock::Clock;
 pub use config::{ClientConnection, Config, LeaderElection, Settings};
@@ -68,5 +70,5 @@ pub use error::Error;
 pub use metrics::Metrics;
 pub use node::NodeInfo;
 pub use pod::{HostPort, PodInfo};
-pub use schedule::{Decision, Outcome, schedule};
+pub use schedule::{Decision, Outcome, Reuse, schedule};
 pub use snapshot::{NodeId, Snapshot};

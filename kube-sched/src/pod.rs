@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::{Pod, PodSpec, Toleration};
 
 use crate::Error;
 use crate::resources::{Amounts, Resources, effective_requests, nonzero_requests};
+use crate::terms::PodTerms;
 
 /// A pod in parsed form: what decisions read, computed once when the object arrives.
 #[derive(Debug, Clone)]
@@ -30,6 +31,8 @@ pub struct PodInfo {
     pub host_ports: Vec<HostPort>,
     /// The images of its containers, with `:latest` added where there is no tag.
     pub images: Vec<Arc<str>>,
+    /// What it demands of the pods around it, if anything.
+    pub terms: Option<Arc<PodTerms>>,
     /// The object itself, for plugins that need more.
     pub object: Arc<Pod>,
 }
@@ -79,6 +82,7 @@ impl PodInfo {
             nonzero: nonzero_requests(&object)?.base,
             host_ports: spec.map(host_ports).unwrap_or_default(),
             images: spec.map(images).unwrap_or_default(),
+            terms: PodTerms::parse(&object).map(Arc::new),
             object,
         })
     }

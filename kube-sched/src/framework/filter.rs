@@ -38,6 +38,16 @@ pub trait Filter {
     fn compile<'a>(&'a self, cycle: &Cycle<'a>) -> Option<Box<dyn NodeFilter + 'a>>;
 }
 
+/// What a verdict or score depends on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// The pod's kind, the node with its pods, and facts about other nodes that are not their pods. It may be reused for pods that
+    /// differ in name only until the node changes.
+    Node,
+    /// Anything else in the cluster too.
+    Cluster,
+}
+
 /// A pod's demands in the form that is applied to each node. Called thousands of times per pod: it should not allocate
 /// for a yes.
 pub trait NodeFilter {
@@ -46,6 +56,11 @@ pub trait NodeFilter {
     /// # Errors
     /// A [`Status`] with the reasons when it may not.
     fn check(&mut self, node: NodeView<'_>) -> Result<(), Status>;
+
+    /// What the verdict depends on; in doubt, everything.
+    fn reach(&self) -> Reach {
+        Reach::Cluster
+    }
 }
 
 /// A node and the status it was refused with.

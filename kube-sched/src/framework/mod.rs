@@ -31,6 +31,7 @@ pub use binding::{Bind, Binding, Permit, PermitDecision, PostBind, PreBind, Rese
 pub use event::{ClusterEvent, EventKind};
 pub use filter::{
     Cycle, Feasible, Filter, NodeFilter, NodeStatus, PostFilter, PostFilterOutcome, PreFilter, Preemption,
+    Reach,
 };
 pub use plugin::Plugin;
 pub use profile::{EnabledPlugin, Profile};

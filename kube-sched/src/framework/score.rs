@@ -1,6 +1,6 @@
 //! Extension points that rank feasible nodes.
 
-use super::Cycle;
+use super::{Cycle, Reach};
 use crate::snapshot::NodeId;
 
 /// The best score a plugin can give a node.
@@ -20,6 +20,11 @@ pub trait NodeScore {
     /// Brings raw scores into 0..=[`MAX_NODE_SCORE`]; does nothing where they are already.
     fn normalize(&mut self, scores: &mut [i64]) {
         let _ = scores;
+    }
+
+    /// What the raw scores depend on; in doubt, everything.
+    fn reach(&self) -> Reach {
+        Reach::Cluster
     }
 }
 

@@ -1,16 +1,50 @@
-//! Nodes whose CPU and memory fill up evenly are better.
+//! Nodes whose resources fill up evenly are better.
 
-use crate::framework::{Cycle, MAX_NODE_SCORE, NodeScore, Plugin, Score};
-use crate::resources::Amounts;
+use serde::Deserialize;
+
+use super::node_fit::{Measured, ResourceWeight, cpu_and_memory};
+use crate::Error;
+use crate::framework::{Cycle, MAX_NODE_SCORE, NodeScore, Plugin, PluginArgs, Reach, Score};
+use crate::plugins::args::{decode, refuse};
 use crate::snapshot::{NodeId, Snapshot};
 
-/// Prefers nodes on which the used shares of CPU and memory differ little.
-#[derive(Debug, Clone, Copy)]
-pub struct NodeResourcesBalancedAllocation;
+/// Prefers nodes on which the used shares of some resources differ little.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct NodeResourcesBalancedAllocation {
+    /// The resources, each of weight one. Default: CPU and memory.
+    pub resources: Vec<ResourceWeight>,
+}
+
+impl Default for NodeResourcesBalancedAllocation {
+    fn default() -> Self {
+        Self { resources: cpu_and_memory() }
+    }
+}
+
+impl NodeResourcesBalancedAllocation {
+    /// The plugin's name.
+    pub const NAME: &str = "NodeResourcesBalancedAllocation";
+
+    /// Reads `NodeResourcesBalancedAllocationArgs`.
+    ///
+    /// # Errors
+    /// [`Error::PluginArgs`] for fields that do not exist and weights other than one.
+    pub fn from_args(args: &PluginArgs) -> Result<Self, Error> {
+        let mut plugin: Self = decode(Self::NAME, args, &["resources"])?;
+        if plugin.resources.is_empty() {
+            plugin.resources = cpu_and_memory();
+        }
+        if plugin.resources.iter().any(|resource| resource.weight != 1) {
+            return Err(refuse(Self::NAME, "the weight of a resource must be 1".to_owned()));
+        }
+        Ok(plugin)
+    }
+}
 
 impl Plugin for NodeResourcesBalancedAllocation {
     fn name(&self) -> &'static str {
-        "NodeResourcesBalancedAllocation"
+        Self::NAME
     }
 
     fn as_score(&self) -> Option<&dyn Score> {
@@ -20,21 +54,35 @@ impl Plugin for NodeResourcesBalancedAllocation {
 
 struct Balance<'a> {
     snapshot: &'a Snapshot,
-    wanted: Amounts,
+    resources: Vec<Measured<'a>>,
 }
 
 impl Score for NodeResourcesBalancedAllocation {
-    /// No opinion on pods that ask for neither: they would all go to the same node.
+    /// No opinion on pods that ask for none of the resources: they would all go to the same node.
     fn compile<'a>(&'a self, cycle: &Cycle<'a>, _feasible: &[NodeId]) -> Option<Box<dyn NodeScore + 'a>> {
-        let wanted = cycle.pod.requests.base;
-        let balances = wanted.milli_cpu != 0 || wanted.memory != 0;
-        balances.then(|| Box::new(Balance { snapshot: cycle.snapshot, wanted }) as Box<dyn NodeScore>)
+        let measured = |resource: &'a ResourceWeight| Measured::new(&resource.name, cycle.pod, false);
+        let resources: Vec<_> = self.resources.iter().filter_map(measured).collect();
+        let asks = resources.iter().any(|resource| resource.wanted() != 0);
+        asks.then(|| Box::new(Balance { snapshot: cycle.snapshot, resources }) as Box<dyn NodeScore>)
     }
 }
 
+/// The standard deviation of the used shares of resources that the node has.
 #[expect(clippy::cast_precision_loss, reason = "a share of a hundred needs no more than 52 bits")]
-fn used_share(requested: i64, capacity: i64) -> Option<f64> {
-    (capacity != 0).then(|| (requested as f64 / capacity as f64).min(1.0))
+fn deviation(uses: impl Iterator<Item = (i64, i64)> + Clone) -> f64 {
+    let shares = uses
+        .filter(|(_, capacity)| *capacity != 0)
+        .map(|(requested, capacity)| (requested as f64 / capacity as f64).min(1.0));
+    let count = shares.clone().count();
+    match count {
+        0 | 1 => 0.0,
+        // The same as below, without rounding twice.
+        2 => (shares.reduce(|a, b| a - b).unwrap_or_default() / 2.0).abs(),
+        _ => {
+            let mean = shares.clone().sum::<f64>() / count as f64;
+            (shares.map(|share| (share - mean) * (share - mean)).sum::<f64>() / count as f64).sqrt()
+        }
+    }
 }
 
 impl NodeScore for Balance<'_> {
@@ -46,11 +94,12 @@ impl NodeScore for Balance<'_> {
     fn score(&mut self, nodes: &[NodeId], scores: &mut [i64]) {
         for (node, score) in nodes.iter().zip(scores) {
             let view = self.snapshot.view(*node);
-            let (total, used) = (view.allocatable(), view.requested());
-            let cpu = used_share(used.milli_cpu + self.wanted.milli_cpu, total.milli_cpu);
-            let memory = used_share(used.memory + self.wanted.memory, total.memory);
-            let deviation = cpu.zip(memory).map_or(0.0, |(cpu, memory)| ((cpu - memory) / 2.0).abs());
-            *score = ((1.0 - deviation) * MAX_NODE_SCORE as f64) as i64;
+            let uses = self.resources.iter().map(|resource| resource.on(view, false));
+            *score = ((1.0 - deviation(uses)) * MAX_NODE_SCORE as f64) as i64;
         }
+    }
+
+    fn reach(&self) -> Reach {
+        Reach::Node
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::framework::{Cycle, MAX_NODE_SCORE, NodeScore, Plugin, Score};
+use crate::framework::{Cycle, MAX_NODE_SCORE, NodeScore, Plugin, Reach, Score};
 use crate::snapshot::{NodeId, Snapshot};
 
 const MB: i64 = 1024 * 1024;
@@ -60,5 +60,9 @@ impl NodeScore for Wanted<'_> {
             let sum = present.map(|(_, size)| size).sum::<i64>().clamp(MIN, self.max);
             *score = MAX_NODE_SCORE * (sum - MIN) / (self.max - MIN);
         }
+    }
+
+    fn reach(&self) -> Reach {
+        Reach::Node
     }
 }

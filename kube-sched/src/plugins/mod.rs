@@ -1,5 +1,6 @@
 //! The built-in plugins: one file each and one line in [`defaults`]'s table.
 
+mod args;
 mod balanced;
 mod binder;
 mod gates;
@@ -8,12 +9,16 @@ mod node_affinity;
 mod node_fit;
 mod node_name;
 mod node_ports;
+mod pod_affinity;
 mod preemption;
 mod priority_sort;
+mod spread;
 mod taints;
 mod unschedulable;
 mod volumes;
 
+#[cfg(test)]
+mod reference;
 #[cfg(test)]
 mod tests;
 
@@ -27,11 +32,13 @@ pub use binder::DefaultBinder;
 pub use gates::SchedulingGates;
 pub use image_locality::ImageLocality;
 pub use node_affinity::NodeAffinity;
-pub use node_fit::NodeResourcesFit;
+pub use node_fit::{NodeResourcesFit, ResourceWeight, ScoringStrategy};
 pub use node_name::NodeName;
 pub use node_ports::NodePorts;
+pub use pod_affinity::InterPodAffinity;
 pub use preemption::DefaultPreemption;
 pub use priority_sort::PrioritySort;
+pub use spread::{Defaulting, PodTopologySpread};
 pub use taints::TaintToleration;
 pub use unschedulable::NodeUnschedulable;
 pub use volumes::{NodeVolumeLimits, VolumeBinding, VolumeRestrictions, VolumeZone};
@@ -45,15 +52,17 @@ const TABLE: &[(&str, i64, Make)] = &[
     ("NodeUnschedulable", 0, || Arc::new(NodeUnschedulable)),
     ("NodeName", 0, || Arc::new(NodeName)),
     ("TaintToleration", 3, || Arc::new(TaintToleration)),
-    ("NodeAffinity", 2, || Arc::new(NodeAffinity)),
+    (NodeAffinity::NAME, 2, || Arc::new(NodeAffinity::default())),
     ("NodePorts", 0, || Arc::new(NodePorts)),
-    ("NodeResourcesFit", 1, || Arc::new(NodeResourcesFit)),
+    (NodeResourcesFit::NAME, 1, || Arc::new(NodeResourcesFit::default())),
     ("VolumeRestrictions", 0, || Arc::new(VolumeRestrictions)),
     ("NodeVolumeLimits", 0, || Arc::new(NodeVolumeLimits)),
     (VolumeBinding::NAME, 0, || Arc::new(VolumeBinding::default())),
     ("VolumeZone", 0, || Arc::new(VolumeZone)),
-    ("DefaultPreemption", 0, || Arc::new(DefaultPreemption)),
-    ("NodeResourcesBalancedAllocation", 1, || Arc::new(NodeResourcesBalancedAllocation)),
+    (PodTopologySpread::NAME, 2, || Arc::new(PodTopologySpread::default())),
+    (InterPodAffinity::NAME, 2, || Arc::new(InterPodAffinity::default())),
+    (DefaultPreemption::NAME, 0, || Arc::new(DefaultPreemption::default())),
+    (NodeResourcesBalancedAllocation::NAME, 1, || Arc::new(NodeResourcesBalancedAllocation::default())),
     ("ImageLocality", 1, || Arc::new(ImageLocality)),
     ("DefaultBinder", 0, || Arc::new(DefaultBinder)),
 ];
@@ -61,8 +70,17 @@ const TABLE: &[(&str, i64, Make)] = &[
 type MakeWith = fn(&PluginArgs) -> Result<Arc<dyn Plugin>, Error>;
 
 /// The built-in plugins that take arguments.
-const WITH_ARGS: &[(&str, MakeWith)] =
-    &[(VolumeBinding::NAME, |args| Ok(Arc::new(VolumeBinding::from_args(args)?)))];
+const WITH_ARGS: &[(&str, MakeWith)] = &[
+    (NodeAffinity::NAME, |args| Ok(Arc::new(NodeAffinity::from_args(args)?))),
+    (NodeResourcesFit::NAME, |args| Ok(Arc::new(NodeResourcesFit::from_args(args)?))),
+    (NodeResourcesBalancedAllocation::NAME, |args| {
+        Ok(Arc::new(NodeResourcesBalancedAllocation::from_args(args)?))
+    }),
+    (PodTopologySpread::NAME, |args| Ok(Arc::new(PodTopologySpread::from_args(args)?))),
+    (DefaultPreemption::NAME, |args| Ok(Arc::new(DefaultPreemption::from_args(args)?))),
+    (InterPodAffinity::NAME, |args| Ok(Arc::new(InterPodAffinity::from_args(args)?))),
+    (VolumeBinding::NAME, |args| Ok(Arc::new(VolumeBinding::from_args(args)?))),
+];
 
 /// Adds the built-in plugins to a registry.
 pub(crate) fn register(registry: &mut Registry) {

@@ -1,23 +1,56 @@
 //! `nodeSelector` and node affinity.
 
-use k8s_openapi::api::core::v1::{NodeSelectorRequirement, NodeSelectorTerm, PreferredSchedulingTerm};
+use k8s_openapi::api::core::v1::{
+    NodeAffinity as AddedAffinity, NodeSelectorRequirement, NodeSelectorTerm, PreferredSchedulingTerm,
+};
+use serde::Deserialize;
 
+use crate::Error;
 use crate::framework::{
-    ClusterEvent, Cycle, Feasible, Filter, Hint, NodeFilter, NodeScore, Plugin, PreFilter, QueueingHints,
-    Score, Status, normalize,
+    ClusterEvent, Cycle, Feasible, Filter, Hint, NodeFilter, NodeScore, Plugin, PluginArgs, PreFilter,
+    QueueingHints, Reach, Score, Status, normalize,
 };
 use crate::node::NodeInfo;
+use crate::plugins::args::decode;
 use crate::pod::PodInfo;
 use crate::selector::{meets, term_matches};
 use crate::snapshot::{LabelKey, LabelValue, NodeId, NodeView, Snapshot};
 
 /// Refuses nodes that a pod's `nodeSelector` or required affinity does not match; prefers those its preferences match.
-#[derive(Debug, Clone, Copy)]
-pub struct NodeAffinity;
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct NodeAffinity {
+    /// What every pod of the profile demands and prefers besides. Default: nothing.
+    pub added_affinity: Option<AddedAffinity>,
+}
+
+impl NodeAffinity {
+    /// The plugin's name.
+    pub const NAME: &str = "NodeAffinity";
+
+    /// Reads `NodeAffinityArgs`.
+    ///
+    /// # Errors
+    /// [`Error::PluginArgs`] for fields that do not exist.
+    pub fn from_args(args: &PluginArgs) -> Result<Self, Error> {
+        decode(Self::NAME, args, &["addedAffinity"])
+    }
+
+    fn enforced(&self) -> Option<&[NodeSelectorTerm]> {
+        let added = self.added_affinity.as_ref()?;
+        let selector = added.required_during_scheduling_ignored_during_execution.as_ref()?;
+        Some(&selector.node_selector_terms)
+    }
+
+    fn admits(&self, pod: &PodInfo, node: &NodeInfo) -> bool {
+        let matches = |term: &NodeSelectorTerm| term_matches(term, &node.name, &node.labels);
+        admits(pod, node) && self.enforced().is_none_or(|terms| terms.iter().any(matches))
+    }
+}
 
 impl Plugin for NodeAffinity {
     fn name(&self) -> &'static str {
-        "NodeAffinity"
+        Self::NAME
     }
 
     fn as_pre_filter(&self) -> Option<&dyn PreFilter> {
@@ -37,6 +70,7 @@ impl Plugin for NodeAffinity {
     }
 }
 
+const ENFORCED: &str = "node(s) didn't match scheduler-enforced node affinity";
 const REASON: &str = "node(s) didn't match Pod's node affinity/selector";
 
 fn required(pod: &PodInfo) -> Option<&[NodeSelectorTerm]> {
@@ -135,14 +169,16 @@ impl<'a> Term<'a> {
     }
 }
 
-struct Demands<'a> {
+/// What a pod demands of a node's labels and name.
+pub(super) struct Demands<'a> {
     /// `nodeSelector`; `None` for a key or value that no node has.
     selector: Vec<Option<(LabelKey, LabelValue)>>,
     terms: Option<Vec<Term<'a>>>,
 }
 
-impl Filter for NodeAffinity {
-    fn compile<'a>(&'a self, cycle: &Cycle<'a>) -> Option<Box<dyn NodeFilter + 'a>> {
+impl<'a> Demands<'a> {
+    /// The demands of a pod that has some.
+    pub(super) fn of(cycle: &Cycle<'a>) -> Option<Self> {
         let snapshot = cycle.snapshot;
         let pair =
             |(key, value): (&String, &String)| snapshot.label_key(key).zip(snapshot.label_value(value));
@@ -150,17 +186,49 @@ impl Filter for NodeAffinity {
             cycle.pod.spec().and_then(|s| s.node_selector.as_ref()).into_iter().flatten().map(pair).collect();
         let terms: Option<Vec<_>> =
             required(cycle.pod).map(|terms| terms.iter().map(|t| Term::compile(snapshot, t)).collect());
-        (!selector.is_empty() || terms.is_some())
-            .then(|| Box::new(Demands { selector, terms }) as Box<dyn NodeFilter>)
+        (!selector.is_empty() || terms.is_some()).then_some(Self { selector, terms })
     }
-}
 
-impl NodeFilter for Demands<'_> {
-    fn check(&mut self, node: NodeView<'_>) -> Result<(), Status> {
+    /// Whether a node meets them.
+    pub(super) fn admit(&self, node: NodeView<'_>) -> bool {
         let selected =
             self.selector.iter().all(|pair| pair.is_some_and(|(key, value)| node.label(key) == Some(value)));
         let wanted = || self.terms.as_ref().is_none_or(|terms| terms.iter().any(|term| term.matches(node)));
-        if selected && wanted() { Ok(()) } else { Err(Status::unresolvable(REASON)) }
+        selected && wanted()
+    }
+}
+
+/// The pod's demands and those of its profile.
+struct AllDemands<'a> {
+    enforced: Option<Vec<Term<'a>>>,
+    own: Option<Demands<'a>>,
+}
+
+impl Filter for NodeAffinity {
+    fn compile<'a>(&'a self, cycle: &Cycle<'a>) -> Option<Box<dyn NodeFilter + 'a>> {
+        let compile = |terms: &'a [NodeSelectorTerm]| {
+            terms.iter().map(|term| Term::compile(cycle.snapshot, term)).collect()
+        };
+        let demands = AllDemands { enforced: self.enforced().map(compile), own: Demands::of(cycle) };
+        (demands.enforced.is_some() || demands.own.is_some())
+            .then(|| Box::new(demands) as Box<dyn NodeFilter>)
+    }
+}
+
+impl NodeFilter for AllDemands<'_> {
+    fn check(&mut self, node: NodeView<'_>) -> Result<(), Status> {
+        if self.enforced.as_ref().is_some_and(|terms| !terms.iter().any(|term| term.matches(node))) {
+            return Err(Status::unresolvable(ENFORCED));
+        }
+        if self.own.as_ref().is_none_or(|own| own.admit(node)) {
+            Ok(())
+        } else {
+            Err(Status::unresolvable(REASON))
+        }
+    }
+
+    fn reach(&self) -> Reach {
+        Reach::Node
     }
 }
 
@@ -172,7 +240,10 @@ struct Preferences<'a> {
 impl Score for NodeAffinity {
     fn compile<'a>(&'a self, cycle: &Cycle<'a>, _feasible: &[NodeId]) -> Option<Box<dyn NodeScore + 'a>> {
         let snapshot = cycle.snapshot;
-        let terms = preferred(cycle.pod).iter().filter(|term| term.weight != 0);
+        let added = self.added_affinity.as_ref();
+        let added = added.and_then(|a| a.preferred_during_scheduling_ignored_during_execution.as_deref());
+        let terms = preferred(cycle.pod).iter().chain(added.unwrap_or_default());
+        let terms = terms.filter(|term| term.weight != 0);
         let terms: Vec<_> =
             terms.map(|term| (i64::from(term.weight), Term::compile(snapshot, &term.preference))).collect();
         (!terms.is_empty()).then(|| Box::new(Preferences { snapshot, terms }) as Box<dyn NodeScore>)
@@ -190,6 +261,10 @@ impl NodeScore for Preferences<'_> {
     fn normalize(&mut self, scores: &mut [i64]) {
         normalize(scores, false);
     }
+
+    fn reach(&self) -> Reach {
+        Reach::Node
+    }
 }
 
 fn admits(pod: &PodInfo, node: &NodeInfo) -> bool {
@@ -202,8 +277,8 @@ fn admits(pod: &PodInfo, node: &NodeInfo) -> bool {
 impl QueueingHints for NodeAffinity {
     fn hint(&self, pod: &PodInfo, event: &ClusterEvent) -> Hint {
         let helps = match event {
-            ClusterEvent::NodeAdded(node) => admits(pod, node),
-            ClusterEvent::NodeUpdated { old, new } => !admits(pod, old) && admits(pod, new),
+            ClusterEvent::NodeAdded(node) => self.admits(pod, node),
+            ClusterEvent::NodeUpdated { old, new } => !self.admits(pod, old) && self.admits(pod, new),
             ClusterEvent::PodUpdated { old, new } => {
                 let selectors =
                     |pod: &PodInfo| pod.spec().map(|s| (s.node_selector.clone(), s.affinity.clone()));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::framework::{ClusterEvent, Cycle, Filter, Hint, NodeFilter, Plugin, QueueingHints, Status};
+use crate::framework::{ClusterEvent, Cycle, Filter, Hint, NodeFilter, Plugin, QueueingHints, Reach, Status};
 use crate::pod::PodInfo;
 use crate::snapshot::NodeView;
 
@@ -39,6 +39,10 @@ impl NodeFilter for Only<'_> {
         } else {
             Err(Status::unresolvable("node(s) didn't match the requested node name"))
         }
+    }
+
+    fn reach(&self) -> Reach {
+        Reach::Node
     }
 }
 

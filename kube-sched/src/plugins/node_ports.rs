@@ -1,7 +1,7 @@
 //! Host ports can be open only once per node.
 
 use crate::framework::{
-    ClusterEvent, Cycle, EventKind, Filter, Hint, NodeFilter, Plugin, QueueingHints, Status,
+    ClusterEvent, Cycle, EventKind, Filter, Hint, NodeFilter, Plugin, QueueingHints, Reach, Status,
 };
 use crate::pod::{HostPort, PodInfo};
 use crate::snapshot::NodeView;
@@ -44,6 +44,10 @@ impl NodeFilter for Wanted<'_> {
         } else {
             Ok(())
         }
+    }
+
+    fn reach(&self) -> Reach {
+        Reach::Node
     }
 }
 

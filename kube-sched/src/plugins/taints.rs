@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1::{Taint, Toleration};
 
 use crate::framework::{
-    ClusterEvent, Cycle, EventKind, Filter, Hint, NodeFilter, NodeScore, Plugin, QueueingHints, Score,
+    ClusterEvent, Cycle, EventKind, Filter, Hint, NodeFilter, NodeScore, Plugin, QueueingHints, Reach, Score,
     Status, normalize,
 };
 use crate::pod::PodInfo;
@@ -32,7 +32,8 @@ impl Plugin for TaintToleration {
     }
 }
 
-fn untolerated<'a>(tolerations: &[Toleration], taints: &'a [Taint]) -> Option<&'a Taint> {
+/// The first taint that keeps a pod with these tolerations away.
+pub(super) fn untolerated<'a>(tolerations: &[Toleration], taints: &'a [Taint]) -> Option<&'a Taint> {
     let repels = |taint: &&Taint| matches!(taint.effect.as_str(), "NoSchedule" | "NoExecute");
     taints.iter().filter(repels).find(|taint| !tolerated(tolerations, taint))
 }
@@ -63,6 +64,10 @@ impl NodeFilter for Verdicts<'_> {
             Some(verdict) => verdict.get_or_insert_with(judge).clone(),
             None => judge(),
         }
+    }
+
+    fn reach(&self) -> Reach {
+        Reach::Node
     }
 }
 
@@ -98,6 +103,10 @@ impl NodeScore for Preferences<'_> {
 
     fn normalize(&mut self, scores: &mut [i64]) {
         normalize(scores, true);
+    }
+
+    fn reach(&self) -> Reach {
+        Reach::Node
     }
 }
 

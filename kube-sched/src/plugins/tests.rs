@@ -294,15 +294,35 @@ fn hints_wake_a_pod_only_when_the_event_can_help() {
 fn unknown_arguments_are_refused() {
     for (args, expected) in [
         (Value::Null, None),
-        (json!({"apiVersion": "kubescheduler.config.k8s.io/v1", "kind": "NodeAffinityArgs"}), None),
-        (
-            json!({"addedAffinity": {}}),
-            Some("unknown field \"addedAffinity\": the plugin takes no arguments"),
-        ),
-        (json!(["addedAffinity"]), Some("not an object")),
+        (json!({"apiVersion": "kubescheduler.config.k8s.io/v1", "kind": "ImageLocalityArgs"}), None),
+        (json!({"images": {}}), Some("unknown field \"images\": the plugin takes no arguments")),
+        (json!(["images"]), Some("not an object")),
     ] {
-        let error = Registry::default().build("NodeAffinity", &args).err().map(|error| error.to_string());
-        let expected = expected.map(|reason| format!("invalid arguments for plugin NodeAffinity: {reason}"));
+        let error = Registry::default().build("ImageLocality", &args).err().map(|error| error.to_string());
+        let expected = expected.map(|reason| format!("invalid arguments for plugin ImageLocality: {reason}"));
         assert_eq!(error, expected, "{args}");
     }
+}
+
+#[test]
+fn a_profile_may_add_node_affinity() {
+    let term = |key: &str| json!({"matchExpressions": [{"key": key, "operator": "Exists"}]});
+    let args = json!({"addedAffinity": {
+        "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [term("pool")]},
+        "preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 1, "preference": term("fast")}]}});
+    let plugin = Registry::default().build("NodeAffinity", &args).unwrap();
+    let (mut snapshot, pod) = (Snapshot::new(), pod("p", json!({})));
+    let mut add = |name: &str, labels: Value| {
+        snapshot.upsert_node(Arc::new(node(name, json!({"metadata": {"labels": labels}}))))
+    };
+    let ids =
+        [add("a", json!({})), add("b", json!({"pool": "x"})), add("c", json!({"pool": "x", "fast": "y"}))];
+    let cycle = Cycle { snapshot: &snapshot, pod: &pod };
+    let mut filter = plugin.as_filter().unwrap().compile(&cycle).unwrap();
+    let verdicts = ids.map(|id| filter.check(snapshot.view(id)).map_err(|status| status.message()));
+    assert_eq!(verdicts[0], Err("node(s) didn't match scheduler-enforced node affinity".to_owned()));
+    assert_eq!(verdicts[1..], [Ok(()), Ok(())]);
+    let (mut scores, mut score) = ([0; 3], plugin.as_score().unwrap().compile(&cycle, &ids).unwrap());
+    score.score(&ids, &mut scores);
+    assert_eq!(scores, [0, 0, 1]);
 }

@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::core::v1::Taint;
 
-use crate::framework::{ClusterEvent, Cycle, Filter, Hint, NodeFilter, Plugin, QueueingHints, Status};
+use crate::framework::{ClusterEvent, Cycle, Filter, Hint, NodeFilter, Plugin, QueueingHints, Reach, Status};
 use crate::pod::PodInfo;
 use crate::selector::tolerated;
 use crate::snapshot::NodeView;
@@ -43,6 +43,10 @@ impl Filter for NodeUnschedulable {
 impl NodeFilter for NodeUnschedulable {
     fn check(&mut self, node: NodeView<'_>) -> Result<(), Status> {
         if node.unschedulable() { Err(Status::unresolvable("node(s) were unschedulable")) } else { Ok(()) }
+    }
+
+    fn reach(&self) -> Reach {
+        Reach::Node
     }
 }
 

@@ -64,19 +64,20 @@ fn containers(pod: &Pod, spec: &PodSpec, fill: &impl Fn(Resources) -> Resources)
     let status = pod.status.as_ref();
     let running = status.and_then(|s| s.container_statuses.as_deref()).unwrap_or_default();
     let running_init = status.and_then(|s| s.init_container_statuses.as_deref()).unwrap_or_default();
+    let infeasible = is_resize_infeasible(pod);
     let mut sum = Resources::default();
     for container in &spec.containers {
-        sum.add(&fill(container_requests(container, running)?));
+        sum.add(&fill(container_requests(container, running, infeasible)?));
     }
     let (mut sidecars, mut peak) = (Resources::default(), Resources::default());
     for container in spec.init_containers.iter().flatten() {
         if container.restart_policy.as_deref() == Some("Always") {
-            let requests = fill(container_requests(container, running_init)?);
+            let requests = fill(container_requests(container, running_init, infeasible)?);
             sum.add(&requests);
             sidecars.add(&requests);
             peak.max(&sidecars);
         } else {
-            let mut requests = fill(container_requests(container, &[])?);
+            let mut requests = fill(container_requests(container, &[], false)?);
             requests.add(&sidecars);
             peak.max(&requests);
         }
@@ -85,8 +86,20 @@ fn containers(pod: &Pod, spec: &PodSpec, fill: &impl Fn(Resources) -> Resources)
     Ok(sum)
 }
 
+/// Whether the node has said that it can never grant the resize that the pod's specification asks for.
+fn is_resize_infeasible(pod: &Pod) -> bool {
+    let mut conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    conditions.any(|condition| {
+        condition.type_ == "PodResizePending" && condition.reason.as_deref() == Some("Infeasible")
+    })
+}
+
 /// The request of a container: while a resize is under way, the larger of what is desired, allocated and in effect.
-fn container_requests(container: &Container, statuses: &[ContainerStatus]) -> Result<Resources, Error> {
+fn container_requests(
+    container: &Container,
+    statuses: &[ContainerStatus],
+    infeasible: bool,
+) -> Result<Resources, Error> {
     let desired = parse(container.resources.as_ref().and_then(|r| r.requests.as_ref()))?;
     let Some(status) = statuses.iter().find(|status| status.name == container.name) else {
         return Ok(desired);
@@ -94,7 +107,8 @@ fn container_requests(container: &Container, statuses: &[ContainerStatus]) -> Re
     let Some(actual) = status.resources.as_ref() else {
         return Ok(desired);
     };
-    let mut requests = desired;
+    // What cannot be granted will not be used.
+    let mut requests = if infeasible { Resources::default() } else { desired };
     requests.max(&parse(actual.requests.as_ref())?);
     requests.max(&parse(status.allocated_resources.as_ref())?);
     Ok(requests)
@@ -152,6 +166,19 @@ mod tests {
             4000,
             10,
         );
+    }
+
+    #[test]
+    fn a_resize_counts_until_it_is_known_to_be_infeasible() {
+        let resizing = |reason: &str| -> Pod {
+            serde_json::from_value(serde_json::json!({"metadata": {}, "spec": {"containers": [container("4", "1")]}, "status": {
+                "conditions": [{"type": "PodResizePending", "status": "True", "reason": reason}],
+                "containerStatuses": [{"name": "c", "image": "", "imageID": "", "ready": true, "restartCount": 0,
+                    "resources": {"requests": {"cpu": "1"}}, "allocatedResources": {"cpu": "2"}}]}}))
+            .unwrap()
+        };
+        assert_eq!(effective_requests(&resizing("Deferred")).unwrap().base.milli_cpu, 4000);
+        assert_eq!(effective_requests(&resizing("Infeasible")).unwrap().base.milli_cpu, 2000);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::framework::{NodeStatus, Preemption, Reason, Status};
 use crate::snapshot::NodeId;
 
 /// A decision that explains itself: for every node it looked at, who refused it and why, or every score.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
     /// What is to be done.
     pub outcome: Outcome,

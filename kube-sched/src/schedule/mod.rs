@@ -2,11 +2,18 @@
 
 mod cycle;
 mod decision;
+mod filters;
+mod rank;
+mod reuse;
+mod search;
 
 #[cfg(test)]
 mod tests;
 
-pub use cycle::{check_node, feasible_nodes_to_find, schedule};
+pub use cycle::{check_node, schedule};
 pub use decision::{Decision, Outcome, PluginScores};
+pub use reuse::Reuse;
+pub use search::feasible_nodes_to_find;
 
 pub(crate) use decision::count_reasons;
+pub(crate) use filters::Filters;

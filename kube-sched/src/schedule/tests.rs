@@ -170,3 +170,50 @@ proptest! {
         prop_assert_eq!(run(), run());
     }
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #[test]
+    fn reuse_changes_no_decision(
+        nodes in proptest::collection::vec(shape(), 100..130),
+        steps in proptest::collection::vec((0..4_u8, 0..6_usize, 0..100_usize), 1..30),
+        seed in any::<u64>(),
+    ) {
+        let named = |i: usize, (cpu, cordoned, taints): (u32, bool, u8)| {
+            let taints: Vec<_> = (0..taints).map(|t| json!({"key": format!("t{t}"), "effect": "PreferNoSchedule"})).collect();
+            node(&format!("n{i}"), cpu, json!({"unschedulable": cordoned, "taints": taints}))
+        };
+        let nodes: Vec<_> = nodes.iter().enumerate().map(|(i, shape)| named(i, *shape)).collect();
+        let mut snapshot = cluster(&nodes);
+        let profile = Profile { percentage_of_nodes_to_score: Some(60), ..Profile::default() };
+        let (mut with, mut without) = (Rng::with_seed(seed), Rng::with_seed(seed));
+        let mut reuse = Reuse::default();
+        for (number, (kind, run, other)) in steps.iter().enumerate() {
+            match kind {
+                0 => drop(snapshot.upsert_node(named(*other, (u32::try_from(number % 4).unwrap() + 1, false, 1)))),
+                1 => snapshot.remove_pod(&format!("ns/p{}-{other}", number.saturating_sub(1))),
+                _ => {}
+            }
+            let spec = match kind {
+                2 => json!({"affinity": {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [
+                    {"labelSelector": {}, "topologyKey": "host", "namespaceSelector": {}}]}}}),
+                3 => json!({"priorityClassName": "high", "tolerations": [{"operator": "Exists"}]}),
+                _ => json!({}),
+            };
+            for i in 0..*run {
+                let pod = pod(&format!("p{number}-{i}"), "700m", i32::from(*kind), spec.clone());
+                let reused = reuse.schedule(&snapshot, &pod, &profile, &mut with);
+                prop_assert_eq!(&reused, &schedule(&snapshot, &pod, &profile, &mut without));
+                match (reused.node(), &reused.preemption) {
+                    (Some(node), _) => snapshot.assume(&pod, node),
+                    (None, Some(way)) => {
+                        way.victims.iter().for_each(|victim| snapshot.remove_pod(victim));
+                        let node = snapshot.view(way.node).name().into();
+                        snapshot.nominate(Arc::new(pod), node);
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+}

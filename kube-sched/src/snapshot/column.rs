@@ -43,6 +43,11 @@ impl<T: Clone + Default> Column<T> {
         self.get(index).copied().unwrap_or_default()
     }
 
+    /// The values, in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.chunks.iter().flat_map(|chunk| chunk.iter()).take(self.len)
+    }
+
     /// The value at `index` for writing; the column grows with defaults as needed.
     pub(crate) fn make_mut(&mut self, index: usize) -> &mut T {
         let chunks = Arc::make_mut(&mut self.chunks);

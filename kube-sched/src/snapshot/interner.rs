@@ -67,6 +67,12 @@ impl<T: Eq + Hash + Clone> Interner<T> {
         self.values.get(id as usize)?.as_ref().map(|(value, _)| value)
     }
 
+    /// The numbers in use.
+    pub(crate) fn numbers(&self) -> impl Iterator<Item = u32> {
+        let used = self.values.iter().zip(0..).filter(|(value, _)| value.is_some());
+        used.map(|(_, number)| number)
+    }
+
     /// All numbers are below this.
     pub(crate) fn bound(&self) -> usize {
         self.values.len()

@@ -21,8 +21,7 @@ impl<K, V> Clone for CowMap<K, V> {
 
 impl<K, V> Default for CowMap<K, V> {
     fn default() -> Self {
-        let shards = (0..SHARDS).map(|_| Arc::default()).collect();
-        Self { shards: Arc::new(shards) }
+        Self { shards: Arc::new(vec![Arc::default(); SHARDS]) }
     }
 }
 

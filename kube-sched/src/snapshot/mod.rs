@@ -3,13 +3,20 @@
 //! A [`Snapshot`] is a plain value. [`Snapshot::fork`] costs a few reference counts whatever its size: the columns are
 //! shared in chunks and a write to a fork copies only the chunk it touches, so that what-if questions
 //! (preemption, autoscaling, drains) are asked on a fork that is thrown away afterwards.
+//!
+//! For affinity and spreading it counts pods by the domains of topologies as they come and go, so that a decision
+//! does not look at pods.
 
+mod budgets;
 mod column;
+mod domains;
 mod interner;
 mod map;
 mod nodes;
 mod pods;
+mod selecting;
 mod storage;
+mod tallies;
 mod view;
 
 #[cfg(test)]
@@ -17,6 +24,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use k8s_openapi::api::core::v1::{Node, Pod};
 
@@ -24,13 +32,20 @@ use crate::Error;
 use crate::node::NodeInfo;
 use crate::pod::{HostPort, PodInfo};
 use crate::resources::Amounts;
-use column::Column;
+use budgets::Budgets;
+pub(crate) use column::Column;
+use domains::Topology;
 use interner::Interner;
 use map::CowMap;
+use selecting::Selecting;
+use tallies::Tallies;
 
+pub use budgets::Budget;
 pub use nodes::TaintSet;
+pub use selecting::SelectingKind;
 pub(crate) use storage::SELECTED_NODE;
 pub use storage::{Claim, Storage, Volume, VolumePlan};
+pub(crate) use tallies::{Counts, Sums};
 pub use view::{LabelKey, LabelValue, NodeView};
 
 /// A node's place in a snapshot; valid until the node is removed.
@@ -45,9 +60,6 @@ impl NodeId {
 
 /// Amounts of resources beyond the common four, sorted by name.
 type ExtendedAmounts = Vec<(Arc<str>, i64)>;
-/// Pods for which preemption makes room and their node, by key.
-type Nominations = BTreeMap<Arc<str>, (Arc<PodInfo>, Arc<str>)>;
-
 /// The state that decisions are taken on: nodes and the pods placed on them.
 #[derive(Debug, Clone, Default)]
 pub struct Snapshot {
@@ -69,15 +81,36 @@ pub struct Snapshot {
     extended_requested: Column<Arc<ExtendedAmounts>>,
     ports: Column<Arc<Vec<HostPort>>>,
     pods: Column<Arc<Vec<Arc<PodInfo>>>>,
+    /// When each node changed last, in unique numbers.
+    stamps: Column<u64>,
+    /// When the facts about nodes, as opposed to their pods, changed last.
+    facts: u64,
 
     pods_by_key: CowMap<Arc<str>, Placement>,
-    nominated: Arc<Nominations>,
+    /// The pods for which preemption makes room, by node.
+    nominated: CowMap<Arc<str>, Arc<Vec<Arc<PodInfo>>>>,
+    nominated_nodes: CowMap<Arc<str>, Arc<str>>,
+    nominations: usize,
+    budgets: Budgets,
     label_keys: Interner<Arc<str>>,
     label_values: Interner<Arc<str>>,
     taints: Interner<TaintSet>,
     /// Size in bytes and number of nodes of each image.
     images: CowMap<Arc<str>, (i64, u32)>,
     storage: Arc<Storage>,
+
+    /// The labels of each namespace.
+    namespaces: CowMap<Arc<str>, Arc<BTreeMap<String, String>>>,
+    /// The services and workloads that select pods.
+    selecting: Selecting,
+    topologies: Arc<Vec<Topology>>,
+    tallies: Tallies,
+}
+
+/// A number that no change has had before. Unique in the process, so that forks that went separate ways never share one.
+fn fresh_stamp() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 /// Where a pod is and whether the API server has confirmed it.
@@ -87,6 +120,8 @@ struct Placement {
     node_name: Arc<str>,
     pod: Arc<PodInfo>,
     assumed: bool,
+    /// The tallies that it keeps, with its own weight in them.
+    holds: Arc<[(u32, i64)]>,
 }
 
 impl Snapshot {
@@ -178,6 +213,20 @@ impl Snapshot {
     #[must_use]
     pub fn image(&self, name: &str) -> Option<(i64, u32)> {
         self.images.get(name).copied()
+    }
+
+    /// When the facts about nodes changed last.
+    pub(crate) fn facts_stamp(&self) -> u64 {
+        self.facts
+    }
+
+    /// All numbers of nodes are below this.
+    pub(crate) fn slot_bound(&self) -> usize {
+        self.infos.len()
+    }
+
+    fn touch(&mut self, node: NodeId) {
+        *self.stamps.make_mut(node.index()) = fresh_stamp();
     }
 
     /// The taints of each set, by its number.

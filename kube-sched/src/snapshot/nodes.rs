@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Taint;
 
-use super::{NodeId, Snapshot};
+use super::{NodeId, Snapshot, fresh_stamp};
 use crate::node::NodeInfo;
 
 /// A node's taints; nodes with the same share one.
@@ -35,6 +35,9 @@ impl Snapshot {
     pub fn upsert_node(&mut self, node: Arc<NodeInfo>) -> NodeId {
         let id = self.slot_of(&node.name);
         let index = id.index();
+        self.move_node(id, Some(&node));
+        self.touch(id);
+        self.facts = fresh_stamp();
         if self.infos.get(index).is_some_and(Option::is_some) {
             self.release_facts(id);
         } else {
@@ -71,6 +74,9 @@ impl Snapshot {
         if self.infos.get(index).is_none_or(Option::is_none) {
             return;
         }
+        self.move_node(id, None);
+        self.touch(id);
+        self.facts = fresh_stamp();
         self.release_facts(id);
         *self.infos.make_mut(index) = None;
         *self.allocatable.make_mut(index) = Default::default();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{NodeId, Placement, Snapshot};
+use super::{NodeId, NodeView, Placement, Snapshot};
 use crate::pod::PodInfo;
 use crate::resources::add_extended;
 
@@ -40,56 +40,111 @@ impl Snapshot {
 
     /// Notes that preemption has made room for `pod` on `node`, so that pods of lower priority leave it alone.
     pub fn nominate(&mut self, pod: Arc<PodInfo>, node: Arc<str>) {
-        Arc::make_mut(&mut self.nominated).insert(Arc::clone(&pod.key), (pod, node));
+        self.withdraw_nomination(&pod.key);
+        self.nominations += 1;
+        self.nominated_nodes.insert(Arc::clone(&pod.key), Arc::clone(&node));
+        let mut pods = self.nominated.remove(&node).unwrap_or_default();
+        Arc::make_mut(&mut pods).push(pod);
+        self.nominated.insert(node, pods);
     }
 
     /// Withdraws a nomination.
     pub fn withdraw_nomination(&mut self, key: &str) {
-        if self.nominated.contains_key(key) {
-            Arc::make_mut(&mut self.nominated).remove(key);
+        // Nearly always there is none; then nothing may be copied.
+        if self.nominations == 0 || self.nominated_nodes.get(key).is_none() {
+            return;
+        }
+        self.nominations -= 1;
+        let Some(node) = self.nominated_nodes.remove(key) else { return };
+        let Some(mut pods) = self.nominated.remove(&node) else { return };
+        Arc::make_mut(&mut pods).retain(|pod| *pod.key != *key);
+        if !pods.is_empty() {
+            self.nominated.insert(node, pods);
         }
     }
 
-    /// A fork on which the nominated pods that `pod` may not displace are placed; `None` if there are none.
-    pub(crate) fn with_nominated(&self, pod: &PodInfo) -> Option<Self> {
-        let mut fork: Option<Self> = None;
-        for (other, node) in self.nominated.values() {
+    /// A fork on which the pods are placed that are nominated for `node` and that `pod` may not displace; `None` if there are none.
+    pub(crate) fn with_nominated(&self, pod: &PodInfo, node: NodeView<'_>) -> Option<Self> {
+        if self.nominations == 0 {
+            return None;
+        }
+        let pods = self.nominated.get(node.name())?;
+        let (mut fork, name) = (None, node.info()?.name.clone());
+        for other in pods.iter() {
             if other.priority >= pod.priority && other.key != pod.key && self.pod(&other.key).is_none() {
-                fork.get_or_insert_with(|| self.fork()).assume(other, node);
+                fork.get_or_insert_with(|| self.fork()).assume(other, &name);
             }
         }
         fork
+    }
+
+    /// Takes pods off a node for a what-if, while their places stay known; they come back by [`resume`](Self::resume).
+    pub(crate) fn suspend(&mut self, node: NodeId, pods: &[Arc<PodInfo>]) {
+        for pod in pods {
+            self.occupy(node, pod, &self.holds_of(pod), -1);
+        }
+    }
+
+    /// Puts a suspended pod back.
+    pub(crate) fn resume(&mut self, node: NodeId, pod: &Arc<PodInfo>) {
+        self.occupy(node, pod, &self.holds_of(pod), 1);
+    }
+
+    fn holds_of(&self, pod: &PodInfo) -> Arc<[(u32, i64)]> {
+        self.pods_by_key.get(&pod.key).map_or_else(Arc::default, |placement| Arc::clone(&placement.holds))
+    }
+
+    /// Adds a pod to what a node holds, or takes it off if `sign` is negative.
+    fn occupy(&mut self, node: NodeId, pod: &Arc<PodInfo>, holds: &[(u32, i64)], sign: i64) {
+        self.count(node, pod, sign);
+        self.tally_pod(node, pod, holds, sign);
+        let pods = Arc::make_mut(self.pods.make_mut(node.index()));
+        if sign > 0 {
+            pods.push(Arc::clone(pod));
+        } else {
+            pods.retain(|other| other.key != pod.key);
+        }
+        if pod.host_ports.is_empty() {
+            return;
+        }
+        let ports = Arc::make_mut(self.ports.make_mut(node.index()));
+        if sign > 0 {
+            ports.extend(pod.host_ports.iter().cloned());
+            ports.sort_unstable();
+            return;
+        }
+        for port in &pod.host_ports {
+            if let Ok(found) = ports.binary_search(port) {
+                ports.remove(found);
+            }
+        }
     }
 
     fn place(&mut self, pod: Arc<PodInfo>, node_name: Arc<str>, assumed: bool) {
         self.withdraw_nomination(&pod.key);
         self.remove_pod(&pod.key);
         let node = self.slot_of(&node_name);
-        self.count(node, &pod, 1);
-        Arc::make_mut(self.pods.make_mut(node.index())).push(Arc::clone(&pod));
-        if !pod.host_ports.is_empty() {
-            let ports = Arc::make_mut(self.ports.make_mut(node.index()));
-            ports.extend(pod.host_ports.iter().cloned());
-            ports.sort_unstable();
-        }
-        self.pods_by_key.insert(Arc::clone(&pod.key), Placement { node, node_name, pod, assumed });
+        let holds = self.hold_tallies(&pod);
+        self.occupy(node, &pod, &holds, 1);
+        self.pods_by_key.insert(Arc::clone(&pod.key), Placement { node, node_name, pod, assumed, holds });
     }
 
-    fn displace(&mut self, Placement { node, node_name, pod, .. }: &Placement) {
-        self.count(*node, pod, -1);
-        Arc::make_mut(self.pods.make_mut(node.index())).retain(|other| other.key != pod.key);
-        if !pod.host_ports.is_empty() {
-            let ports = Arc::make_mut(self.ports.make_mut(node.index()));
-            for port in &pod.host_ports {
-                if let Ok(found) = ports.binary_search(port) {
-                    ports.remove(found);
-                }
-            }
-        }
+    fn hold_tallies(&mut self, pod: &PodInfo) -> Arc<[(u32, i64)]> {
+        let defaults = self.default_tallies(pod);
+        let own = pod.terms.iter().flat_map(|terms| &terms.tallies).map(|(key, weight)| (key, *weight));
+        own.chain(defaults.iter().map(|key| (key, 0)))
+            .map(|(key, weight)| (self.hold_tally(key), weight))
+            .collect()
+    }
+
+    fn displace(&mut self, Placement { node, node_name, pod, holds, .. }: &Placement) {
+        self.occupy(*node, pod, holds, -1);
+        holds.iter().for_each(|(id, _)| self.release_tally(*id));
         self.free_if_empty(*node, node_name);
     }
 
     fn count(&mut self, node: NodeId, pod: &PodInfo, sign: i64) {
+        self.touch(node);
         self.requested.make_mut(node.index()).add(&pod.requests.base, sign);
         self.nonzero.make_mut(node.index()).add(&pod.nonzero, sign);
         if !pod.requests.extended.is_empty() {

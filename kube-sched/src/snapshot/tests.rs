@@ -17,8 +17,23 @@ type Facts = (
 /// Each image's size and number of nodes.
 type Images = BTreeMap<Arc<str>, (i64, u32)>;
 
+/// For each tally how many need it, and its counts by the value of the label.
+type Counted = BTreeMap<crate::terms::TallyKey, (usize, i64, BTreeMap<Arc<str>, i64>)>;
+
+fn counted(snapshot: &Snapshot) -> Counted {
+    let tallies = snapshot.tallies.all.iter().flatten();
+    let facts = tallies.map(|tally| {
+        let topology = &snapshot.topologies[tally.topology];
+        let counts = (0..).zip(tally.counts.iter()).filter(|(_, count)| **count != 0);
+        let counts =
+            counts.map(|(slot, count)| (topology.values.value(slot).cloned().unwrap(), *count)).collect();
+        (tally.key.clone(), (tally.uses, tally.total, counts))
+    });
+    facts.collect()
+}
+
 /// Everything a decision can see of each node, by name and independent of slots and numbers.
-fn facts(snapshot: &Snapshot) -> (BTreeMap<String, Facts>, Images) {
+fn facts(snapshot: &Snapshot) -> (BTreeMap<String, Facts>, Images, Counted) {
     let nodes = snapshot.nodes().map(|view| {
         let mut pods: Vec<_> = view.pods().iter().map(|pod| Arc::clone(&pod.key)).collect();
         pods.sort();
@@ -40,7 +55,8 @@ fn facts(snapshot: &Snapshot) -> (BTreeMap<String, Facts>, Images) {
             (info, view.requested(), view.nonzero_requested(), used, view.ports().to_vec(), pods, labels),
         )
     });
-    (nodes.collect(), snapshot.images.iter().map(|(image, facts)| (Arc::clone(image), *facts)).collect())
+    let images = snapshot.images.iter().map(|(image, facts)| (Arc::clone(image), *facts)).collect();
+    (nodes.collect(), images, counted(snapshot))
 }
 
 fn node(name: u8, shape: u8) -> Arc<NodeInfo> {
@@ -53,9 +69,10 @@ fn node(name: u8, shape: u8) -> Arc<NodeInfo> {
 }
 
 fn pod(name: u8, node: Option<u8>, shape: u8) -> Arc<PodInfo> {
+    let (affinity, spread) = terms(shape);
     let pod = serde_json::json!({
-        "metadata": {"name": format!("p{name}"), "namespace": "ns"},
-        "spec": {"nodeName": node.map(|n| format!("n{n}")), "containers": [{"name": "c",
+        "metadata": {"name": format!("p{name}"), "namespace": "ns", "labels": {"app": format!("a{}", shape % 3)}},
+        "spec": {"nodeName": node.map(|n| format!("n{n}")), "affinity": affinity, "topologySpreadConstraints": spread, "containers": [{"name": "c",
             "ports": [{"containerPort": 1, "hostPort": i32::from(shape % 3)}],
             "resources": {"requests": {"cpu": format!("{shape}m"), "example.com/gpu": (shape % 2).to_string()}}}]},
         "status": {"phase": if shape > 250 { "Succeeded" } else { "Running" }},
@@ -63,8 +80,29 @@ fn pod(name: u8, node: Option<u8>, shape: u8) -> Arc<PodInfo> {
     Arc::new(PodInfo::parse(serde_json::from_value::<Pod>(pod).unwrap()).unwrap())
 }
 
+/// Pod affinity and spread constraints that depend on the shape.
+fn terms(shape: u8) -> (serde_json::Value, serde_json::Value) {
+    let selector = serde_json::json!({"matchLabels": {"app": format!("a{}", shape % 2)}});
+    let key = if shape.is_multiple_of(5) { "host" } else { "zone" };
+    let term = serde_json::json!({"labelSelector": selector, "topologyKey": key});
+    let wide = serde_json::json!({"labelSelector": {}, "topologyKey": key, "namespaceSelector": {"matchLabels": {"team": "red"}}});
+    let required = |term| serde_json::json!({"requiredDuringSchedulingIgnoredDuringExecution": [term]});
+    let preferred = serde_json::json!({"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": shape % 3 + 1, "podAffinityTerm": term}]});
+    match shape % 6 {
+        0 => (serde_json::json!({"podAntiAffinity": required(term)}), serde_json::json!([])),
+        1 => (serde_json::json!({"podAffinity": required(wide)}), serde_json::json!([])),
+        2 => (serde_json::json!({"podAffinity": preferred}), serde_json::json!([])),
+        3 => (
+            serde_json::json!({}),
+            serde_json::json!([{"maxSkew": 1, "topologyKey": key, "whenUnsatisfiable": "DoNotSchedule", "labelSelector": selector}]),
+        ),
+        _ => (serde_json::json!({}), serde_json::json!([])),
+    }
+}
+
 #[derive(Debug, Clone)]
 enum Step {
+    Namespace(bool),
     Node(u8, u8),
     NodeGone(u8),
     Pod(u8, Option<u8>, u8),
@@ -76,6 +114,7 @@ enum Step {
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
+        any::<bool>().prop_map(Step::Namespace),
         (0..6_u8, any::<u8>()).prop_map(|(n, s)| Step::Node(n, s)),
         (0..6_u8).prop_map(Step::NodeGone),
         (0..12_u8, proptest::option::of(0..6_u8), any::<u8>()).prop_map(|(p, n, s)| Step::Pod(p, n, s)),
@@ -91,6 +130,12 @@ fn step() -> impl Strategy<Value = Step> {
 struct Model {
     nodes: BTreeMap<u8, Arc<NodeInfo>>,
     pods: BTreeMap<u8, (Arc<PodInfo>, bool)>,
+    red: bool,
+}
+
+fn namespace(red: bool) -> BTreeMap<String, String> {
+    let team = if red { "red" } else { "blue" };
+    [("team".to_owned(), team.to_owned())].into()
 }
 
 impl Model {
@@ -114,12 +159,14 @@ impl Model {
                     self.pods.remove(&p);
                 }
             }
+            Step::Namespace(red) => self.red = red,
             Step::Fork => {}
         }
     }
 
     fn rebuild(&self) -> Snapshot {
         let mut snapshot = Snapshot::new();
+        snapshot.upsert_namespace("ns", namespace(self.red));
         for node in self.nodes.values() {
             snapshot.upsert_node(Arc::clone(node));
         }
@@ -138,6 +185,7 @@ fn apply(snapshot: &mut Snapshot, step: &Step) {
         Step::PodGone(p) => snapshot.remove_pod(&format!("ns/p{p}")),
         Step::Assume(p, n, s) => snapshot.assume(&pod(p, None, s % 250), &format!("n{n}").into()),
         Step::Forget(p) => snapshot.forget(&format!("ns/p{p}")),
+        Step::Namespace(red) => snapshot.upsert_namespace("ns", namespace(red)),
         Step::Fork => {}
     }
 }
@@ -173,4 +221,6 @@ fn slots_and_numbers_are_reused() {
     assert_eq!(snapshot.node_count(), 0);
     assert_eq!(snapshot.infos.len(), 1);
     assert!(snapshot.label_values.bound() <= 2 && snapshot.taint_set_bound() <= 1);
+    assert!(snapshot.tallies.all.len() <= 2 && snapshot.topologies.len() <= 1);
+    assert_eq!(counted(&snapshot), Counted::new());
 }

@@ -93,6 +93,11 @@ impl<'a> NodeView<'a> {
         labels.get(found).map(|(_, value)| LabelValue(*value))
     }
 
+    /// When it or its pods changed last.
+    pub(crate) fn stamp(&self) -> u64 {
+        self.snapshot.stamps.at(self.id.index())
+    }
+
     /// The host ports in use.
     #[must_use]
     pub fn ports(&self) -> &'a [HostPort] {

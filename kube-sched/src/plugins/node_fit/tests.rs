@@ -1,0 +1,94 @@
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::Pod;
+use serde_json::{Value, from_value, json};
+
+use super::NodeResourcesFit;
+use crate::framework::{Cycle, Filter, Score};
+use crate::{NodeInfo, PodInfo, Snapshot};
+
+fn pod(requests: Value) -> PodInfo {
+    let object = json!({"metadata": {"name": "p", "namespace": "ns"}, "spec": {"containers": [{"name": "c", "resources": {"requests": requests}}]}});
+    PodInfo::parse(from_value::<Pod>(object).unwrap()).unwrap()
+}
+
+fn snapshot() -> Snapshot {
+    let mut snapshot = Snapshot::new();
+    let allocatable = json!({"cpu": "10", "memory": "1000", "pods": "10", "example.com/gpu": "4"});
+    let node = json!({"metadata": {"name": "n"}, "status": {"allocatable": allocatable}});
+    snapshot.upsert_node(Arc::new(NodeInfo::parse(&from_value(node).unwrap()).unwrap()));
+    snapshot
+}
+
+fn parse(args: Value) -> Result<NodeResourcesFit, String> {
+    NodeResourcesFit::from_args(&args).map_err(|error| error.to_string())
+}
+
+#[track_caller]
+fn check_score(strategy: Value, requests: Value, expected: i64) {
+    let (plugin, snapshot, pod) =
+        (parse(json!({"scoringStrategy": strategy})).unwrap(), snapshot(), pod(requests));
+    let nodes = [snapshot.node("n").unwrap().id()];
+    let mut scores = [0];
+    let mut score = Score::compile(&plugin, &Cycle { snapshot: &snapshot, pod: &pod }, &nodes).unwrap();
+    score.score(&nodes, &mut scores);
+    assert_eq!(scores[0], expected, "{strategy}");
+}
+
+#[test]
+fn strategies() {
+    let requests = || json!({"cpu": "4", "memory": "200"});
+    check_score(json!({"type": "LeastAllocated"}), requests(), 70);
+    check_score(json!({"type": "MostAllocated"}), requests(), 30);
+    let weighted = json!([{"name": "cpu", "weight": 3}, {"name": "memory"}]);
+    check_score(json!({"type": "MostAllocated", "resources": weighted}), requests(), 35);
+    let gpus = json!([{"name": "example.com/gpu"}, {"name": "cpu"}]);
+    check_score(json!({"type": "MostAllocated", "resources": gpus}), requests(), 40);
+    let asking = json!({"cpu": "4", "memory": "200", "example.com/gpu": "3"});
+    check_score(json!({"type": "MostAllocated", "resources": gpus}), asking, 57);
+    let shape = |points: &[(i64, i64)]| {
+        let points: Vec<_> = points.iter().map(|(u, s)| json!({"utilization": u, "score": s})).collect();
+        json!({"type": "RequestedToCapacityRatio", "requestedToCapacityRatio": {"shape": points}})
+    };
+    check_score(shape(&[(0, 0), (100, 10)]), requests(), 30);
+    check_score(shape(&[(0, 10), (100, 0)]), requests(), 70);
+    check_score(shape(&[(0, 0), (40, 10), (50, 0)]), requests(), 75);
+    check_score(shape(&[(30, 0), (50, 10)]), requests(), 50);
+}
+
+#[test]
+fn ignored_resources() {
+    let verdict = |args: Value, requests: Value| {
+        let (plugin, snapshot, pod) = (parse(args).unwrap(), snapshot(), pod(requests));
+        let mut filter = Filter::compile(&plugin, &Cycle { snapshot: &snapshot, pod: &pod }).unwrap();
+        filter.check(snapshot.node("n").unwrap()).map_or_else(|status| status.message(), |()| String::new())
+    };
+    let foreign = || json!({"example.com/gpu": "5", "other.com/fpga": "1"});
+    assert_eq!(verdict(json!({}), foreign()), "Insufficient example.com/gpu, Insufficient other.com/fpga");
+    assert_eq!(
+        verdict(json!({"ignoredResources": ["example.com/gpu"]}), foreign()),
+        "Insufficient other.com/fpga"
+    );
+    let both = json!({"ignoredResources": ["example.com/gpu"], "ignoredResourceGroups": ["other.com"]});
+    assert_eq!(verdict(both, foreign()), "");
+    assert_eq!(verdict(json!({"ignoredResources": ["cpu"]}), json!({"cpu": "11"})), "Insufficient cpu");
+}
+
+#[test]
+fn arguments() {
+    for (strategy, reason) in [
+        (json!({"type": "Most"}), "unknown type of scoringStrategy"),
+        (json!({"type": "RequestedToCapacityRatio"}), "RequestedToCapacityRatio needs a shape"),
+        (
+            json!({"resources": [{"name": "cpu", "weight": 101}]}),
+            "the weight of a resource must be from 1 to 100",
+        ),
+        (
+            json!({"type": "RequestedToCapacityRatio", "requestedToCapacityRatio": {"shape": [{"utilization": 5, "score": 1}, {"utilization": 5, "score": 2}]}}),
+            "the utilization of a shape's points must rise",
+        ),
+    ] {
+        let expected = format!("invalid arguments for plugin NodeResourcesFit: {reason}");
+        assert_eq!(parse(json!({"scoringStrategy": strategy})), Err(expected));
+    }
+}

@@ -1,0 +1,46 @@
+//! What preemption on one node would cost.
+
+use std::cmp::Reverse;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::pod::PodInfo;
+use crate::snapshot::NodeId;
+
+/// The victims on one node.
+#[derive(Debug)]
+pub(super) struct Candidate {
+    pub(super) node: NodeId,
+    /// Most important first.
+    pub(super) victims: Vec<Arc<PodInfo>>,
+    /// How many of them break a disruption budget.
+    pub(super) violations: usize,
+}
+
+/// Violations, priority of the most important victim, sum of priorities, number, start of the most important.
+pub(super) type Cost = (usize, i32, i64, usize, Reverse<Timestamp>);
+
+impl Candidate {
+    /// Smaller is better; of victims that are equally important, those that started last are the better ones.
+    pub(super) fn cost(&self) -> Cost {
+        let highest = self.victims.first().map_or(i32::MIN, |victim| victim.priority);
+        // Shifted into the positive, so that many victims of negative priority do not look cheap.
+        let shifted = |victim: &Arc<PodInfo>| i64::from(victim.priority) + i64::from(i32::MAX) + 1;
+        let important = self.victims.iter().filter(|victim| victim.priority == highest);
+        let earliest = important.map(|victim| started(victim)).min().unwrap_or(Timestamp::MAX);
+        let sum = self.victims.iter().map(shifted).sum();
+        (self.violations, highest, sum, self.victims.len(), Reverse(earliest))
+    }
+}
+
+/// When a pod started; one that has not counts as the youngest.
+fn started(pod: &PodInfo) -> Timestamp {
+    let status = pod.object.status.as_ref();
+    status.and_then(|status| status.start_time.as_ref()).map_or(Timestamp::MAX, |time| time.0)
+}
+
+/// The order of importance: priority, then age. Smaller is more important.
+pub(super) fn importance(pod: &PodInfo) -> (Reverse<i32>, Timestamp) {
+    (Reverse(pod.priority), started(pod))
+}

@@ -1,0 +1,140 @@
+//! Pods of lower priority make room for pods of higher priority.
+
+mod candidate;
+mod dry_run;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use crate::Error;
+use crate::framework::{
+    Code, Cycle, NodeStatus, Plugin, PluginArgs, PostFilter, PostFilterOutcome, Preemption, Profile, Reason,
+    Status,
+};
+use crate::plugins::args::{decode, refuse};
+use crate::pod::PodInfo;
+use crate::schedule::count_reasons;
+use crate::snapshot::Snapshot;
+use candidate::Candidate;
+use dry_run::DryRun;
+
+/// Looks for a node on which removing pods of lower priority lets the pod fit, and for the removal that harms least:
+/// disruption budgets first, then priorities, then numbers, then ages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct DefaultPreemption {
+    /// How many nodes are tried at least, in percent of all, 0 to 100. Default 10.
+    pub min_candidate_nodes_percentage: u8,
+    /// How many nodes are tried at least. Default 100.
+    pub min_candidate_nodes_absolute: u32,
+}
+
+impl Default for DefaultPreemption {
+    fn default() -> Self {
+        Self { min_candidate_nodes_percentage: 10, min_candidate_nodes_absolute: 100 }
+    }
+}
+
+impl DefaultPreemption {
+    /// The plugin's name.
+    pub const NAME: &str = "DefaultPreemption";
+
+    /// Reads `DefaultPreemptionArgs`.
+    ///
+    /// # Errors
+    /// [`Error::PluginArgs`] for fields that do not exist, a percentage over 100, and when both numbers are zero.
+    pub fn from_args(args: &PluginArgs) -> Result<Self, Error> {
+        let fields = &["minCandidateNodesPercentage", "minCandidateNodesAbsolute"];
+        let plugin: Self = decode(Self::NAME, args, fields)?;
+        let reason = if plugin.min_candidate_nodes_percentage > 100 {
+            "minCandidateNodesPercentage must be at most 100"
+        } else if plugin.min_candidate_nodes_percentage == 0 && plugin.min_candidate_nodes_absolute == 0 {
+            "minCandidateNodesPercentage and minCandidateNodesAbsolute must not both be zero"
+        } else {
+            return Ok(plugin);
+        };
+        Err(refuse(Self::NAME, reason.to_owned()))
+    }
+
+    fn enough(&self, nodes: usize) -> usize {
+        let share = nodes * usize::from(self.min_candidate_nodes_percentage) / 100;
+        share.max(usize::try_from(self.min_candidate_nodes_absolute).unwrap_or(usize::MAX)).min(nodes)
+    }
+}
+
+impl Plugin for DefaultPreemption {
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn as_post_filter(&self) -> Option<&dyn PostFilter> {
+        Some(self)
+    }
+}
+
+impl PostFilter for DefaultPreemption {
+    fn post_filter(&self, cycle: &Cycle<'_>, profile: &Profile, refused: &[NodeStatus]) -> PostFilterOutcome {
+        if let Some(reason) = ineligible(cycle, refused) {
+            return PostFilterOutcome::Unresolved(vec![format!("preemption: {reason}").into()]);
+        }
+        let enough = self.enough(cycle.snapshot.node_count());
+        let helpful = refused.iter().filter(|refused| refused.status.code == Code::Unschedulable);
+        let mut run = DryRun::new(cycle, profile);
+        let mut statuses: Vec<Status> = Vec::new();
+        let (mut found, mut clean) = (Vec::new(), false);
+        for NodeStatus { node, .. } in helpful {
+            match run.victims(*node) {
+                Ok(candidate) => {
+                    clean |= candidate.violations == 0;
+                    found.push(candidate);
+                }
+                Err(status) => statuses.push(status),
+            }
+            if clean && found.len() >= enough {
+                break;
+            }
+        }
+        match found.into_iter().min_by_key(Candidate::cost) {
+            Some(Candidate { node, victims, .. }) => PostFilterOutcome::Resolved(Preemption {
+                node,
+                victims: victims.iter().map(|pod| Arc::clone(&pod.key)).collect(),
+            }),
+            None => PostFilterOutcome::Unresolved(vec![message(cycle.snapshot, &statuses)]),
+        }
+    }
+}
+
+/// Why this pod may not preempt others at all.
+fn ineligible(cycle: &Cycle<'_>, refused: &[NodeStatus]) -> Option<&'static str> {
+    let policy = cycle.pod.spec().and_then(|spec| spec.preemption_policy.as_deref());
+    if policy == Some("Never") {
+        return Some("not eligible due to preemptionPolicy=Never.");
+    }
+    let node = cycle.snapshot.node(cycle.pod.nominated_node()?)?;
+    let hopeless =
+        |refused: &NodeStatus| refused.node == node.id() && refused.status.code == Code::Unresolvable;
+    let leaving = |pod: &Arc<PodInfo>| pod.priority < cycle.pod.priority && leaves_for_another(pod);
+    (!refused.iter().any(hopeless) && node.pods().iter().any(leaving))
+        .then_some("not eligible due to a terminating pod on the nominated node.")
+}
+
+/// Whether a pod is being deleted because of a preemption.
+fn leaves_for_another(pod: &PodInfo) -> bool {
+    let conditions = pod.object.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    let mut preempted = conditions.filter(|condition| condition.type_ == "DisruptionTarget");
+    pod.is_terminating()
+        && preempted.any(|c| c.status == "True" && c.reason.as_deref() == Some("PreemptionByScheduler"))
+}
+
+/// The summary over all nodes, in upstream's words.
+fn message(snapshot: &Snapshot, statuses: &[Status]) -> Reason {
+    let total = snapshot.node_count();
+    let reasons = statuses.iter().flat_map(|status| &status.reasons).map(|reason| (reason.as_str(), 1));
+    let hopeless = ("Preemption is not helpful for scheduling", total.saturating_sub(statuses.len()));
+    let counts = count_reasons(reasons.chain([hopeless]));
+    format!("preemption: 0/{total} nodes are available: {counts}.").into()
+}

@@ -1,0 +1,113 @@
+//! Pods of one kind spread evenly over the domains of a topology.
+
+mod exclusion;
+mod filter;
+mod hints;
+mod score;
+
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+
+use k8s_openapi::api::core::v1::TopologySpreadConstraint;
+use serde::Deserialize;
+
+use crate::Error;
+use crate::framework::{Cycle, Filter, Plugin, PluginArgs, QueueingHints, Score};
+use crate::plugins::args::{decode, refuse};
+use crate::terms::SpreadConstraint;
+
+/// Where the constraints come from of pods that have none themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+pub enum Defaulting {
+    /// Pods of one service or workload are spread over hosts and zones, as a preference.
+    #[default]
+    System,
+    /// The constraints listed in the arguments apply.
+    List,
+}
+
+/// Refuses nodes where a `DoNotSchedule` constraint would be violated, and prefers those where the others are met best.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PodTopologySpread {
+    /// Constraints of pods that have none and that a service or workload selects; without selectors of their own. Default: none.
+    pub default_constraints: Vec<TopologySpreadConstraint>,
+    /// Whether these or the system's constraints are the default. Default: the system's.
+    pub defaulting_type: Defaulting,
+}
+
+/// The constraints that apply to a pod.
+struct Constraints<'a> {
+    list: Cow<'a, [SpreadConstraint]>,
+    /// Whether nodes count that lack a topology: only for the system's defaults.
+    lenient: bool,
+}
+
+impl PodTopologySpread {
+    /// The plugin's name.
+    pub const NAME: &str = "PodTopologySpread";
+
+    /// Reads `PodTopologySpreadArgs`.
+    ///
+    /// # Errors
+    /// [`Error::PluginArgs`] for fields that do not exist, constraints with selectors, and constraints that are listed though the
+    /// system's apply.
+    pub fn from_args(args: &PluginArgs) -> Result<Self, Error> {
+        let plugin: Self = decode(Self::NAME, args, &["defaultConstraints", "defaultingType"])?;
+        let reason = if plugin.default_constraints.iter().any(|c| c.label_selector.is_some()) {
+            "defaultConstraints must not have label selectors"
+        } else if plugin.defaulting_type == Defaulting::System && !plugin.default_constraints.is_empty() {
+            "defaultConstraints need the defaultingType List"
+        } else {
+            return Ok(plugin);
+        };
+        Err(refuse(Self::NAME, reason.to_owned()))
+    }
+
+    /// The constraints of a pod, or its default ones, that are hard or soft.
+    fn constraints<'a>(&self, cycle: &Cycle<'a>, hard: bool) -> Option<Constraints<'a>> {
+        let own = cycle.pod.terms.as_ref().map_or(&[][..], |terms| &terms.spread);
+        let list = if own.is_empty() { Cow::Owned(self.defaults(cycle)) } else { Cow::Borrowed(own) };
+        let list = match list {
+            Cow::Borrowed(list) if list.iter().all(|c| c.hard == hard) => Cow::Borrowed(list),
+            list => Cow::Owned(list.iter().filter(|c| c.hard == hard).cloned().collect()),
+        };
+        let lenient = own.is_empty() && self.defaulting_type == Defaulting::System;
+        (!list.is_empty()).then_some(Constraints { list, lenient })
+    }
+
+    fn defaults(&self, cycle: &Cycle<'_>) -> Vec<SpreadConstraint> {
+        if self.defaulting_type == Defaulting::System {
+            return cycle.snapshot.default_constraints(cycle.pod);
+        }
+        let (namespace, labels) = (cycle.pod.namespace(), cycle.pod.labels());
+        let Some(query) = cycle.snapshot.default_query(cycle.pod) else { return Vec::new() };
+        let parse = |constraint: &TopologySpreadConstraint| {
+            let keys = constraint.match_label_keys.as_deref().unwrap_or_default();
+            let query = query.clone().with_keys(keys, labels, true);
+            let itself = query.matches(labels);
+            SpreadConstraint::parse(constraint, namespace, Some(query), itself)
+        };
+        self.default_constraints.iter().map(parse).collect()
+    }
+}
+
+impl Plugin for PodTopologySpread {
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn as_filter(&self) -> Option<&dyn Filter> {
+        Some(self)
+    }
+
+    fn as_score(&self) -> Option<&dyn Score> {
+        Some(self)
+    }
+
+    fn as_queueing_hints(&self) -> Option<&dyn QueueingHints> {
+        Some(self)
+    }
+}

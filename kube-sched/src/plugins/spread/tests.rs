@@ -1,0 +1,160 @@
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::Pod;
+use serde_json::{Value, from_value, json};
+
+use super::{Defaulting, PodTopologySpread};
+use crate::framework::{ClusterEvent, Cycle, Filter, Hint, QueueingHints, Score};
+use crate::snapshot::SelectingKind;
+use crate::{NodeInfo, PodInfo, Snapshot};
+
+fn pod(name: &str, spec: Value) -> PodInfo {
+    let mut object = json!({"metadata": {"name": name, "namespace": "ns", "uid": name, "labels": {"app": "web"}},
+        "spec": {"containers": [{"name": "c"}]}});
+    for (key, value) in spec.as_object().into_iter().flatten() {
+        object["spec"][key] = value.clone();
+    }
+    PodInfo::parse(from_value::<Pod>(object).unwrap()).unwrap()
+}
+
+fn node(name: &str, labels: Value) -> Arc<NodeInfo> {
+    Arc::new(
+        NodeInfo::parse(&from_value(json!({"metadata": {"name": name, "labels": labels}})).unwrap()).unwrap(),
+    )
+}
+
+/// Nodes `a` and `b` in zone 1, `c` in zone 2, `d` in none; each names its host.
+fn zones() -> Snapshot {
+    let mut snapshot = Snapshot::new();
+    for (name, zone) in [("a", Some("1")), ("b", Some("1")), ("c", Some("2")), ("d", None)] {
+        let mut labels = json!({"kubernetes.io/hostname": name});
+        if let Some(zone) = zone {
+            labels["topology.kubernetes.io/zone"] = json!(zone);
+        }
+        snapshot.upsert_node(node(name, labels));
+    }
+    snapshot
+}
+
+fn constraint(extra: Value) -> Value {
+    let mut constraint = json!({"maxSkew": 1, "topologyKey": "topology.kubernetes.io/zone", "whenUnsatisfiable": "DoNotSchedule",
+        "labelSelector": {"matchLabels": {"app": "web"}}});
+    for (key, value) in extra.as_object().into_iter().flatten() {
+        constraint[key] = value.clone();
+    }
+    json!({"topologySpreadConstraints": [constraint]})
+}
+
+fn place(snapshot: &mut Snapshot, nodes: &[&str]) {
+    for (number, node) in nodes.iter().enumerate() {
+        snapshot.assume(&pod(&format!("placed{number}"), json!({})), &(*node).into());
+    }
+}
+
+#[test]
+fn skew_is_limited() {
+    const MISSING: &str = "node(s) didn't match pod topology spread constraints (missing required label)";
+    const SKEW: &str = "node(s) didn't match pod topology spread constraints";
+    let check = |placed: &[&str], spec: Value, expected: [&str; 4]| {
+        let (mut snapshot, plugin, pod) = (zones(), PodTopologySpread::default(), pod("p", spec.clone()));
+        place(&mut snapshot, placed);
+        let mut filter = Filter::compile(&plugin, &Cycle { snapshot: &snapshot, pod: &pod }).unwrap();
+        let found = ["a", "b", "c", "d"].map(|name| {
+            filter
+                .check(snapshot.node(name).unwrap())
+                .map_or_else(|status| status.message(), |()| String::new())
+        });
+        assert_eq!(found, expected, "{placed:?} {spec}");
+    };
+    check(&[], constraint(json!({})), ["", "", "", MISSING]);
+    check(&["a"], constraint(json!({})), [SKEW, SKEW, "", MISSING]);
+    check(&["a"], constraint(json!({"maxSkew": 2})), ["", "", "", MISSING]);
+    check(&["a", "c"], constraint(json!({})), ["", "", "", MISSING]);
+    check(&["a", "c"], constraint(json!({"minDomains": 3})), [SKEW, SKEW, SKEW, MISSING]);
+    check(&["d"], constraint(json!({})), ["", "", "", MISSING]);
+    check(
+        &["a"],
+        constraint(json!({"labelSelector": {"matchLabels": {"app": "db"}}})),
+        ["", "", "", MISSING],
+    );
+    let mut picky = constraint(json!({"maxSkew": 2}));
+    picky["nodeSelector"] = json!({"topology.kubernetes.io/zone": "1"});
+    check(&["a", "b", "a"], picky.clone(), ["", "", "", MISSING]);
+    picky["topologySpreadConstraints"][0]["nodeAffinityPolicy"] = json!("Ignore");
+    check(&["a", "b", "a"], picky, [SKEW, SKEW, "", MISSING]);
+}
+
+fn scores(plugin: &PodTopologySpread, snapshot: &Snapshot, pod: &PodInfo) -> Option<[i64; 4]> {
+    let nodes = ["a", "b", "c", "d"].map(|name| snapshot.node(name).unwrap().id());
+    let mut score = Score::compile(plugin, &Cycle { snapshot, pod }, &nodes)?;
+    let mut scores = [0; 4];
+    score.score(&nodes, &mut scores);
+    score.normalize(&mut scores);
+    Some(scores)
+}
+
+#[test]
+fn emptier_domains_score_more() {
+    let plugin = PodTopologySpread::default();
+    let mut snapshot = zones();
+    let soft = pod("p", constraint(json!({"whenUnsatisfiable": "ScheduleAnyway"})));
+    assert_eq!(scores(&plugin, &snapshot, &soft), Some([100, 100, 100, 0]));
+    place(&mut snapshot, &["a", "a", "c"]);
+    assert_eq!(scores(&plugin, &snapshot, &soft), Some([33, 33, 100, 0]));
+    assert_eq!(scores(&plugin, &snapshot, &pod("p", json!({}))), None);
+}
+
+#[test]
+fn pods_of_a_service_are_spread_by_default() {
+    let mut snapshot = zones();
+    let selector = from_value(json!({"matchLabels": {"app": "web"}})).unwrap();
+    snapshot.upsert_selecting(SelectingKind::Service, "ns", "web", Some(&selector));
+    place(&mut snapshot, &["a", "c"]);
+    let (plain, plugin) = (pod("p", json!({})), PodTopologySpread::default());
+    let by_default = scores(&plugin, &snapshot, &plain).unwrap();
+    assert!(by_default[1] > by_default[0] && by_default[3] > by_default[1], "{by_default:?}");
+    assert!(snapshot.default_constraints(&plain).iter().all(|c| snapshot.counts(&c.by_domain()).is_some()));
+    let args = json!({"defaultingType": "List", "defaultConstraints": [{"maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "ScheduleAnyway"}]});
+    let listed = PodTopologySpread::from_args(&args).unwrap();
+    assert_eq!(scores(&listed, &snapshot, &plain), Some([0, 100, 0, 100]));
+    snapshot.remove_selecting(SelectingKind::Service, "ns", "web");
+    assert_eq!(scores(&plugin, &snapshot, &plain), None);
+}
+
+#[test]
+fn arguments() {
+    let parse = |args: Value| PodTopologySpread::from_args(&args).map_err(|error| error.to_string());
+    assert_eq!(parse(Value::Null).unwrap().defaulting_type, Defaulting::System);
+    let constraint = json!({"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"});
+    let mut selecting = constraint.clone();
+    selecting["labelSelector"] = json!({});
+    for (args, reason) in [
+        (json!({"defaultConstraints": [constraint]}), "defaultConstraints need the defaultingType List"),
+        (
+            json!({"defaultConstraints": [selecting], "defaultingType": "List"}),
+            "defaultConstraints must not have label selectors",
+        ),
+    ] {
+        let expected = format!("invalid arguments for plugin PodTopologySpread: {reason}");
+        assert_eq!(parse(args), Err(expected));
+    }
+}
+
+#[test]
+fn hints() {
+    let waiting = pod("p", constraint(json!({})));
+    let zone = |zone: &str| node("n", json!({"topology.kubernetes.io/zone": zone}));
+    let other = || Arc::new(pod("other", json!({})));
+    for (event, expected) in [
+        (ClusterEvent::PodRemoved(other()), Hint::Queue),
+        (ClusterEvent::PodPlaced(other()), Hint::Queue),
+        (ClusterEvent::PlacedPodUpdated { old: other(), new: other() }, Hint::Skip),
+        (ClusterEvent::NodeAdded(zone("1")), Hint::Queue),
+        (ClusterEvent::NodeAdded(node("n", json!({}))), Hint::Skip),
+        (ClusterEvent::NodeUpdated { old: zone("1"), new: zone("2") }, Hint::Queue),
+        (ClusterEvent::NodeUpdated { old: zone("1"), new: zone("1") }, Hint::Skip),
+        (ClusterEvent::Unknown, Hint::Queue),
+    ] {
+        assert_eq!(PodTopologySpread::default().hint(&waiting, &event), expected, "{event:?}");
+    }
+}

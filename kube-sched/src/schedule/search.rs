@@ -1,0 +1,103 @@
+//! Looking for feasible nodes.
+
+use fastrand::Rng;
+
+use super::filters::{Filters, Refusal};
+use super::{Decision, Reuse};
+use crate::framework::{Cycle, NodeStatus, Profile};
+use crate::snapshot::{NodeId, NodeView};
+
+/// Clusters up to this many nodes are always searched completely; larger ones until at least so many are feasible.
+const MIN_FEASIBLE: usize = 100;
+/// The adaptive percentage never falls below this.
+const MIN_PERCENTAGE: usize = 5;
+
+/// How many feasible nodes are enough in a cluster of `nodes` nodes, given the profile's percentage.
+#[must_use]
+pub fn feasible_nodes_to_find(percentage: Option<u8>, nodes: usize) -> usize {
+    if nodes < MIN_FEASIBLE {
+        return nodes;
+    }
+    let percentage = match percentage {
+        Some(percentage) if percentage > 0 => usize::from(percentage),
+        _ => 50_usize.saturating_sub(nodes / 125).max(MIN_PERCENTAGE),
+    };
+    (nodes * percentage / 100).max(MIN_FEASIBLE)
+}
+
+/// The filters of an attempt, and what is known from earlier ones.
+pub(super) struct Judge<'a, 'r> {
+    cycle: Cycle<'a>,
+    profile: &'a Profile,
+    filters: Filters<'a>,
+    reuse: Option<&'r mut Reuse>,
+}
+
+impl<'a, 'r> Judge<'a, 'r> {
+    pub(super) fn new(cycle: &Cycle<'a>, profile: &'a Profile, reuse: Option<&'r mut Reuse>) -> Self {
+        Self { cycle: *cycle, profile, filters: Filters::compile(cycle, profile), reuse }
+    }
+
+    /// Whether the pod may run on a node, both with and without the pods for which room is made there.
+    fn check(&mut self, node: NodeView<'_>) -> Result<(), Refusal> {
+        match &mut self.reuse {
+            Some(reuse) => {
+                let filters = &mut self.filters;
+                let alone = reuse.verdict(node, || filters.check_node_alone(node));
+                self.filters.complete(node, alone)?;
+            }
+            None => self.filters.check(node)?,
+        }
+        match self.cycle.snapshot.with_nominated(self.cycle.pod, node) {
+            Some(fork) => check_all(&fork, &self.cycle, self.profile, node.id()),
+            None => Ok(()),
+        }
+    }
+
+    /// Filters nodes until enough are feasible. Fails only when a plugin does.
+    pub(super) fn search(
+        &mut self,
+        candidates: Option<&[NodeId]>,
+        rng: &mut Rng,
+        decision: &mut Decision,
+    ) -> Result<(), Refusal> {
+        let snapshot = self.cycle.snapshot;
+        if let Some(node) = self.cycle.pod.nominated_node().and_then(|name| snapshot.node(name))
+            && self.check(node).is_ok()
+        {
+            decision.feasible.push(node.id());
+            return Ok(());
+        }
+        let nodes = candidates.map_or(decision.total_nodes, <[_]>::len);
+        let enough = feasible_nodes_to_find(self.profile.percentage_of_nodes_to_score, nodes);
+        decision.feasible.reserve(enough);
+        let start = if nodes > enough { rng.usize(..nodes) } else { 0 };
+        for position in (start..nodes).chain(0..start) {
+            let node = match candidates {
+                Some(list) => snapshot.view(list.get(position).copied().unwrap_or_default()),
+                None => snapshot.at_position(position),
+            };
+            match self.check(node) {
+                Ok(()) => decision.feasible.push(node.id()),
+                Err((plugin, status)) if status.is_rejection() => {
+                    decision.refused.push(NodeStatus { node: node.id(), plugin, status });
+                }
+                Err(failure) => return Err(failure),
+            }
+            if decision.feasible.len() >= enough {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Asks all filters about a node of another snapshot.
+fn check_all(
+    snapshot: &crate::Snapshot,
+    cycle: &Cycle<'_>,
+    profile: &Profile,
+    node: NodeId,
+) -> Result<(), Refusal> {
+    Filters::compile(&Cycle { snapshot, pod: cycle.pod }, profile).check(snapshot.view(node))
+}
