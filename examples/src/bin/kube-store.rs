@@ -65,7 +65,7 @@ fn main() -> ExitCode {
         let listener =
             TcpListener::bind(address.trim_end_matches('/')).await.map_err(|e| format!("{url}: {e}"))?;
         let client_urls = vec![flags.advertise_client_urls.clone().unwrap_or(url)];
-        let member = Member { name: flags.name.clone(), client_urls };
+        let member = Member { name: flags.name.clone(), client_urls, ..Member::default() };
         Ok(EtcdServer::new(open(&flags).await?, member).serve(listener, shutdown).await?)
     })
 }

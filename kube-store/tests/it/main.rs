@@ -4,7 +4,13 @@
 mod codegen;
 mod conformance;
 mod crash;
+mod decoders;
+mod differential;
 mod durable;
 mod etcdctl;
+mod front;
 mod model;
+mod peer;
 mod upkeep;
+#[path = "../../src/etcd/gen/mod.rs"]
+mod wire;
