@@ -188,11 +188,12 @@ fn integer(block: &[u8], at: usize, bits: u32) -> Option<(usize, usize)> {
     None
 }
 
-/// Bits of a scheme in Huffman coding up to its colon, and how many they are.
-const SCHEMES: [(u64, u32); 2] = [(0b100111_01001_01001_101011, 22), (0b100111_01001_01001_101011_01000, 27)];
-/// `://` as it is, and `B--`, which is as long.
-const WRONG: u64 = 0b1011100_011000_011000;
-const RIGHT: u64 = 0b1011101_010110_010110;
+/// Bits of a scheme in Huffman coding up to its colon, and how many they are: `h` 100111, `t` 01001, `p` 101011, `s` 01000.
+const SCHEMES: [(u64, u32); 2] =
+    [(0b10_0111_0100_1010_0110_1011, 22), (0b100_1110_1001_0100_1101_0110_1000, 27)];
+/// `://` as it is, and `B--`, which is as long: `:` 1011100, `/` 011000, `B` 1011101, `-` 010110.
+const WRONG: u64 = 0b101_1100_0110_0001_1000;
+const RIGHT: u64 = 0b101_1101_0101_1001_0110;
 const MARK_BITS: u32 = 19;
 
 fn mend_value(value: &mut [u8], huffman: bool) -> bool {

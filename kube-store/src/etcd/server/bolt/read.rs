@@ -22,6 +22,9 @@ pub(in crate::etcd::server) struct Reader<R> {
 /// What is called with each key and value.
 pub(in crate::etcd::server) type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> Result<()> + 'a;
 
+/// The same with whether it is a bucket.
+type VisitElement<'a> = dyn FnMut(bool, &[u8], &[u8]) -> Result<()> + 'a;
+
 /// An element of a page.
 enum Element<'a> {
     Child(u64),
@@ -65,22 +68,12 @@ impl<R: Read + Seek> Reader<R> {
         Ok(true)
     }
 
-    fn tree(
-        &mut self,
-        id: u64,
-        depth: usize,
-        visit: &mut dyn FnMut(bool, &[u8], &[u8]) -> Result<()>,
-    ) -> Result<()> {
+    fn tree(&mut self, id: u64, depth: usize, visit: &mut VisitElement<'_>) -> Result<()> {
         let page = self.read(id)?;
         self.page(&page, depth, visit)
     }
 
-    fn page(
-        &mut self,
-        page: &[u8],
-        depth: usize,
-        visit: &mut dyn FnMut(bool, &[u8], &[u8]) -> Result<()>,
-    ) -> Result<()> {
+    fn page(&mut self, page: &[u8], depth: usize, visit: &mut VisitElement<'_>) -> Result<()> {
         if depth > MAX_DEPTH {
             return Err(broken("a tree that is too deep"));
         }
