@@ -15,6 +15,7 @@ pub mod node_role;
 pub mod progress;
 pub mod roles;
 pub mod sim;
+pub mod store_server;
 
 /// Why a binary ends early: for a person to read.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;

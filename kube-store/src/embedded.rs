@@ -37,6 +37,22 @@ impl EmbeddedStore {
         Self::in_dir(dir.as_ref(), crate::engine::RocksDbEngine::open, config).await
     }
 
+    /// Fills `dir`, in which there must not be a store, from a snapshot of etcd or of our server; answers the revision.
+    #[cfg(feature = "server")]
+    pub async fn restore(
+        dir: impl AsRef<Path>,
+        snapshot: impl AsRef<Path>,
+        check: crate::SnapshotCheck,
+    ) -> Result<Revision> {
+        let (dir, snapshot) = (dir.as_ref().to_owned(), snapshot.as_ref().to_owned());
+        let fill = move || {
+            std::fs::create_dir_all(&dir).map_err(Error::storage)?;
+            let mut engine = FjallEngine::open(&dir).map_err(Error::storage)?;
+            crate::etcd::server::restore(&snapshot, check, &mut engine)
+        };
+        tokio::task::spawn_blocking(fill).await.map_err(|_| Error::closed())?
+    }
+
     async fn in_dir<E: Engine>(
         dir: &Path,
         open: fn(&Path) -> std::io::Result<E>,

@@ -107,6 +107,9 @@ pub enum InvalidRequest {
     /// A lease came with a put that keeps the lease it has.
     #[error("lease is provided")]
     LeaseProvided,
+    /// This store keeps no records beside its keys.
+    #[error("this store keeps no records beside its keys")]
+    NoRecords,
     /// A lease's time to live is zero or more than 9,000,000,000 seconds.
     #[error("lease time to live is out of range")]
     LeaseTtl,

@@ -1,5 +1,6 @@
 //! Conveniences over the seam.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -154,6 +155,10 @@ impl<S: Store + ?Sized> Store for Arc<S> {
 
     async fn lease(&self, request: LeaseRequest) -> Result<LeaseResponse> {
         (**self).lease(request).await
+    }
+
+    async fn records(&self, changes: Vec<(Bytes, Option<Bytes>)>) -> Result<BTreeMap<Bytes, Bytes>> {
+        (**self).records(changes).await
     }
 
     async fn status(&self) -> Result<StoreStatus> {

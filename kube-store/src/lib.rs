@@ -58,7 +58,7 @@ pub use error::{Error, InvalidRequest, Precondition, Result};
 #[cfg(feature = "etcd")]
 pub use etcd::EtcdStore;
 #[cfg(feature = "server")]
-pub use etcd::{EtcdServer, Member};
+pub use etcd::{EtcdServer, Member, ServerConfig, SnapshotCheck};
 pub use ext::{StoreExt, Swap};
 pub use key_value::{KeyRange, KeyValue, Revision};
 pub use lease::{LeaseRequest, LeaseResponse};

@@ -156,7 +156,8 @@ impl RangeRequest {
 /// Answer to a [`RangeRequest`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RangeResponse {
-    /// The store's revision when it answered (not the one asked for).
+    /// The store's revision when it answered (not the one asked for); within a transaction, that of the transaction once
+    /// something is changed.
     pub revision: Revision,
     /// The keys.
     pub kvs: Vec<KeyValue>,

@@ -1,12 +1,14 @@
 //! The seam.
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 
 use crate::{
-    Error, LeaseRequest, LeaseResponse, RangeRequest, RangeResponse, Result, Revision, TxnRequest,
-    TxnResponse, WatchRequest, WatchStream,
+    Error, InvalidRequest, LeaseRequest, LeaseResponse, RangeRequest, RangeResponse, Result, Revision,
+    TxnRequest, TxnResponse, WatchRequest, WatchStream,
 };
 
 /// A versioned, watchable key-value store.
@@ -36,6 +38,13 @@ pub trait Store: Send + Sync + Debug + 'static {
 
     /// Works on leases.
     async fn lease(&self, request: LeaseRequest) -> Result<LeaseResponse>;
+
+    /// Writes, or with `None` deletes, records beside the keys, together and durably; answers all records after it. Records
+    /// have no revisions, and neither ranges nor watches see them: they are for what a server on the store keeps for itself.
+    /// A store that keeps none refuses to write any and answers none.
+    async fn records(&self, changes: Vec<(Bytes, Option<Bytes>)>) -> Result<BTreeMap<Bytes, Bytes>> {
+        if changes.is_empty() { Ok(BTreeMap::new()) } else { Err(InvalidRequest::NoRecords.into()) }
+    }
 
     /// Tells how the store is.
     async fn status(&self) -> Result<StoreStatus>;

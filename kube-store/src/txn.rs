@@ -131,7 +131,7 @@ pub struct PutResponse {
 /// Result of a delete.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DeleteResponse {
-    /// Revision of the transaction, or the current one when it changed nothing.
+    /// Revision of the transaction, or the one before when nothing is changed up to here.
     pub revision: Revision,
     /// Number of keys deleted.
     pub deleted: u64,

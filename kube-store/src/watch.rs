@@ -35,6 +35,8 @@ pub enum EventFilter {
     PutsOnly,
     /// No puts.
     DeletesOnly,
+    /// Neither: only reports of progress.
+    Nothing,
 }
 
 impl EventFilter {
@@ -44,6 +46,7 @@ impl EventFilter {
             Self::All => true,
             Self::PutsOnly => kind == EventKind::Put,
             Self::DeletesOnly => kind == EventKind::Delete,
+            Self::Nothing => false,
         }
     }
 }

@@ -7,12 +7,14 @@ mod replicated;
 mod upkeep;
 mod watcher;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
@@ -254,6 +256,14 @@ impl Store for Driver {
         }
     }
 
+    async fn records(&self, changes: Vec<(Bytes, Option<Bytes>)>) -> Result<BTreeMap<Bytes, Bytes>> {
+        let quota = self.shared.config.quota_bytes;
+        if !changes.is_empty() {
+            self.shared.write(|state| state.write_records(changes, quota)).await?;
+        }
+        Ok(self.shared.state.read().records().clone())
+    }
+
     async fn status(&self) -> Result<StoreStatus> {
         let state = self.shared.state.read();
         Ok(StoreStatus {
@@ -292,6 +302,13 @@ macro_rules! delegate {
 
             async fn lease(&self, request: LeaseRequest) -> Result<LeaseResponse> {
                 self.0.lease(request).await
+            }
+
+            async fn records(
+                &self,
+                changes: Vec<(bytes::Bytes, Option<bytes::Bytes>)>,
+            ) -> Result<std::collections::BTreeMap<bytes::Bytes, bytes::Bytes>> {
+                self.0.records(changes).await
             }
 
             async fn status(&self) -> Result<StoreStatus> {

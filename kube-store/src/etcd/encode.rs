@@ -150,14 +150,13 @@ pub(super) fn txn_response(response: pb::TxnResponse, at: Revision) -> TxnRespon
     use pb::response_op::Response;
     let results = response.responses.into_iter().filter_map(|op| {
         Some(match op.response? {
-            Response::ResponseRange(range) => {
-                OpResult::Range(RangeResponse { revision: at, ..range_response(range, at) })
-            }
+            Response::ResponseRange(range) => OpResult::Range(range_response(range, at)),
             Response::ResponsePut(put) => {
-                OpResult::Put(PutResponse { revision: at, prev: put.prev_kv.map(key_value) })
+                let revision = put.header.map_or(at, |header| header.revision);
+                OpResult::Put(PutResponse { revision, prev: put.prev_kv.map(key_value) })
             }
             Response::ResponseDeleteRange(delete) => OpResult::Delete(DeleteResponse {
-                revision: at,
+                revision: delete.header.map_or(at, |header| header.revision),
                 deleted: u64::try_from(delete.deleted).unwrap_or(0),
                 prev: delete.prev_kvs.into_iter().map(key_value).collect(),
             }),
@@ -174,6 +173,7 @@ pub(super) fn watch_request(request: &WatchRequest) -> pb::WatchRequest {
         EventFilter::All => Vec::new(),
         EventFilter::PutsOnly => vec![FilterType::Nodelete.into()],
         EventFilter::DeletesOnly => vec![FilterType::Noput.into()],
+        EventFilter::Nothing => vec![FilterType::Noput.into(), FilterType::Nodelete.into()],
     };
     let create = pb::WatchCreateRequest {
         key,

@@ -1,18 +1,14 @@
 //! The etcd v3 API: its messages, what they are in this crate's words, a server and a client.
 
-#[cfg(feature = "server")]
-mod convert;
 #[cfg(feature = "etcd")]
 mod encode;
 mod r#gen;
 #[cfg(feature = "server")]
-mod server;
+pub(crate) mod server;
 #[cfg(feature = "etcd")]
 mod store;
-#[cfg(feature = "server")]
-mod watch;
 
 #[cfg(feature = "server")]
-pub use self::server::{EtcdServer, Member};
+pub use self::server::{EtcdServer, Member, ServerConfig, SnapshotCheck};
 #[cfg(feature = "etcd")]
 pub use self::store::EtcdStore;

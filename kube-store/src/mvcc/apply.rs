@@ -21,9 +21,8 @@ impl State {
         let path = self.choose(&request, self.head);
         self.check_path(&request, &path, self.head)?;
         let mut run = Run { revision: self.head + 1, state: self, events: Vec::new() };
-        let mut response = run.txn(request, path)?;
+        let response = run.txn(request, path)?;
         run.finish();
-        stamp(&mut response, self.head);
         Ok(response)
     }
 
@@ -73,22 +72,16 @@ impl State {
         kvs.all(|kv| compare.holds(Some(kv)))
     }
 
-    /// Refuses what would fail half way.
+    /// Refuses what would fail half way; puts before ranges, as etcd does, so that the error is the same.
     fn check_path(&self, request: &TxnRequest, path: &Path, at: Revision) -> Result<()> {
-        let mut inner = path.inner.iter();
-        for op in if path.succeeded { &request.success } else { &request.failure } {
-            match op {
-                Op::Range(range) => self.check_revision(range.revision().unwrap_or(at), at)?,
-                Op::Put(put) => self.check_put(put)?,
-                Op::Delete(_) => {}
-                Op::Txn(txn) => {
-                    if let Some(path) = inner.next() {
-                        self.check_path(txn, path, at)?;
-                    }
-                }
-            }
-        }
-        Ok(())
+        check_taken(request, path, &|op| match op {
+            Op::Put(put) => self.check_put(put),
+            _ => Ok(()),
+        })?;
+        check_taken(request, path, &|op| match op {
+            Op::Range(range) => self.check_revision(range.revision().unwrap_or(at), at),
+            _ => Ok(()),
+        })
     }
 
     fn check_put(&self, put: &PutRequest) -> Result<()> {
@@ -100,6 +93,20 @@ impl State {
         }
         Ok(())
     }
+}
+
+/// Calls `check` with every operation of the lists that are taken.
+fn check_taken(request: &TxnRequest, path: &Path, check: &dyn Fn(&Op) -> Result<()>) -> Result<()> {
+    let mut inner = path.inner.iter();
+    for op in if path.succeeded { &request.success } else { &request.failure } {
+        check(op)?;
+        if let Op::Txn(txn) = op
+            && let Some(path) = inner.next()
+        {
+            check_taken(txn, path, check)?;
+        }
+    }
+    Ok(())
 }
 
 /// A transaction while it runs.
@@ -126,12 +133,16 @@ impl Run<'_> {
                 },
             });
         }
-        Ok(TxnResponse { revision: 0, succeeded, results })
+        Ok(TxnResponse { revision: self.current(), succeeded, results })
+    }
+
+    /// The revision as of the operations done so far.
+    fn current(&self) -> Revision {
+        if self.events.is_empty() { self.state.head } else { self.revision }
     }
 
     fn range(&self, request: RangeRequest) -> Result<crate::RangeResponse> {
-        let current = if self.events.is_empty() { self.state.head } else { self.revision };
-        Scan::all(self.state, request, current)
+        Scan::all(self.state, request, self.current())
     }
 
     fn put(&mut self, put: PutRequest) -> PutResponse {
@@ -154,7 +165,7 @@ impl Run<'_> {
             }
         }
         let prev = self.record(EventKind::Put, kv);
-        PutResponse { revision: 0, prev: prev.filter(|_| put.prev_kv) }
+        PutResponse { revision: self.current(), prev: prev.filter(|_| put.prev_kv) }
     }
 
     fn delete(&mut self, request: DeleteRequest) -> DeleteResponse {
@@ -170,6 +181,7 @@ impl Run<'_> {
             response.deleted += 1;
             response.prev.extend(prev.filter(|_| request.prev_kv));
         }
+        response.revision = self.current();
         response
     }
 
@@ -184,19 +196,6 @@ impl Run<'_> {
         if !self.events.is_empty() {
             self.state.head = self.revision;
             self.state.log.push(self.events.into_boxed_slice());
-        }
-    }
-}
-
-/// Writes the transaction's revision into every part of the answer.
-fn stamp(response: &mut TxnResponse, revision: Revision) {
-    response.revision = revision;
-    for result in &mut response.results {
-        match result {
-            OpResult::Range(range) => range.revision = revision,
-            OpResult::Put(put) => put.revision = revision,
-            OpResult::Delete(delete) => delete.revision = revision,
-            OpResult::Txn(txn) => stamp(txn, revision),
         }
     }
 }

@@ -80,7 +80,8 @@ impl Loader {
                 state.log = Log::starting_at(state.log.first().max(revision));
             }
             Change::Write { sub, kv } => return self.add_version(sub, kv),
-            Change::Drop { .. } | Change::Revoke { .. } => {}
+            Change::Record { key, value: Some(value) } => state.insert_record(key, value),
+            Change::Drop { .. } | Change::Revoke { .. } | Change::Record { value: None, .. } => {}
         }
         Ok(())
     }

@@ -15,6 +15,7 @@ mod load;
 mod log;
 mod record;
 mod scan;
+mod side;
 mod state;
 
 pub(crate) use check::{check_range, check_txn, check_watch};

@@ -5,6 +5,7 @@
 //! | `f` | format number, 1 |
 //! | `l` lease | time to live in milliseconds |
 //! | `m` | oldest readable revision |
+//! | `s` name | a record beside the keys |
 //! | `v` revision, number of the event (4 bytes) | version, create revision, lease, length of the key (4 bytes), key, value |
 //!
 //! Numbers are big-endian and 8 bytes unless said otherwise. A version of 0 says that the key was deleted. The order matters:
@@ -55,6 +56,13 @@ pub(crate) enum Change {
         /// Its identifier.
         id: i64,
     },
+    /// A record beside the keys.
+    Record {
+        /// Its name.
+        key: Bytes,
+        /// Its value, `None` when it is gone.
+        value: Option<Bytes>,
+    },
 }
 
 impl Change {
@@ -72,6 +80,13 @@ impl Change {
                 batch.put(&lease_key(*id), number(i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX)));
             }
             Self::Revoke { id } => batch.delete(&lease_key(*id)),
+            Self::Record { key, value } => {
+                let key = [b"s", key.as_ref()].concat();
+                match value {
+                    Some(value) => batch.put(&key, |buffer| buffer.extend_from_slice(value)),
+                    None => batch.delete(&key),
+                }
+            }
         }
     }
 
@@ -94,6 +109,9 @@ fn decode(key: &[u8], value: &[u8]) -> Option<Result<Change>> {
             Change::Grant { id: take_number(&mut key)?, ttl }
         }
         b'm' => Change::Compact { revision: take_number(&mut value)? },
+        b's' => {
+            Change::Record { key: Bytes::copy_from_slice(key), value: Some(Bytes::copy_from_slice(value)) }
+        }
         b'v' => {
             let (mod_revision, sub) = (take_number(&mut key)?, take_u32(&mut key)?);
             Change::Write { sub, kv: decode_kv(mod_revision, value)? }

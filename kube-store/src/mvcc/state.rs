@@ -24,6 +24,8 @@ pub(crate) struct State {
     pub(super) taken: Revision,
     pub(super) keys: u64,
     pub(super) bytes: u64,
+    /// What is kept beside the keys, without history.
+    pub(super) records: BTreeMap<Bytes, Bytes>,
     /// What else has to be made durable; `None` when nobody will.
     pub(super) outbox: Option<Vec<Change>>,
     /// Why writes are refused.
@@ -46,6 +48,7 @@ impl State {
             taken: Self::EMPTY,
             keys: 0,
             bytes: 0,
+            records: BTreeMap::new(),
             outbox: durable.then(Vec::new),
             failure: None,
         }

@@ -10,6 +10,7 @@
 //! ```
 #![expect(clippy::unwrap_used, reason = "a suite reports by panicking")]
 
+pub mod decoders;
 mod history;
 mod leases;
 mod ranges;

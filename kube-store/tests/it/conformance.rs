@@ -10,6 +10,8 @@ use kube_store::{
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::peer::Etcd;
+
 #[tokio::test(start_paused = true)]
 async fn memory() {
     testing::conformance(async || MemoryStore::new()).await;
@@ -65,30 +67,8 @@ async fn over_the_wire() {
 /// A real etcd, emptied before each check.
 #[tokio::test(flavor = "multi_thread")]
 async fn real_etcd() {
-    let dir = tempfile::tempdir().unwrap();
-    let [client, peer] = [0; 2].map(|_| {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        format!("http://{}", listener.local_addr().unwrap())
-    });
-    let etcd = tokio::process::Command::new("etcd")
-        .args(["--data-dir", dir.path().to_str().unwrap(), "--log-level", "error"])
-        .args(["--listen-client-urls", &client, "--advertise-client-urls", &client])
-        .args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer])
-        .args(["--initial-cluster", &format!("default={peer}")])
-        .stderr(std::process::Stdio::null())
-        .kill_on_drop(true)
-        .spawn();
-    let Ok(_etcd) = etcd else {
-        let skipped = b"SKIPPED: etcd is not installed (apt-get install etcd-server)\n";
-        std::io::Write::write_all(&mut std::io::stderr(), skipped).unwrap();
-        return;
-    };
-    let store = loop {
-        match EtcdStore::connect(client.clone()).await {
-            Ok(store) if store.status().await.is_ok() => break store,
-            _ => tokio::time::sleep(std::time::Duration::from_millis(50)).await,
-        }
-    };
+    let Some(etcd) = Etcd::start().await else { return };
+    let store = &etcd.store;
     testing::conformance(async || {
         store.delete_with(DeleteRequest::new(KeyRange::All)).await.unwrap();
         let LeaseResponse::Leases(ids) = store.lease(LeaseRequest::List).await.unwrap() else {

@@ -4,8 +4,14 @@
 mod codegen;
 mod conformance;
 mod crash;
+mod decoders;
+mod differential;
 mod durable;
 mod etcdctl;
+mod front;
 mod model;
+mod peer;
 mod raft;
 mod upkeep;
+#[path = "../../src/etcd/gen/mod.rs"]
+mod wire;

@@ -169,6 +169,7 @@ fn key(change: &Change) -> Option<(u8, i64)> {
         Change::Grant { id, .. } | Change::Revoke { id } => Some((b'l', *id)),
         Change::Compact { .. } => Some((b'm', 0)),
         Change::Format => Some((b'f', 0)),
-        Change::Write { .. } | Change::Drop { .. } => None,
+        // Versions are written once, and a replicated store keeps no records beside the keys.
+        Change::Write { .. } | Change::Drop { .. } | Change::Record { .. } => None,
     }
 }

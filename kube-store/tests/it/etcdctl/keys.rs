@@ -1,79 +1,11 @@
-//! The server, driven by Debian's etcdctl.
+//! Keys, watches and leases.
 
 use std::process::Stdio;
-use std::sync::Arc;
 
-use kube_store::{EtcdServer, LeaseRequest, LeaseResponse, Member, MemoryStore, Store, StoreExt};
+use kube_store::{LeaseRequest, LeaseResponse, Store, StoreExt};
 use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::net::TcpListener;
-use tokio::process::Command;
-use tokio_util::sync::CancellationToken;
 
-/// A store being served.
-struct Served {
-    store: Arc<MemoryStore>,
-    endpoint: String,
-    shutdown: CancellationToken,
-    task: tokio::task::JoinHandle<std::io::Result<()>>,
-}
-
-impl Served {
-    /// `None` when the machine has no etcdctl.
-    async fn start() -> Option<Self> {
-        if Command::new("etcdctl").arg("version").stdout(Stdio::null()).status().await.is_err() {
-            let mut stderr = std::io::stderr();
-            std::io::Write::write_all(
-                &mut stderr,
-                b"SKIPPED: etcdctl is not installed (apt-get install etcd-client)\n",
-            )
-            .unwrap();
-            return None;
-        }
-        let store = Arc::new(MemoryStore::new());
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let endpoint = format!("http://{}", listener.local_addr().unwrap());
-        let shutdown = CancellationToken::new();
-        let member = Member { name: "one".into(), client_urls: vec![endpoint.clone()] };
-        let server = EtcdServer::new(store.clone(), member);
-        let task = tokio::spawn(server.serve(listener, shutdown.clone()));
-        Some(Self { store, endpoint, shutdown, task })
-    }
-
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new("etcdctl");
-        let address = self.endpoint.trim_start_matches("http://");
-        command.env("ETCDCTL_API", "3").args(["--endpoints", address]).args(args).kill_on_drop(true);
-        command
-    }
-
-    /// Runs etcdctl, `input` on its standard input; answers whether it succeeded, and both outputs.
-    async fn run(&self, args: &[&str], input: &str) -> (bool, String) {
-        let mut child = self
-            .command(args)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut stdin = child.stdin.take().unwrap();
-        tokio::io::AsyncWriteExt::write_all(&mut stdin, input.as_bytes()).await.unwrap();
-        drop(stdin);
-        let output = child.wait_with_output().await.unwrap();
-        let text = [output.stdout, output.stderr].concat();
-        (output.status.success(), String::from_utf8(text).unwrap())
-    }
-
-    async fn ok(&self, args: &[&str]) -> String {
-        let (success, text) = self.run(args, "").await;
-        assert!(success, "{args:?}: {text}");
-        text
-    }
-
-    async fn stop(self) {
-        self.shutdown.cancel();
-        self.task.await.unwrap().unwrap();
-    }
-}
+use super::Served;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn reads_and_writes() {
@@ -99,18 +31,6 @@ async fn reads_and_writes() {
     assert!(!success && text.contains("required revision has been compacted"), "{text}");
     let (success, text) = served.run(&["get", "/a", "--rev=99"], "").await;
     assert!(!success && text.contains("required revision is a future revision"), "{text}");
-    served.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn tells_about_itself() {
-    let Some(served) = Served::start().await else { return };
-    assert!(served.ok(&["endpoint", "health"]).await.contains("is healthy"));
-    let status = served.ok(&["endpoint", "status", "-w", "json"]).await;
-    assert!(status.contains("\"version\":\"3.5."), "{status}");
-    let members = served.ok(&["member", "list"]).await;
-    assert!(members.contains(&served.endpoint) && members.contains("one"), "{members}");
-    assert!(served.ok(&["alarm", "list"]).await.is_empty());
     served.stop().await;
 }
 
@@ -159,5 +79,83 @@ async fn watches() {
     served.store.compact(revision).await.unwrap();
     let (success, text) = served.run(&["watch", "/w/", "--prefix", "--rev=2"], "").await;
     assert!(!success && text.contains("required revision has been compacted"), "{text}");
+    served.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_flag_of_get() {
+    let Some(served) = Served::start().await else { return };
+    for (key, value) in [("a", "3"), ("b", "2"), ("b/1", "1"), ("c", "0")] {
+        served.ok(&["put", key, value]).await;
+    }
+    served.ok(&["put", "a", "9"]).await;
+    for (args, wanted) in [
+        (&["get", "b", "--prefix", "--keys-only"][..], "b\n\nb/1\n\n"),
+        (&["get", "a", "c", "--print-value-only"], "9\n2\n1\n"),
+        (&["get", "", "--prefix", "--limit=2", "--print-value-only"], "9\n2\n"),
+        (&["get", "", "--prefix", "--sort-by=VALUE", "--order=ASCEND", "--print-value-only"], "0\n1\n2\n9\n"),
+        (
+            &[
+                "get",
+                "",
+                "--prefix",
+                "--sort-by=MODIFY",
+                "--order=DESCEND",
+                "--limit=1",
+                "--print-value-only",
+            ],
+            "9\n",
+        ),
+        (
+            &[
+                "get",
+                "",
+                "--prefix",
+                "--sort-by=CREATE",
+                "--order=DESCEND",
+                "--limit=1",
+                "--print-value-only",
+            ],
+            "0\n",
+        ),
+        (
+            &[
+                "get",
+                "",
+                "--prefix",
+                "--sort-by=VERSION",
+                "--order=DESCEND",
+                "--limit=1",
+                "--print-value-only",
+            ],
+            "9\n",
+        ),
+        (&["get", "a", "--rev=2", "--print-value-only"], "3\n"),
+        (&["get", "b/", "--from-key", "--consistency=s", "--print-value-only"], "1\n0\n"),
+    ] {
+        assert_eq!(served.ok(args).await, wanted, "{args:?}");
+    }
+    served.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watch_runs_a_program_for_each_event() {
+    let Some(served) = Served::start().await else { return };
+    served.store.put("/w", "1").await.unwrap();
+    let script = "echo saw $ETCD_WATCH_EVENT_TYPE $ETCD_WATCH_KEY $ETCD_WATCH_VALUE";
+    let mut child = served
+        .command(&["watch", "/w", "--rev=2", "--", "sh", "-c", script])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    loop {
+        let line = lines.next_line().await.unwrap().expect("the program runs");
+        if line.starts_with("saw") {
+            assert_eq!(line, "saw \"PUT\" \"/w\" \"1\"");
+            break;
+        }
+    }
+    child.kill().await.unwrap();
     served.stop().await;
 }

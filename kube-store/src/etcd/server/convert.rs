@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use tonic::Status;
 
-use super::r#gen::etcdserverpb as pb;
+use crate::etcd::r#gen::etcdserverpb as pb;
 use crate::{
     Compare, CompareOp, CompareTarget, DeleteRequest, DeleteResponse, Error, Event, EventFilter, EventKind,
     InvalidRequest, KeyRange, KeyValue, Op, OpResult, Precondition, PutRequest, PutResponse, RangeContent,
@@ -31,14 +31,14 @@ pub(super) fn range(key: Bytes, end: Bytes) -> KeyRange {
 
 pub(super) fn header(revision: Revision) -> Option<pb::ResponseHeader> {
     Some(pb::ResponseHeader {
-        cluster_id: super::server::CLUSTER,
-        member_id: super::server::MEMBER,
+        cluster_id: super::etcd_server::CLUSTER,
+        member_id: super::etcd_server::MEMBER,
         revision,
         raft_term: 1,
     })
 }
 
-fn key_value(kv: KeyValue) -> pb::KeyValue {
+pub(super) fn key_value(kv: KeyValue) -> pb::KeyValue {
     pb::KeyValue {
         key: kv.key,
         create_revision: kv.create_revision,
@@ -150,53 +150,59 @@ fn op(op: pb::RequestOp) -> Option<Op> {
 }
 
 fn compare(compare: pb::Compare) -> Compare {
-    use pb::compare::{CompareResult, CompareTarget as Target, TargetUnion};
+    use pb::compare::{CompareResult, CompareTarget as Target, TargetUnion as Given};
     let (result, target) = (compare.result(), compare.target());
-    // A number that is left out is 0; a value that does not fit its target counts as left out.
-    let number = match compare.target_union {
-        Some(
-            TargetUnion::Version(n)
-            | TargetUnion::CreateRevision(n)
-            | TargetUnion::ModRevision(n)
-            | TargetUnion::Lease(n),
-        ) => n,
-        _ => 0,
+    // What is left out, or does not fit its target, is 0 or empty.
+    let target = match (target, compare.target_union) {
+        (Target::Value, Some(Given::Value(value))) => CompareTarget::Value(value),
+        (Target::Value, _) => CompareTarget::Value(Bytes::new()),
+        (Target::Version, Some(Given::Version(n))) => CompareTarget::Version(n),
+        (Target::Version, _) => CompareTarget::Version(0),
+        (Target::Create, Some(Given::CreateRevision(n))) => CompareTarget::CreateRevision(n),
+        (Target::Create, _) => CompareTarget::CreateRevision(0),
+        (Target::Mod, Some(Given::ModRevision(n))) => CompareTarget::ModRevision(n),
+        (Target::Mod, _) => CompareTarget::ModRevision(0),
+        (Target::Lease, Some(Given::Lease(n))) => CompareTarget::Lease(n),
+        (Target::Lease, _) => CompareTarget::Lease(0),
     };
-    Compare {
-        op: match result {
-            CompareResult::Equal => CompareOp::Equal,
-            CompareResult::NotEqual => CompareOp::NotEqual,
-            CompareResult::Greater => CompareOp::Greater,
-            CompareResult::Less => CompareOp::Less,
-        },
-        target: match (target, compare.target_union) {
-            (Target::Value, Some(TargetUnion::Value(value))) => CompareTarget::Value(value),
-            (Target::Value, _) => CompareTarget::Value(Bytes::new()),
-            (Target::Version, _) => CompareTarget::Version(number),
-            (Target::Create, _) => CompareTarget::CreateRevision(number),
-            (Target::Mod, _) => CompareTarget::ModRevision(number),
-            (Target::Lease, _) => CompareTarget::Lease(number),
-        },
-        range: range(compare.key, compare.range_end),
-    }
+    let op = match result {
+        CompareResult::Equal => CompareOp::Equal,
+        CompareResult::NotEqual => CompareOp::NotEqual,
+        CompareResult::Greater => CompareOp::Greater,
+        CompareResult::Less => CompareOp::Less,
+    };
+    Compare { op, target, range: range(compare.key, compare.range_end) }
 }
 
 pub(super) fn txn_response(response: TxnResponse) -> pb::TxnResponse {
-    use pb::response_op::Response;
-    let result = |result| {
-        let response = match result {
-            OpResult::Range(range) => Response::ResponseRange(range_response(range)),
-            OpResult::Put(put) => Response::ResponsePut(put_response(put)),
-            OpResult::Delete(delete) => Response::ResponseDeleteRange(delete_response(delete)),
-            OpResult::Txn(txn) => Response::ResponseTxn(txn_response(txn)),
-        };
-        pb::ResponseOp { response: Some(response) }
-    };
     pb::TxnResponse {
         header: header(response.revision),
         succeeded: response.succeeded,
-        responses: response.results.into_iter().map(result).collect(),
+        responses: response.results.into_iter().map(response_op).collect(),
     }
+}
+
+/// An answer inside of a transaction's, which says nothing of who answers.
+fn response_op(result: OpResult) -> pb::ResponseOp {
+    use pb::response_op::Response;
+    let bare = |revision| Some(pb::ResponseHeader { revision, ..Default::default() });
+    let response = match result {
+        OpResult::Range(range) => {
+            let header = bare(range.revision);
+            Response::ResponseRange(pb::RangeResponse { header, ..range_response(range) })
+        }
+        OpResult::Put(put) => {
+            let header = bare(put.revision);
+            Response::ResponsePut(pb::PutResponse { header, ..put_response(put) })
+        }
+        OpResult::Delete(delete) => {
+            let header = bare(delete.revision);
+            Response::ResponseDeleteRange(pb::DeleteRangeResponse { header, ..delete_response(delete) })
+        }
+        // Nor does one of a transaction inside say its revision.
+        OpResult::Txn(txn) => Response::ResponseTxn(pb::TxnResponse { header: bare(0), ..txn_response(txn) }),
+    };
+    pb::ResponseOp { response: Some(response) }
 }
 
 pub(super) fn watch_request(request: pb::WatchCreateRequest) -> WatchRequest {
@@ -205,7 +211,8 @@ pub(super) fn watch_request(request: pb::WatchCreateRequest) -> WatchRequest {
     let no_deletes = request.filters().any(|filter| filter == FilterType::Nodelete);
     WatchRequest {
         filter: match (no_puts, no_deletes) {
-            (true, _) => EventFilter::DeletesOnly,
+            (true, true) => EventFilter::Nothing,
+            (true, false) => EventFilter::DeletesOnly,
             (false, true) => EventFilter::PutsOnly,
             (false, false) => EventFilter::All,
         },
@@ -257,6 +264,7 @@ fn invalid_status(invalid: &InvalidRequest) -> Status {
         InvalidRequest::TooLarge { .. } => Status::invalid_argument("etcdserver: request is too large"),
         InvalidRequest::ValueProvided => Status::invalid_argument("etcdserver: value is provided"),
         InvalidRequest::LeaseProvided => Status::invalid_argument("etcdserver: lease is provided"),
+        InvalidRequest::NoRecords => Status::unimplemented(format!("etcdserver: {invalid}")),
         InvalidRequest::LeaseTtl => Status::out_of_range("etcdserver: too large lease TTL"),
     }
 }

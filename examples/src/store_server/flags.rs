@@ -1,0 +1,320 @@
+//! etcd's flags, and what they mean for a server that is its cluster's only member.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use kube_store::AutoCompaction;
+
+use super::tls::TlsFiles;
+use crate::Failure;
+
+/// Serves etcd's v3 API: etcdctl and kube-apiserver use it as they use etcd. One member; flags about others are refused
+/// where they name any, and say that they have no effect where they only tune them.
+#[derive(Debug, Parser)]
+#[command(version, args_conflicts_with_subcommands = true)]
+pub struct Arguments {
+    /// What to do instead of serving.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// How to serve.
+    #[command(flatten)]
+    pub flags: Flags,
+}
+
+/// What else the binary does.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Works on snapshots.
+    Snapshot {
+        /// Which way.
+        #[command(subcommand)]
+        command: Snapshot,
+    },
+}
+
+/// What is done with a snapshot.
+#[derive(Debug, Subcommand)]
+pub enum Snapshot {
+    /// Fills a new data folder from a snapshot of etcd's or ours (`etcdctl snapshot save`).
+    Restore {
+        /// The snapshot.
+        file: PathBuf,
+        /// The folder to fill.
+        #[arg(long, default_value = "default.etcd", value_name = "DIR")]
+        data_dir: PathBuf,
+        /// Take a database file that has no checksum, or a wrong one.
+        #[arg(long)]
+        skip_hash_check: bool,
+    },
+}
+
+/// How to serve.
+#[derive(Debug, Args)]
+pub struct Flags {
+    /// This member's name.
+    #[arg(long, default_value = "default")]
+    pub name: String,
+    /// Folder of the data.
+    #[arg(long, default_value = "default.etcd", value_name = "DIR")]
+    pub data_dir: PathBuf,
+    /// Where to listen, as URLs with addresses.
+    #[arg(long, default_value = "http://127.0.0.1:2379", value_delimiter = ',', value_name = "URLS")]
+    pub listen_client_urls: Vec<String>,
+    /// Where clients reach this server [default: --listen-client-urls].
+    #[arg(long, value_delimiter = ',', value_name = "URLS")]
+    pub advertise_client_urls: Vec<String>,
+    /// The serving certificate, PEM; read again when it changes.
+    #[arg(long, requires = "key_file", value_name = "FILE")]
+    pub cert_file: Option<PathBuf>,
+    /// Its private key, PEM.
+    #[arg(long, requires = "cert_file", value_name = "FILE")]
+    pub key_file: Option<PathBuf>,
+    /// The authority of client certificates, PEM.
+    #[arg(long, requires = "cert_file", value_name = "FILE")]
+    pub trusted_ca_file: Option<PathBuf>,
+    /// Let in only clients with a certificate of --trusted-ca-file.
+    #[arg(long, requires = "trusted_ca_file")]
+    pub client_cert_auth: bool,
+    /// What keeps the data.
+    #[arg(long, value_enum, default_value = "embedded")]
+    pub engine: Engine,
+    /// The largest request, in bytes.
+    #[arg(long, default_value_t = 3 << 19, value_name = "BYTES")]
+    pub max_request_bytes: usize,
+    /// The most operations in a transaction.
+    #[arg(long, default_value_t = 128, value_name = "NUMBER")]
+    pub max_txn_ops: usize,
+    /// Writes are refused when the data takes more than this, in bytes; 0 for 8 GiB.
+    #[arg(long, default_value_t = 0, value_name = "BYTES")]
+    pub quota_backend_bytes: u64,
+    /// How history is compacted by itself.
+    #[arg(long, value_enum, default_value = "periodic")]
+    pub auto_compaction_mode: CompactionMode,
+    /// How much of it is kept: hours or a time as 5m, or a number of revisions; 0 for all.
+    #[arg(long, default_value = "0", value_name = "AMOUNT")]
+    pub auto_compaction_retention: String,
+    /// How often passwords are hashed, as a power of two.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(4..=31), value_name = "COST")]
+    pub bcrypt_cost: u32,
+    /// Where other members would reach this one, for the list of members.
+    #[arg(long, default_value = "http://localhost:2380", value_delimiter = ',', value_name = "URLS")]
+    pub initial_advertise_peer_urls: Vec<String>,
+    /// The members of the cluster, as NAME=URL: this one.
+    #[arg(long, value_delimiter = ',', value_name = "MEMBERS")]
+    pub initial_cluster: Vec<String>,
+    /// Whether the cluster exists: it is new.
+    #[arg(long, default_value = "new", value_name = "STATE")]
+    pub initial_cluster_state: String,
+    /// No effect with one member.
+    #[arg(long, value_name = "TOKEN")]
+    pub initial_cluster_token: Option<String>,
+    /// No effect with one member.
+    #[arg(long, value_delimiter = ',', value_name = "URLS")]
+    pub listen_peer_urls: Vec<String>,
+    /// No effect with one member.
+    #[arg(long, value_name = "FILE")]
+    pub peer_cert_file: Option<PathBuf>,
+    /// No effect with one member.
+    #[arg(long, value_name = "FILE")]
+    pub peer_key_file: Option<PathBuf>,
+    /// No effect with one member.
+    #[arg(long, value_name = "FILE")]
+    pub peer_trusted_ca_file: Option<PathBuf>,
+    /// No effect with one member.
+    #[arg(long)]
+    pub peer_client_cert_auth: bool,
+    /// No effect with one member.
+    #[arg(long, value_name = "NUMBER")]
+    pub snapshot_count: Option<u64>,
+    /// No effect with one member.
+    #[arg(long, value_name = "MILLISECONDS")]
+    pub heartbeat_interval: Option<u64>,
+    /// No effect with one member.
+    #[arg(long, value_name = "MILLISECONDS")]
+    pub election_timeout: Option<u64>,
+}
+
+/// What keeps the data.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum Engine {
+    /// On disk, each write synced.
+    Embedded,
+    /// On disk, in RocksDB.
+    #[cfg(feature = "rocksdb")]
+    Rocksdb,
+    /// In memory: gone with the process.
+    Memory,
+}
+
+/// How history is compacted by itself.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum CompactionMode {
+    /// What is older than a time.
+    Periodic,
+    /// What is more than a number of revisions back.
+    Revision,
+}
+
+/// With or without TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scheme {
+    Http,
+    Https,
+}
+
+/// Takes an address to listen on apart.
+pub(super) fn address(url: &str) -> Result<(Scheme, SocketAddr), Failure> {
+    let (scheme, rest) = match url.split_once("://") {
+        Some(("http", rest)) => (Scheme::Http, rest),
+        Some(("https", rest)) => (Scheme::Https, rest),
+        _ => return Err(format!("{url}: expected http://ADDRESS:PORT or https://ADDRESS:PORT").into()),
+    };
+    let address = rest.trim_end_matches('/').replace("localhost:", "127.0.0.1:");
+    Ok((scheme, address.parse().map_err(|error| format!("{url}: {error}"))?))
+}
+
+impl Flags {
+    /// Refuses what one member cannot do, and says what has no effect.
+    pub(super) fn check(&self) -> Result<(), Failure> {
+        let members: Vec<_> =
+            self.initial_cluster.iter().filter_map(|member| member.split_once('=')).collect();
+        if members.len() != self.initial_cluster.len() {
+            return Err("--initial-cluster: expected NAME=URL".into());
+        }
+        if let Some((other, _)) = members.iter().find(|(name, _)| *name != self.name) {
+            return Err(
+                format!("--initial-cluster names {other}: this server cannot have other members").into()
+            );
+        }
+        let advertised = |url: &str| self.initial_advertise_peer_urls.iter().any(|known| known == url);
+        if let Some((_, url)) = members.iter().find(|(_, url)| !advertised(url)) {
+            return Err(format!("--initial-cluster has {url}, --initial-advertise-peer-urls has not").into());
+        }
+        if self.initial_cluster_state != "new" {
+            return Err("--initial-cluster-state: this server cannot join an existing cluster".into());
+        }
+        for (flag, given) in [
+            ("--initial-cluster-token", self.initial_cluster_token.is_some()),
+            ("--listen-peer-urls", !self.listen_peer_urls.is_empty()),
+            ("--peer-cert-file", self.peer_cert_file.is_some()),
+            ("--peer-key-file", self.peer_key_file.is_some()),
+            ("--peer-trusted-ca-file", self.peer_trusted_ca_file.is_some()),
+            ("--peer-client-cert-auth", self.peer_client_cert_auth),
+            ("--snapshot-count", self.snapshot_count.is_some()),
+            ("--heartbeat-interval", self.heartbeat_interval.is_some()),
+            ("--election-timeout", self.election_timeout.is_some()),
+        ] {
+            if given {
+                tracing::warn!("{flag} has no effect with one member");
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn advertised(&self) -> Vec<String> {
+        match self.advertise_client_urls.as_slice() {
+            [] => self.listen_client_urls.clone(),
+            urls => urls.to_vec(),
+        }
+    }
+
+    pub(super) fn quota(&self) -> u64 {
+        if self.quota_backend_bytes == 0 { 8 << 30 } else { self.quota_backend_bytes }
+    }
+
+    pub(super) fn tls_files(&self) -> Result<TlsFiles, Failure> {
+        let given = |file: &Option<PathBuf>, flag: &str| {
+            file.clone().ok_or_else(|| format!("an https:// address to listen on needs {flag}"))
+        };
+        Ok(TlsFiles {
+            certificate: given(&self.cert_file, "--cert-file")?,
+            key: given(&self.key_file, "--key-file")?,
+            // Without --client-cert-auth etcd asks no client for a certificate.
+            client_authority: self.trusted_ca_file.clone().filter(|_| self.client_cert_auth),
+        })
+    }
+
+    pub(super) fn auto_compaction(&self) -> Result<AutoCompaction, Failure> {
+        let text = self.auto_compaction_retention.as_str();
+        let wrong = || format!("--auto-compaction-retention: {text} is no amount");
+        let compaction = match (self.auto_compaction_mode, text.parse::<u64>()) {
+            (_, Ok(0)) => AutoCompaction::Off,
+            (CompactionMode::Revision, Ok(revisions)) => AutoCompaction::Revisions(revisions),
+            (CompactionMode::Revision, Err(_)) => return Err(wrong().into()),
+            (CompactionMode::Periodic, Ok(hours)) => AutoCompaction::Age(Duration::from_secs(hours * 3600)),
+            (CompactionMode::Periodic, Err(_)) => AutoCompaction::Age(duration(text).ok_or_else(wrong)?),
+        };
+        Ok(if compaction == AutoCompaction::Age(Duration::ZERO) { AutoCompaction::Off } else { compaction })
+    }
+}
+
+/// Reads a time as Go writes it: `1h30m`, `90s`.
+fn duration(text: &str) -> Option<Duration> {
+    let (mut total, mut rest) = (Duration::ZERO, text);
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit())?;
+        let (number, unit) = rest.split_at(digits);
+        let end = unit.find(|c: char| c.is_ascii_digit()).unwrap_or(unit.len());
+        let (unit, next) = unit.split_at(end);
+        let milliseconds = match unit {
+            "ms" => 1,
+            "s" => 1000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            _ => return None,
+        };
+        total += Duration::from_millis(number.parse::<u64>().ok()?.checked_mul(milliseconds)?);
+        rest = next;
+    }
+    Some(total)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flags(args: &[&str]) -> Flags {
+        Arguments::try_parse_from([&["kube-store"], args].concat()).unwrap().flags
+    }
+
+    #[test]
+    fn retention_is_read_as_etcd_reads_it() {
+        let age = |seconds| AutoCompaction::Age(Duration::from_secs(seconds));
+        for (mode, text, wanted) in [
+            ("periodic", "0", Some(AutoCompaction::Off)),
+            ("periodic", "2", Some(age(7200))),
+            ("periodic", "1h30m", Some(age(5400))),
+            ("periodic", "90s", Some(age(90))),
+            ("periodic", "0s", Some(AutoCompaction::Off)),
+            ("periodic", "5x", None),
+            ("periodic", "m", None),
+            ("revision", "1000", Some(AutoCompaction::Revisions(1000))),
+            ("revision", "5m", None),
+        ] {
+            let flags = flags(&["--auto-compaction-mode", mode, "--auto-compaction-retention", text]);
+            assert_eq!(flags.auto_compaction().ok(), wanted, "{mode} {text}");
+        }
+    }
+
+    #[test]
+    fn other_members_are_refused() {
+        let url = "http://localhost:2380";
+        assert!(flags(&["--initial-cluster", &format!("default={url}")]).check().is_ok());
+        assert!(flags(&["--initial-cluster", &format!("default={url},b=http://b:2380")]).check().is_err());
+        assert!(flags(&["--initial-cluster", "default=http://b:2380"]).check().is_err());
+        assert!(flags(&["--initial-cluster", "default"]).check().is_err());
+        assert!(flags(&["--initial-cluster-state", "existing"]).check().is_err());
+        assert!(flags(&["--snapshot-count", "5", "--listen-peer-urls", url]).check().is_ok());
+    }
+
+    #[test]
+    fn addresses_have_a_scheme() {
+        assert_eq!(address("http://127.0.0.1:1").unwrap(), (Scheme::Http, "127.0.0.1:1".parse().unwrap()));
+        assert_eq!(address("https://[::1]:2/").unwrap(), (Scheme::Https, "[::1]:2".parse().unwrap()));
+        for url in ["127.0.0.1:1", "unix:///a", "http://127.0.0.1", "http://example.com:1"] {
+            assert!(address(url).is_err(), "{url}");
+        }
+    }
+}

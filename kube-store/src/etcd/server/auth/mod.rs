@@ -1,0 +1,204 @@
+//! Who calls, and whether they may.
+
+mod model;
+mod needs;
+pub(super) mod refusal;
+mod rpc;
+mod span;
+mod token;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+use tonic::metadata::MetadataMap;
+use tonic::{Request, Status};
+
+use self::model::Model;
+use self::token::Tokens;
+use super::convert;
+use crate::{LeaseRequest, LeaseResponse, Store};
+
+pub(super) use self::model::Access;
+pub(super) use self::needs::Needs;
+
+/// Passwords hashed at once; each takes a thread for a tenth of a second.
+const HASHING: usize = 2;
+
+/// Users, roles and tokens of a server. The store keeps all but the tokens; they are read once.
+#[derive(Debug)]
+pub(super) struct Auth {
+    store: Arc<dyn Store>,
+    model: RwLock<Option<Arc<Model>>>,
+    tokens: Mutex<Tokens>,
+    /// Changes go one after the other.
+    turn: tokio::sync::Mutex<()>,
+    hashing: Arc<Semaphore>,
+    bcrypt_cost: u32,
+}
+
+/// Who calls, and what they may as of now.
+#[derive(Debug)]
+pub(super) struct Caller {
+    model: Arc<Model>,
+    user: Option<String>,
+}
+
+impl Caller {
+    /// Whether nobody asks who calls.
+    pub(super) fn is_free(&self) -> bool {
+        !self.model.enabled
+    }
+
+    fn user(&self) -> Result<&str, Status> {
+        self.user.as_deref().ok_or_else(refusal::no_user)
+    }
+
+    /// For what every user may.
+    pub(super) fn require_user(&self) -> Result<(), Status> {
+        if self.is_free() { Ok(()) } else { self.user().map(drop) }
+    }
+
+    /// For what only root may.
+    pub(super) fn require_root(&self) -> Result<(), Status> {
+        if self.is_free() || self.model.is_root(self.user()?) { Ok(()) } else { Err(refusal::denied()) }
+    }
+
+    /// For doing this with all keys from `key` to `range_end`.
+    pub(super) fn require(&self, access: Access, key: &Bytes, range_end: &Bytes) -> Result<(), Status> {
+        if self.is_free() || self.model.allows(self.user()?, access, key, range_end) {
+            return Ok(());
+        }
+        Err(refusal::denied())
+    }
+}
+
+impl Auth {
+    pub(super) fn new(store: Arc<dyn Store>, bcrypt_cost: u32) -> Self {
+        Self {
+            store,
+            model: RwLock::default(),
+            tokens: Mutex::default(),
+            turn: tokio::sync::Mutex::default(),
+            hashing: Arc::new(Semaphore::new(HASHING)),
+            bcrypt_cost,
+        }
+    }
+
+    /// Who sent a request.
+    pub(super) async fn caller(&self, metadata: &MetadataMap) -> Result<Caller, Status> {
+        let model = self.model().await?;
+        let mut user = None;
+        if model.enabled
+            && let Some(token) = metadata.get("token").or_else(|| metadata.get("authorization"))
+        {
+            let token = token.to_str().map_err(|_| refusal::invalid_token())?;
+            let known = self.tokens.lock().user(token, Instant::now());
+            user = Some(known.ok_or_else(refusal::invalid_token)?);
+        }
+        Ok(Caller { model, user })
+    }
+
+    /// Refuses what the caller may not. A lease counts as its keys: whoever binds a key to it, or ends it, decides over them.
+    pub(super) async fn require(&self, caller: &Caller, needs: Needs) -> Result<(), Status> {
+        if caller.is_free() {
+            return Ok(());
+        }
+        caller.user()?;
+        needs.keys.iter().try_for_each(|(access, key, end)| caller.require(*access, key, end))?;
+        for lease in needs.leases {
+            self.require_lease(caller, Access::Write, lease).await?;
+        }
+        Ok(())
+    }
+
+    /// For doing this with all keys of a lease.
+    pub(super) async fn require_lease(&self, caller: &Caller, access: Access, id: i64) -> Result<(), Status> {
+        caller.require_user()?;
+        if caller.is_free() {
+            return Ok(());
+        }
+        let keys = match self.store.lease(LeaseRequest::TimeToLive { id }).await {
+            Ok(LeaseResponse::TimeToLive { keys, .. }) => keys,
+            // A lease that does not exist has none.
+            _ => Vec::new(),
+        };
+        keys.iter().try_for_each(|key| caller.require(access, key, &Bytes::new()))
+    }
+
+    async fn model(&self) -> Result<Arc<Model>, Status> {
+        if let Some(model) = &*self.model.read() {
+            return Ok(model.clone());
+        }
+        let records = self.store.records(Vec::new()).await.map_err(convert::status)?;
+        // Without knowing who may what, nobody may anything.
+        let model = Model::load(&records).map_err(|error| Status::data_loss(error.to_string()))?;
+        Ok(self.model.write().get_or_insert_with(|| Arc::new(model)).clone())
+    }
+
+    /// Changes users or roles, durably.
+    async fn change<T>(&self, change: impl FnOnce(&mut Model) -> Result<T, Status>) -> Result<T, Status> {
+        let _turn = self.turn.lock().await;
+        let old = self.model().await?;
+        let mut new = Model::clone(&old);
+        let answer = change(&mut new)?;
+        let changes = old.changes_to(&mut new);
+        if !changes.is_empty() {
+            self.store.records(changes).await.map_err(convert::status)?;
+            *self.model.write() = Some(Arc::new(new));
+        }
+        Ok(answer)
+    }
+
+    async fn authenticate(&self, user: &str, password: String) -> Result<String, Status> {
+        let model = self.model().await?;
+        if !model.enabled {
+            return Err(refusal::not_enabled());
+        }
+        let hash = model.password(user)?.ok_or_else(refusal::auth_failed)?;
+        let hash = String::from_utf8(hash.to_vec()).map_err(|_| refusal::auth_failed())?;
+        let same = self.hash(move || bcrypt::verify(password, &hash)).await?;
+        // The password may have been changed while it was compared.
+        if !same || self.model().await?.revision != model.revision {
+            return Err(refusal::auth_failed());
+        }
+        let token = self.tokens.lock().assign(user, Instant::now());
+        token.ok_or_else(|| Status::unavailable("etcdserver: no randomness"))
+    }
+
+    /// The stored form of a password.
+    async fn hash_password(&self, password: String) -> Result<Bytes, Status> {
+        let cost = self.bcrypt_cost;
+        let hash = self.hash(move || bcrypt::non_truncating_hash(password, cost)).await?;
+        Ok(hash.into())
+    }
+
+    async fn hash<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, bcrypt::BcryptError> + Send + 'static,
+    ) -> Result<T, Status> {
+        let broken = |error: &dyn std::fmt::Display| Status::invalid_argument(format!("etcdserver: {error}"));
+        let _permit = self.hashing.acquire().await.map_err(|error| broken(&error))?;
+        let done = tokio::task::spawn_blocking(work).await.map_err(|error| broken(&error))?;
+        done.map_err(|error| broken(&error))
+    }
+}
+
+/// Knows the caller of a stream for as long as it lasts; what they may can change meanwhile.
+#[derive(Debug, Clone)]
+pub(super) struct Guard {
+    auth: Arc<Auth>,
+    metadata: MetadataMap,
+}
+
+impl Guard {
+    pub(super) fn new<T>(auth: &Arc<Auth>, request: &Request<T>) -> Self {
+        Self { auth: auth.clone(), metadata: request.metadata().clone() }
+    }
+
+    pub(super) async fn caller(&self) -> Result<Caller, Status> {
+        self.auth.caller(&self.metadata).await
+    }
+}

@@ -1,0 +1,374 @@
+//! Tolerates an authority that HTTP/2 forbids.
+//!
+//! etcdctl 3.4 sends the whole endpoint, as `http://127.0.0.1:2379`, for an authority. An HTTP/2 server has to refuse that,
+//! and the one below us does, before any service sees the request. So the bytes are mended on their way in: the three
+//! characters that are wrong become three that are allowed and take exactly as much room, in plain and in Huffman coding
+//! (RFC 7541, appendix B), so that no length changes and nothing has to be encoded anew. Nobody looks at the authority later.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tonic::transport::server::Connected;
+
+/// What a client that speaks HTTP/2 sends first.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Length, kind, flags and stream before each frame.
+const FRAME_HEAD: usize = 9;
+
+/// Largest frame that is held back to be mended; a client may not send larger ones unasked.
+const MAX_HELD: usize = 1 << 14;
+
+const HEADERS: u8 = 1;
+const PADDED: u8 = 0x8;
+const PRIORITY: u8 = 0x20;
+
+/// A connection whose requests are mended while they are read. A client whose first request needs no mending is left alone
+/// from then on.
+#[derive(Debug)]
+pub(super) struct Tolerant<C> {
+    inner: C,
+    /// Read and not yet handed on: first what is ready, then a frame that is not complete.
+    held: Vec<u8>,
+    ready: usize,
+    scan: Scan,
+}
+
+/// Where in the client's bytes the scan is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scan {
+    Preface,
+    /// So many bytes of a frame that is not looked at are still to come.
+    Frames {
+        skip: usize,
+    },
+    /// There is nothing to mend.
+    Off,
+}
+
+impl<C> Tolerant<C> {
+    pub(super) fn new(inner: C) -> Self {
+        Self { inner, held: Vec::new(), ready: 0, scan: Scan::Preface }
+    }
+
+    /// Looks at what is held beyond what is ready.
+    fn advance(&mut self) {
+        loop {
+            let rest = self.held.get_mut(self.ready..).unwrap_or_default();
+            let (taken, next) = step(self.scan, rest);
+            self.ready += taken;
+            let stuck = taken == 0 && next == self.scan;
+            self.scan = next;
+            if stuck || self.ready == self.held.len() {
+                return;
+            }
+        }
+    }
+
+    fn hand_out(&mut self, buffer: &mut ReadBuf<'_>) {
+        let amount = self.ready.min(buffer.remaining());
+        buffer.put_slice(self.held.get(..amount).unwrap_or_default());
+        self.held.drain(..amount);
+        self.ready -= amount;
+    }
+}
+
+/// Takes a step through the client's bytes; answers how many of them are ready, and where it is then.
+fn step(scan: Scan, bytes: &mut [u8]) -> (usize, Scan) {
+    match scan {
+        Scan::Off => (bytes.len(), Scan::Off),
+        Scan::Preface if bytes.starts_with(PREFACE) => (PREFACE.len(), Scan::Frames { skip: 0 }),
+        Scan::Preface if PREFACE.starts_with(bytes) => (0, Scan::Preface),
+        Scan::Preface => (bytes.len(), Scan::Off),
+        Scan::Frames { skip: 0 } => frame(bytes),
+        Scan::Frames { skip } => {
+            let taken = skip.min(bytes.len());
+            (taken, Scan::Frames { skip: skip - taken })
+        }
+    }
+}
+
+/// Looks at a frame from its start.
+fn frame(bytes: &mut [u8]) -> (usize, Scan) {
+    let Some(([high, middle, low, kind, flags, ..], payload)) = bytes.split_first_chunk_mut::<FRAME_HEAD>()
+    else {
+        return (0, Scan::Frames { skip: 0 });
+    };
+    let length = u32::from_be_bytes([0, *high, *middle, *low]) as usize;
+    if *kind != HEADERS || length > MAX_HELD {
+        return (FRAME_HEAD, Scan::Frames { skip: length });
+    }
+    let Some(payload) = payload.get_mut(..length) else { return (0, Scan::Frames { skip: 0 }) };
+    let mended = block(payload, *flags).is_some_and(mend);
+    (FRAME_HEAD + length, if mended { Scan::Frames { skip: 0 } } else { Scan::Off })
+}
+
+/// The compressed fields within a frame of headers.
+fn block(payload: &mut [u8], flags: u8) -> Option<&mut [u8]> {
+    let padded = flags & PADDED != 0;
+    let padding = if padded { usize::from(*payload.first()?) } else { 0 };
+    let start = usize::from(padded) + if flags & PRIORITY != 0 { 5 } else { 0 };
+    let end = payload.len().checked_sub(padding)?;
+    payload.get_mut(start..end)
+}
+
+/// Mends the authority among the fields of a block; answers whether it had to.
+fn mend(block: &mut [u8]) -> bool {
+    let mut at = 0;
+    let mut mended = false;
+    while let Some(field) = field(block, at) {
+        if let (Some(value), true) = (field.value, field.is_authority) {
+            mended |= block.get_mut(value.start..value.end).is_some_and(|v| mend_value(v, value.huffman));
+        }
+        at = field.end;
+    }
+    mended
+}
+
+struct Field {
+    is_authority: bool,
+    value: Option<Text>,
+    end: usize,
+}
+
+#[derive(Clone, Copy)]
+struct Text {
+    start: usize,
+    end: usize,
+    huffman: bool,
+}
+
+/// Reads the field at `at`; `None` at the end, or where the block makes no sense (which the server below will say).
+fn field(block: &[u8], at: usize) -> Option<Field> {
+    /// Number of `:authority` in the static table.
+    const AUTHORITY: usize = 1;
+    let first = *block.get(at)?;
+    let (bits, literal) = match first {
+        0x80.. => (7, false),
+        0x40..0x80 => (6, true),
+        0x20..0x40 => (5, false),
+        0..0x20 => (4, true),
+    };
+    let (name, mut end) = integer(block, at, bits)?;
+    if !literal {
+        return Some(Field { is_authority: false, value: None, end });
+    }
+    if name == 0 {
+        end = text(block, end)?.end;
+    }
+    let value = text(block, end)?;
+    Some(Field { is_authority: name == AUTHORITY, value: Some(value), end: value.end })
+}
+
+fn text(block: &[u8], at: usize) -> Option<Text> {
+    let huffman = *block.get(at)? & 0x80 != 0;
+    let (length, start) = integer(block, at, 7)?;
+    let end = start.checked_add(length).filter(|end| *end <= block.len())?;
+    Some(Text { start, end, huffman })
+}
+
+/// A number whose first byte has `bits` bits of it (RFC 7541, 5.1); answers it and where it ends.
+fn integer(block: &[u8], at: usize, bits: u32) -> Option<(usize, usize)> {
+    let mask = (1usize << bits) - 1;
+    let mut number = usize::from(*block.get(at)?) & mask;
+    let mut end = at + 1;
+    if number < mask {
+        return Some((number, end));
+    }
+    for shift in [0, 7, 14, 21] {
+        let byte = *block.get(end)?;
+        end += 1;
+        number += usize::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Some((number, end));
+        }
+    }
+    None
+}
+
+/// Bits of a scheme in Huffman coding up to its colon, and how many they are: `h` 100111, `t` 01001, `p` 101011, `s` 01000.
+const SCHEMES: [(u64, u32); 2] =
+    [(0b10_0111_0100_1010_0110_1011, 22), (0b100_1110_1001_0100_1101_0110_1000, 27)];
+/// `://` as it is, and `B--`, which is as long: `:` 1011100, `/` 011000, `B` 1011101, `-` 010110.
+const WRONG: u64 = 0b101_1100_0110_0001_1000;
+const RIGHT: u64 = 0b101_1101_0101_1001_0110;
+const MARK_BITS: u32 = 19;
+
+fn mend_value(value: &mut [u8], huffman: bool) -> bool {
+    if huffman { mend_huffman(value) } else { mend_plain(value) }
+}
+
+fn mend_plain(value: &mut [u8]) -> bool {
+    let scheme = [&b"http://"[..], b"https://"].into_iter().find(|scheme| value.starts_with(scheme));
+    let Some(mark) = scheme.and_then(|scheme| value.get_mut(scheme.len() - 3..scheme.len())) else {
+        return false;
+    };
+    mark.copy_from_slice(b"B--");
+    true
+}
+
+fn mend_huffman(value: &mut [u8]) -> bool {
+    let Some(first) = value.first_chunk_mut::<8>() else { return false };
+    let word = u64::from_be_bytes(*first);
+    for (scheme, bits) in SCHEMES {
+        let wanted = (scheme << MARK_BITS | WRONG) << (64 - bits - MARK_BITS);
+        let mask = u64::MAX << (64 - bits - MARK_BITS);
+        if word & mask == wanted {
+            let flip = (WRONG ^ RIGHT) << (64 - bits - MARK_BITS);
+            *first = (word ^ flip).to_be_bytes();
+            return true;
+        }
+    }
+    false
+}
+
+impl<C> Connected for Tolerant<C> {
+    type ConnectInfo = ();
+
+    fn connect_info(&self) {}
+}
+
+impl<C: AsyncRead + Unpin> AsyncRead for Tolerant<C> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        while this.ready == 0 {
+            if this.scan == Scan::Off && this.held.is_empty() {
+                return Pin::new(&mut this.inner).poll_read(cx, buffer);
+            }
+            let mut chunk = [0; 8192];
+            let mut read = ReadBuf::new(&mut chunk);
+            ready!(Pin::new(&mut this.inner).poll_read(cx, &mut read))?;
+            if read.filled().is_empty() {
+                // The client has ended: what is held is all there will be.
+                this.scan = Scan::Off;
+                this.ready = this.held.len();
+                break;
+            }
+            this.held.extend_from_slice(read.filled());
+            this.advance();
+        }
+        this.hand_out(buffer);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<C: AsyncWrite + Unpin> AsyncWrite for Tolerant<C> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt;
+
+    use super::*;
+
+    /// A frame of headers with these fields.
+    fn headers(block: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(block.len()).unwrap().to_be_bytes();
+        [&length[1..], &[HEADERS, 4, 0, 0, 0, 1], block].concat()
+    }
+
+    /// `:method` by its number, then `:authority` with this value.
+    fn authority(value: &[u8], huffman: bool) -> Vec<u8> {
+        let length = u8::try_from(value.len()).unwrap() | if huffman { 0x80 } else { 0 };
+        headers(&[&[0x83, 0x41, length], value].concat())
+    }
+
+    /// What comes out of a connection that brings `bytes` in pieces of `size`.
+    async fn through(bytes: &[u8], size: usize) -> Vec<u8> {
+        let mut connection = Tolerant::new(Pieces { bytes: bytes.to_vec(), size });
+        let mut out = Vec::new();
+        connection.read_to_end(&mut out).await.unwrap();
+        out
+    }
+
+    /// A connection whose reads give at most `size` bytes.
+    struct Pieces {
+        bytes: Vec<u8>,
+        size: usize,
+    }
+
+    impl AsyncRead for Pieces {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            buffer: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            let amount = self.size.min(self.bytes.len()).min(buffer.remaining());
+            let piece: Vec<u8> = self.bytes.drain(..amount).collect();
+            buffer.put_slice(&piece);
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[tokio::test]
+    async fn an_authority_with_a_scheme_becomes_one_without() {
+        let other = [&[0, 0, 3, 0, 0, 0, 0, 0, 1][..], b"abc"].concat();
+        for (value, wanted) in
+            [("http://127.0.0.1:2379", "httpB--127.0.0.1:2379"), ("https://h", "httpsB--h")]
+        {
+            let sent = [PREFACE, &other, &authority(value.as_bytes(), false), &other].concat();
+            let wanted = [PREFACE, &other, &authority(wanted.as_bytes(), false), &other].concat();
+            for size in [1, 7, 1000] {
+                assert_eq!(through(&sent, size).await, wanted, "in pieces of {size}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn whatever_else_passes_as_it_is() {
+        let sane =
+            [PREFACE, &authority(b"127.0.0.1:2379", false), &authority(b"http://later", false)].concat();
+        let broken = [PREFACE, &headers(&[0x41, 0xff, 0xff, 0xff, 0xff, 0xff])].concat();
+        let cut = [PREFACE, authority(b"http://x", false).get(..14).unwrap()].concat();
+        for bytes in
+            [&sane[..], &broken, &cut, b"GET /health HTTP/1.1\r\n\r\n", b"PRI * HT", b"", b"\x16\x03\x01"]
+        {
+            for size in [1, 1000] {
+                assert_eq!(through(bytes, size).await, bytes);
+            }
+        }
+    }
+
+    #[test]
+    fn huffman_coded_authorities_keep_their_length() {
+        // `http://` and `https://`, then ones: the codes of RFC 7541, appendix B, one after the other.
+        for (scheme, bits) in SCHEMES {
+            let rest = 64 - bits - MARK_BITS;
+            let coded =
+                |mark: u64| (((scheme << MARK_BITS | mark) << rest) | ((1 << rest) - 1)).to_be_bytes();
+            let mut value = coded(WRONG);
+            assert!(mend_huffman(&mut value));
+            assert_eq!(value, coded(RIGHT));
+            assert!(!mend_huffman(&mut value), "it is mended");
+        }
+    }
+}

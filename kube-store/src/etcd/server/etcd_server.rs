@@ -1,0 +1,186 @@
+//! The server: what all its services share, and how it is served.
+
+use std::io;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch as watched;
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+use tonic::{Request, Response, Status};
+
+use super::alarm::Alarms;
+use super::auth::{Auth, Caller};
+use super::{convert, front, listen};
+use crate::etcd::r#gen::etcdserverpb as pb;
+use crate::{Revision, Store, StoreStatus};
+
+/// Identity of the only member; nothing else is ever asked for.
+pub(super) const CLUSTER: u64 = 1;
+pub(super) const MEMBER: u64 = 1;
+
+/// The release whose API this is; clients look at it to know what they may use.
+pub(super) const VERSION: &str = "3.5.21";
+
+/// Largest message taken; what the store takes is less, and its error is better.
+const MAX_MESSAGE: usize = 64 << 20;
+
+/// What the cluster's list of members says of this server.
+#[derive(Debug, Clone, Default)]
+pub struct Member {
+    /// Its name.
+    pub name: String,
+    /// Where clients reach it, as `http://127.0.0.1:2379`.
+    pub client_urls: Vec<String>,
+    /// Where other members would reach it, as `http://127.0.0.1:2380`.
+    pub peer_urls: Vec<String>,
+}
+
+/// What a server needs to know beside its store.
+#[derive(Debug, Clone)]
+pub struct ServerConfig {
+    /// This server. Default: without name and addresses.
+    pub member: Member,
+    /// Most operations in a list of a transaction, those inside included. Default 128, as etcd and as the store's own limit.
+    pub max_txn_ops: usize,
+    /// What the store's quota is, in bytes, to be told by `status`; the store enforces its own. Default 8 GiB.
+    pub quota_bytes: u64,
+    /// How often a password is hashed, as a power of two, from 4 to 31. Default 10, as etcd.
+    pub bcrypt_cost: u32,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self { member: Member::default(), max_txn_ops: 128, quota_bytes: 8 << 30, bcrypt_cost: 10 }
+    }
+}
+
+/// Serves the etcd v3 gRPC API on any store, for one member: keys, watches, leases, members, maintenance, users and roles,
+/// and over HTTP on the same port `/health`, `/livez`, `/readyz`, `/metrics` and `/version`.
+///
+/// # Where it differs from etcd 3.4
+/// A test sends the same random traffic to both and finds no other difference. Requests:
+/// - A transaction that puts a key, and deletes it by a set without an end or in a later inner transaction beside the one
+///   that puts it, is refused as a duplicate, as etcd's documentation has it; etcd does it.
+/// - A range that sorts by something else than the key, has a limit and names no order is sorted before it is cut; etcd cuts
+///   first, so its answer is not the first keys of that order. Equals keep the order of their keys; etcd gives them in any.
+/// - Transactions nest 16 deep.
+/// - A negative start revision of a watch means the next one.
+/// - A request that is too large is refused by the sum of its keys and values; etcd counts its encoded form, and refuses a
+///   message of half a MiB more with another error.
+///
+/// Answers:
+/// - Leases are listed by identifier and their keys in order; etcd has no order.
+/// - Each response of a watch has one revision; etcd puts several into one when a watch catches up, and tells its current
+///   revision with them. A request for progress is answered once all watches of the stream have reported everything, as in
+///   etcd 3.5; 3.4 answers at once.
+/// - `hash` covers keys and history and no other buckets. `hashKV` is etcd's own, except that of keys that one transaction
+///   wrote and that were not changed since before the last compaction, the numbers within the transaction are made anew.
+/// - The member and the cluster are both 1, the term is always 1, and the index of the log is the revision.
+/// - `status` tells the release 3.5.21, and sizes of the store's own engine; `defragment` has nothing to do.
+/// - Members cannot be added or removed.
+///
+/// With users enabled, more is denied than in 3.4: compaction and all of maintenance but `status` need root, leases and
+/// `status` a user, a lease's time to live with its keys the right to read them, and every list of every inner transaction
+/// is looked at. The name in a client's certificate is no user.
+#[derive(Debug, Clone)]
+pub struct EtcdServer {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) config: Arc<ServerConfig>,
+    pub(super) auth: Arc<Auth>,
+    pub(super) alarms: Arc<Alarms>,
+    pub(super) calls: Arc<front::Calls>,
+}
+
+pub(super) type Answer<T> = Result<Response<T>, Status>;
+
+impl EtcdServer {
+    /// A server of `store` with the default limits.
+    pub fn new(store: Arc<dyn Store>, member: Member) -> Self {
+        Self::with_config(store, ServerConfig { member, ..ServerConfig::default() })
+    }
+
+    /// A server of `store`.
+    pub fn with_config(store: Arc<dyn Store>, config: ServerConfig) -> Self {
+        Self {
+            auth: Arc::new(Auth::new(store.clone(), config.bcrypt_cost)),
+            alarms: Arc::new(Alarms::new(store.clone())),
+            calls: Arc::default(),
+            config: Arc::new(config),
+            store,
+        }
+    }
+
+    /// Its gRPC services, to be served together with others.
+    pub fn routes(&self) -> Routes {
+        use pb::auth_server::AuthServer;
+        use pb::cluster_server::ClusterServer;
+        use pb::kv_server::KvServer;
+        use pb::lease_server::LeaseServer;
+        use pb::maintenance_server::MaintenanceServer;
+        use pb::watch_server::WatchServer;
+        Routes::new(KvServer::new(self.clone()).max_decoding_message_size(MAX_MESSAGE))
+            .add_service(WatchServer::new(self.clone()))
+            .add_service(LeaseServer::new(self.clone()))
+            .add_service(ClusterServer::new(self.clone()))
+            .add_service(MaintenanceServer::new(self.clone()))
+            .add_service(AuthServer::new(self.clone()))
+    }
+
+    /// Serves on `listener` until `shutdown`; then watches are ended and calls that run are finished.
+    pub async fn serve(self, listener: TcpListener, shutdown: CancellationToken) -> io::Result<()> {
+        self.serve_on(listener, None, shutdown).await
+    }
+
+    /// The same over TLS. Each connection takes the configuration of the moment, so certificates can be replaced; it has to
+    /// offer the protocols `h2` and `http/1.1`, and decides which clients are let in.
+    pub async fn serve_tls(
+        self,
+        listener: TcpListener,
+        tls: watched::Receiver<Arc<rustls::ServerConfig>>,
+        shutdown: CancellationToken,
+    ) -> io::Result<()> {
+        self.serve_on(listener, Some(tls), shutdown).await
+    }
+
+    async fn serve_on(
+        self,
+        listener: TcpListener,
+        tls: Option<watched::Receiver<Arc<rustls::ServerConfig>>>,
+        shutdown: CancellationToken,
+    ) -> io::Result<()> {
+        let connections = listen::connections(listener, tls, shutdown.clone());
+        tonic::transport::Server::builder()
+            .accept_http1(true)
+            .serve_with_incoming_shutdown(front::Front::new(self), connections, shutdown.cancelled_owned())
+            .await
+            .map_err(io::Error::other)
+    }
+
+    pub(super) async fn state(&self) -> Result<StoreStatus, Status> {
+        self.store.status().await.map_err(convert::status)
+    }
+
+    pub(super) async fn revision(&self) -> Result<Revision, Status> {
+        Ok(self.state().await?.revision)
+    }
+
+    /// The header of an answer that has no revision of its own.
+    pub(super) async fn header(&self) -> Result<Option<pb::ResponseHeader>, Status> {
+        Ok(convert::header(self.revision().await?))
+    }
+
+    pub(super) async fn caller<T>(&self, request: &Request<T>) -> Result<Caller, Status> {
+        self.auth.caller(request.metadata()).await
+    }
+
+    /// The request, if root sent it or nobody asks who did.
+    pub(super) async fn administrator<T>(&self, request: Request<T>) -> Result<T, Status> {
+        self.caller(&request).await?.require_root()?;
+        Ok(request.into_inner())
+    }
+}
+
+pub(super) fn mismatch() -> Status {
+    Status::internal("the store answered another operation than was asked")
+}

@@ -1,0 +1,174 @@
+//! The service of maintenance: how the server is, hashes, snapshots, alarms.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, async_trait};
+
+use super::etcd_server::{Answer, EtcdServer, MEMBER, VERSION};
+use super::history::{self, History};
+use super::{checksum, convert};
+use crate::etcd::r#gen::etcdserverpb as pb;
+use crate::{Error, Revision};
+
+/// Bytes of a snapshot in one response.
+const CHUNK: usize = 32 << 10;
+
+/// Responses of a snapshot that wait for the client.
+const QUEUE: usize = 8;
+
+type Chunk = Result<pb::SnapshotResponse, Status>;
+
+impl EtcdServer {
+    /// What is kept up to `revision`, or now.
+    async fn history(&self, revision: Option<Revision>) -> Result<History, Status> {
+        History::read(&*self.store, revision).await.map_err(convert::status)
+    }
+
+    async fn check_hash_revision(&self, revision: Revision) -> Result<Option<Revision>, Status> {
+        let status = self.state().await?;
+        match revision {
+            ..=0 => Ok(None),
+            _ if revision <= status.compacted => {
+                Err(convert::status(Error::Compacted { compacted: status.compacted }))
+            }
+            _ if revision > status.revision => {
+                let current = status.revision;
+                Err(convert::status(Error::FutureRevision { requested: revision, current }))
+            }
+            _ => Ok(Some(revision)),
+        }
+    }
+}
+
+/// Writes a database into a file without a name, and sends it, its checksum last.
+fn send_snapshot(
+    history: &History,
+    leases: &[pb::LeaseRecord],
+    records: &std::collections::BTreeMap<Bytes, Bytes>,
+    sender: &mpsc::Sender<Chunk>,
+) -> io::Result<()> {
+    let out = io::BufWriter::with_capacity(1 << 18, tempfile::tempfile()?);
+    let mut file: File = history.write(out, leases, records)?.into_inner().map_err(io::Error::from)?;
+    let mut left = file.seek(SeekFrom::End(0))?;
+    file.seek(SeekFrom::Start(0))?;
+    let header = convert::header(history.revision);
+    let send = |blob: Bytes, remaining_bytes| {
+        let response = pb::SnapshotResponse { header, remaining_bytes, blob, version: VERSION.into() };
+        // A client that went away wants no more.
+        sender.blocking_send(Ok(response)).map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))
+    };
+    let mut hash = Sha256::new();
+    while left > 0 {
+        let mut chunk = vec![0; CHUNK.min(usize::try_from(left).unwrap_or(CHUNK))];
+        file.read_exact(&mut chunk)?;
+        hash.update(&chunk);
+        left -= chunk.len() as u64;
+        send(chunk.into(), left)?;
+    }
+    send(hash.finalize().to_vec().into(), 0)
+}
+
+#[async_trait]
+impl pb::maintenance_server::Maintenance for EtcdServer {
+    async fn alarm(&self, request: Request<pb::AlarmRequest>) -> Answer<pb::AlarmResponse> {
+        use pb::alarm_request::AlarmAction;
+        let request = self.administrator(request).await?;
+        let kind = request.alarm();
+        let member = pb::AlarmMember { member_id: request.member_id, alarm: kind.into() };
+        let alarms = match request.action() {
+            AlarmAction::Get => self.alarms.list(kind).await?,
+            AlarmAction::Activate if kind == pb::AlarmType::None => Vec::new(),
+            AlarmAction::Activate => {
+                self.alarms.raise(member).await?;
+                vec![member]
+            }
+            AlarmAction::Deactivate if self.alarms.end(member).await? => vec![member],
+            AlarmAction::Deactivate => Vec::new(),
+        };
+        Ok(Response::new(pb::AlarmResponse { header: self.header().await?, alarms }))
+    }
+
+    async fn status(&self, request: Request<pb::StatusRequest>) -> Answer<pb::StatusResponse> {
+        self.caller(&request).await?.require_user()?;
+        let status = self.state().await?;
+        let bytes = |n| i64::try_from(n).unwrap_or(i64::MAX);
+        let index = u64::try_from(status.revision).unwrap_or(0);
+        let alarms = self.alarms.list(pb::AlarmType::None).await?;
+        let alarms = alarms
+            .iter()
+            .map(|alarm| format!("memberID:{} alarm:{} ", alarm.member_id, alarm.alarm().as_str_name()));
+        Ok(Response::new(pb::StatusResponse {
+            header: convert::header(status.revision),
+            version: VERSION.into(),
+            db_size: bytes(status.bytes_on_disk.max(status.bytes)),
+            db_size_in_use: bytes(status.bytes),
+            db_size_quota: bytes(self.config.quota_bytes),
+            leader: MEMBER,
+            raft_index: index,
+            raft_applied_index: index,
+            raft_term: 1,
+            errors: status.failure.iter().map(ToString::to_string).chain(alarms).collect(),
+            ..Default::default()
+        }))
+    }
+
+    async fn defragment(&self, request: Request<pb::DefragmentRequest>) -> Answer<pb::DefragmentResponse> {
+        self.administrator(request).await?;
+        // The engine does it by itself.
+        Ok(Response::new(pb::DefragmentResponse { header: self.header().await? }))
+    }
+
+    async fn hash(&self, request: Request<pb::HashRequest>) -> Answer<pb::HashResponse> {
+        self.administrator(request).await?;
+        let history = self.history(None).await?;
+        let mut hash = checksum::Crc32c::default();
+        hash.update(&history.compacted.to_be_bytes());
+        hash.update(&history.hash().to_be_bytes());
+        let header = convert::header(history.revision);
+        Ok(Response::new(pb::HashResponse { header, hash: hash.finish() }))
+    }
+
+    async fn hash_kv(&self, request: Request<pb::HashKvRequest>) -> Answer<pb::HashKvResponse> {
+        let request = self.administrator(request).await?;
+        let revision = self.check_hash_revision(request.revision).await?;
+        let history = self.history(revision).await?;
+        Ok(Response::new(pb::HashKvResponse {
+            header: self.header().await?,
+            hash: history.hash(),
+            // etcd's number for a store that was never compacted.
+            compact_revision: if history.compacted == 0 { -1 } else { history.compacted },
+            hash_revision: history.revision,
+        }))
+    }
+
+    type SnapshotStream = ReceiverStream<Chunk>;
+
+    async fn snapshot(&self, request: Request<pb::SnapshotRequest>) -> Answer<Self::SnapshotStream> {
+        self.administrator(request).await?;
+        let history = self.history(None).await?;
+        let leases = history::leases(&*self.store).await.map_err(convert::status)?;
+        let records = self.store.records(Vec::new()).await.map_err(convert::status)?;
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = send_snapshot(&history, &leases, &records, &sender) {
+                tracing::warn!(%error, "a snapshot was not sent");
+                // The client may be the one that is gone.
+                let _ = sender.blocking_send(Err(Status::unavailable(format!("etcdserver: {error}"))));
+            }
+        });
+        Ok(Response::new(ReceiverStream::new(receiver)))
+    }
+
+    async fn move_leader(&self, request: Request<pb::MoveLeaderRequest>) -> Answer<pb::MoveLeaderResponse> {
+        let request = self.administrator(request).await?;
+        if request.target_id != MEMBER {
+            return Err(Status::failed_precondition("etcdserver: bad leader transferee"));
+        }
+        Ok(Response::new(pb::MoveLeaderResponse { header: self.header().await? }))
+    }
+}

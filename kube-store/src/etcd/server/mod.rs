@@ -1,0 +1,29 @@
+//! The server. Each service of etcd has a file of its own; what they share is in `etcd_server`.
+
+mod alarm;
+mod auth;
+mod authority;
+mod bolt;
+mod check;
+mod checksum;
+mod cluster;
+mod convert;
+#[cfg(any(test, feature = "testing"))]
+mod decode;
+mod etcd_server;
+mod front;
+mod history;
+mod kv;
+mod lease;
+mod listen;
+mod maintenance;
+mod restore;
+mod watch;
+
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use self::decode::decode_requests;
+pub use self::etcd_server::{EtcdServer, Member, ServerConfig};
+pub use self::restore::SnapshotCheck;
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use self::restore::fill;
+pub(crate) use self::restore::restore;

@@ -1,0 +1,142 @@
+//! What else the port of the server does: HTTP for probes and metrics, and TLS.
+
+use std::sync::Arc;
+
+use kube_store::{EtcdServer, Member, MemoryStore, StoreExt};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::pki_types::PrivateKeyDer;
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::process::Command;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::peer::{scratch, skip};
+
+/// The status line and the body that a path answers.
+async fn get(address: &str, path: &str) -> (String, String) {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).await.unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    (head.lines().next().unwrap().to_owned(), body.to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_probes_and_prometheus() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let store = Arc::new(MemoryStore::new());
+    store.put("a", "1").await.unwrap();
+    tokio::spawn(EtcdServer::new(store, Member::default()).serve(listener, CancellationToken::new()));
+    for (path, status, body) in [
+        ("/health", "200 OK", "{\"health\":\"true\",\"reason\":\"\"}"),
+        ("/livez", "200 OK", "ok\n"),
+        (
+            "/readyz?verbose",
+            "200 OK",
+            "[+]data_corruption ok\n[+]serializable_read ok\n[+]linearizable_read ok\nok\n",
+        ),
+        ("/version", "200 OK", "{\"etcdserver\":\"3.5.21\",\"etcdcluster\":\"3.5.0\"}"),
+        ("/other", "404 Not Found", "404 page not found\n"),
+    ] {
+        assert_eq!(get(&address, path).await, (format!("HTTP/1.1 {status}"), body.to_owned()), "{path}");
+    }
+    let (_, metrics) = get(&address, "/metrics").await;
+    for line in [
+        "etcd_server_has_leader 1",
+        "etcd_debugging_mvcc_keys_total 1",
+        "etcd_debugging_mvcc_current_revision 2",
+    ] {
+        assert!(metrics.lines().any(|found| found == line), "{line} in {metrics}");
+    }
+}
+
+/// An authority with a certificate that it made for this machine.
+struct Identity {
+    authority: String,
+    certificate: String,
+    key: KeyPair,
+    root: rustls::pki_types::CertificateDer<'static>,
+    chain: rustls::pki_types::CertificateDer<'static>,
+}
+
+fn identity() -> Identity {
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().unwrap();
+    let authority = params.self_signed(&key).unwrap();
+    let issuer = Issuer::new(params, key);
+    let key = KeyPair::generate().unwrap();
+    let leaf =
+        CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
+    Identity {
+        authority: authority.pem(),
+        certificate: leaf.pem(),
+        key,
+        root: authority.der().clone(),
+        chain: leaf.der().clone(),
+    }
+}
+
+/// Shows the one's certificate and wants the other's.
+fn config(server: &Identity, clients: &Identity) -> Arc<ServerConfig> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut roots = RootCertStore::empty();
+    roots.add(clients.root.clone()).unwrap();
+    let verifier =
+        WebPkiClientVerifier::builder_with_provider(roots.into(), provider.clone()).build().unwrap();
+    let key = PrivateKeyDer::try_from(server.key.serialize_der()).unwrap();
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(vec![server.chain.clone()], key)
+        .unwrap();
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Arc::new(config)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_need_the_certificate_of_the_moment() {
+    let (first, second, client, stranger) = (identity(), identity(), identity(), identity());
+    let dir = scratch();
+    let file = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let (old, new) = (file("old.pem", &first.authority), file("new.pem", &second.authority));
+    let pair = |name: &str, of: &Identity| {
+        [file(&format!("{name}.crt"), &of.certificate), file(&format!("{name}.key"), &of.key.serialize_pem())]
+    };
+    let (known, unknown) = (pair("known", &client), pair("unknown", &stranger));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("https://{}", listener.local_addr().unwrap());
+    let (sender, tls) = watch::channel(config(&first, &client));
+    let server = EtcdServer::new(Arc::new(MemoryStore::new()), Member::default());
+    tokio::spawn(server.serve_tls(listener, tls, CancellationToken::new()));
+    let put = async |authority: &str, pair: Option<&[String; 2]>| {
+        let mut command = Command::new("etcdctl");
+        command.env("ETCDCTL_API", "3").args(["--endpoints", &endpoint, "--cacert", authority]);
+        command.args(["--command-timeout", "2s", "--dial-timeout", "1s"]);
+        if let Some([certificate, key]) = pair {
+            command.args(["--cert", certificate, "--key", key]);
+        }
+        command.args(["put", "a", "1"]).output().await.map(|output| output.status.success())
+    };
+    let Ok(first_put) = put(&old, Some(&known)).await else {
+        return skip("etcdctl is not installed (apt-get install etcd-client)");
+    };
+    assert!(first_put);
+    assert!(!put(&old, None).await.unwrap(), "without a certificate");
+    assert!(!put(&old, Some(&unknown)).await.unwrap(), "with one of another authority");
+    assert!(!put(&new, Some(&known)).await.unwrap(), "to a server of another authority");
+    sender.send_replace(config(&second, &client));
+    assert!(put(&new, Some(&known)).await.unwrap(), "after the certificate was replaced");
+    assert!(!put(&old, Some(&known)).await.unwrap());
+}
