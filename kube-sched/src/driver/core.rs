@@ -169,8 +169,9 @@ impl Core {
 
     /// The snapshot takes in an object that is neither a node nor a pod.
     pub(super) fn object_changed(&mut self, change: ObjectChange, now: Instant) {
-        (change.apply)(&mut self.snapshot);
-        self.queue.on_event(&change.event, now);
+        if let Some(event) = change.apply(&mut self.snapshot) {
+            self.queue.on_event(&event, now);
+        }
     }
 
     /// Schedules the pod that goes first; `None` when none is waiting.
