@@ -19,7 +19,7 @@ use crate::metrics::Metrics;
 use crate::node::NodeInfo;
 use crate::pod::PodInfo;
 use crate::queue::{QueuedPod, SchedulingQueue};
-use crate::schedule::{Decision, Outcome, schedule};
+use crate::schedule::{Decision, Outcome, Reuse};
 use crate::snapshot::{Snapshot, VolumePlan};
 
 /// What the driver has to do after a scheduling cycle.
@@ -48,10 +48,17 @@ pub(super) enum Command {
 pub(super) struct Core {
     snapshot: Snapshot,
     queue: SchedulingQueue,
-    profiles: BTreeMap<String, Arc<Profile>>,
+    profiles: BTreeMap<String, Served>,
     rng: Rng,
     waiting: WaitingPods,
     metrics: Metrics,
+}
+
+/// A profile, and what is kept from its last decision: pods of a kind mostly come one after the other.
+#[derive(Debug)]
+struct Served {
+    profile: Arc<Profile>,
+    reuse: Reuse,
 }
 
 /// The plugins that hold a pod back, and for how long each.
@@ -59,14 +66,16 @@ type Holds = Vec<(&'static str, Duration)>;
 
 impl Core {
     pub(super) fn new(config: &Config) -> Self {
-        let profiles: BTreeMap<_, _> = config
-            .profiles
-            .iter()
-            .map(|profile| (profile.scheduler_name.clone(), Arc::new(profile.clone())))
-            .collect();
+        let served =
+            |profile: &Profile| Served { profile: Arc::new(profile.clone()), reuse: Reuse::default() };
+        let profiles: BTreeMap<_, _> =
+            config.profiles.iter().map(|profile| (profile.scheduler_name.clone(), served(profile))).collect();
         Self {
             snapshot: Snapshot::new(),
-            queue: SchedulingQueue::new(config.queue.clone(), profiles.values().cloned()),
+            queue: SchedulingQueue::new(
+                config.queue.clone(),
+                profiles.values().map(|served| Arc::clone(&served.profile)),
+            ),
             profiles,
             rng: Rng::with_seed(config.seed),
             waiting: config.waiting_pods.clone(),
@@ -169,16 +178,18 @@ impl Core {
 
     /// The snapshot takes in an object that is neither a node nor a pod.
     pub(super) fn object_changed(&mut self, change: ObjectChange, now: Instant) {
-        (change.apply)(&mut self.snapshot);
-        self.queue.on_event(&change.event, now);
+        if let Some(event) = change.apply(&mut self.snapshot) {
+            self.queue.on_event(&event, now);
+        }
     }
 
     /// Schedules the pod that goes first; `None` when none is waiting.
     pub(super) fn step(&mut self, now: Instant) -> Option<Command> {
         let queued = self.queue.pop(now)?;
-        let profile = Arc::clone(self.profiles.get(queued.pod.scheduler_name())?);
+        let Served { profile, reuse } = self.profiles.get_mut(queued.pod.scheduler_name())?;
+        let profile = Arc::clone(profile);
         let start = Instant::now();
-        let decision = schedule(&self.snapshot, &queued.pod, &profile, &mut self.rng);
+        let decision = reuse.schedule(&self.snapshot, &queued.pod, &profile, &mut self.rng);
         self.metrics.decided(start.elapsed());
         let Some(node) = decision.node().cloned() else {
             return Some(self.refuse(queued, &decision, now));

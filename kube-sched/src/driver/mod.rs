@@ -2,6 +2,7 @@
 
 mod bind;
 mod core;
+mod feeds;
 mod informer;
 mod outbox;
 mod report;

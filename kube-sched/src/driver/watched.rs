@@ -4,11 +4,16 @@ use std::fmt::Debug;
 
 use futures::StreamExt;
 use futures::stream::{BoxStream, select_all};
-use k8s_openapi::api::core::v1::{Node, PersistentVolume, PersistentVolumeClaim, Pod};
+use k8s_openapi::api::apps::v1::{ReplicaSet, StatefulSet};
+use k8s_openapi::api::core::v1::{
+    Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, ReplicationController, Service,
+};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::storage::v1::{CSIDriver, CSINode, CSIStorageCapacity, StorageClass};
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 
+use super::feeds;
 use super::informer::{Change, changes, key};
 use crate::framework::ClusterEvent;
 use crate::snapshot::{Snapshot, Storage};
@@ -24,10 +29,16 @@ pub(super) enum Kind {
     CsiNode,
     CsiDriver,
     Capacity,
+    Namespace,
+    Budget,
+    Service,
+    ReplicationController,
+    ReplicaSet,
+    StatefulSet,
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 14] = [
         Self::Node,
         Self::Pod,
         Self::Claim,
@@ -36,6 +47,12 @@ impl Kind {
         Self::CsiNode,
         Self::CsiDriver,
         Self::Capacity,
+        Self::Namespace,
+        Self::Budget,
+        Self::Service,
+        Self::ReplicationController,
+        Self::ReplicaSet,
+        Self::StatefulSet,
     ];
 }
 
@@ -48,15 +65,21 @@ pub(super) enum Observed {
     Object(Kind, Option<ObjectChange>),
 }
 
-/// A change of an object that the snapshot takes in as it is, and the event that it is for waiting pods.
-pub(super) struct ObjectChange {
-    pub(super) apply: Box<dyn FnOnce(&mut Snapshot) + Send>,
-    pub(super) event: ClusterEvent,
+type TakeIn = dyn FnOnce(&mut Snapshot) -> Option<ClusterEvent> + Send;
+
+/// A change of an object that the snapshot takes in as it is.
+pub(super) struct ObjectChange(Box<TakeIn>);
+
+impl ObjectChange {
+    /// Makes the change and says what it is for waiting pods, if any of them could be helped by it.
+    pub(super) fn apply(self, snapshot: &mut Snapshot) -> Option<ClusterEvent> {
+        (self.0)(snapshot)
+    }
 }
 
 impl Debug for ObjectChange {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ObjectChange").field("event", &self.event).finish_non_exhaustive()
+        f.debug_struct("ObjectChange").finish_non_exhaustive()
     }
 }
 
@@ -76,6 +99,12 @@ pub(super) fn watch(client: &Client) -> BoxStream<'static, Observed> {
             Storage::upsert_capacity,
             Storage::remove_capacity,
         ),
+        objects::<Namespace>(client, Kind::Namespace, feeds::namespace),
+        objects::<PodDisruptionBudget>(client, Kind::Budget, feeds::budget),
+        objects::<Service>(client, Kind::Service, feeds::service),
+        objects::<ReplicationController>(client, Kind::ReplicationController, feeds::replication_controller),
+        objects::<ReplicaSet>(client, Kind::ReplicaSet, feeds::replica_set),
+        objects::<StatefulSet>(client, Kind::StatefulSet, feeds::stateful_set),
     ];
     select_all(streams).boxed()
 }
@@ -89,18 +118,33 @@ fn storage<K>(
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
 {
-    let change = move |key: &str, apply: Box<dyn FnOnce(&mut Snapshot) + Send>| {
+    objects(client, kind, move |snapshot, key, object| {
+        match object {
+            Some(object) => upsert(snapshot.storage_mut(), object),
+            None => remove(snapshot.storage_mut(), key),
+        }
         let claim = (kind == Kind::Claim).then(|| key.into());
-        Observed::Object(kind, Some(ObjectChange { apply, event: ClusterEvent::StorageChanged { claim } }))
-    };
-    let observed = changes(Api::<K>::all(client.clone())).map(move |observed| match observed {
-        Change::Applied(object) => {
-            change(&key(&*object), Box::new(move |snapshot| upsert(snapshot.storage_mut(), *object)))
-        }
-        Change::Deleted(key) => {
-            change(&key.clone(), Box::new(move |snapshot| remove(snapshot.storage_mut(), &key)))
-        }
-        Change::Synced => Observed::Object(kind, None),
+        Some(ClusterEvent::StorageChanged { claim })
+    })
+}
+
+/// The changes of a kind. `take_in` is given the key of an object and how it is now, `None` if it is gone.
+fn objects<K>(
+    client: &Client,
+    kind: Kind,
+    take_in: impl Fn(&mut Snapshot, &str, Option<K>) -> Option<ClusterEvent> + Copy + Send + 'static,
+) -> BoxStream<'static, Observed>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
+{
+    let observed = changes(Api::<K>::all(client.clone())).map(move |observed| {
+        let (key, object) = match observed {
+            Change::Applied(object) => (key(&*object), Some(*object)),
+            Change::Deleted(key) => (key, None),
+            Change::Synced => return Observed::Object(kind, None),
+        };
+        let change = move |snapshot: &mut Snapshot| take_in(snapshot, &key, object);
+        Observed::Object(kind, Some(ObjectChange(Box::new(change))))
     });
     observed.boxed()
 }

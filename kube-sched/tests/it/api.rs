@@ -19,6 +19,8 @@ pub(crate) type Write = (String, String, Value);
 struct State {
     nodes: Vec<Value>,
     pods: Vec<Value>,
+    /// What there is of other kinds, by path.
+    others: HashMap<&'static str, Vec<Value>>,
     written: Vec<Write>,
     failures: HashMap<&'static str, u32>,
 }
@@ -35,6 +37,12 @@ impl FakeApi {
         let api = Self::default();
         *api.state.lock() = State { nodes, pods, ..State::default() };
         api
+    }
+
+    /// Adds an object of another kind; `path` is where all objects of its kind are listed.
+    pub(crate) fn with(self, path: &'static str, object: Value) -> Self {
+        self.state.lock().others.entry(path).or_default().push(object);
+        self
     }
 
     pub(crate) fn client(&self) -> Client {
@@ -92,7 +100,7 @@ impl FakeApi {
         let items = match path {
             "/api/v1/nodes" => &state.nodes,
             "/api/v1/pods" => &state.pods,
-            _ => &none,
+            _ => state.others.get(path).unwrap_or(&none),
         };
         json!({"kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": "1"}, "items": items})
     }

@@ -72,7 +72,12 @@ impl Cluster {
 
     /// A pod with further fields of its specification.
     pub(crate) async fn create_with(&self, name: &str, cpu: &str, spec: Value) {
-        let mut pod = json!({"metadata": {"name": name}, "spec": {"containers": [
+        self.create_labelled(name, cpu, json!({}), spec).await;
+    }
+
+    /// A pod with labels and further fields of its specification.
+    pub(crate) async fn create_labelled(&self, name: &str, cpu: &str, labels: Value, spec: Value) {
+        let mut pod = json!({"metadata": {"name": name, "labels": labels}, "spec": {"containers": [
             {"name": "c", "image": "pause", "resources": {"requests": {"cpu": cpu}}}]}});
         for (field, value) in spec.as_object().into_iter().flatten() {
             pod["spec"][field] = value.clone();

@@ -17,7 +17,7 @@ fn pending(pod: &Pod, reason: &str) -> bool {
 }
 
 impl Cluster {
-    async fn label(&self, node: &str, key: &str, value: &str) {
+    pub(crate) async fn label(&self, node: &str, key: &str, value: &str) {
         let patch = Patch::Merge(json!({"metadata": {"labels": {key: value}}}));
         let nodes: Api<Node> = Api::all(self.client.clone());
         nodes.patch(node, &PatchParams::default(), &patch).await.expect("labelled");

@@ -4,6 +4,7 @@ mod api;
 mod cluster;
 mod conformance;
 mod day;
+mod feeds;
 mod permit;
 mod sim;
 mod volumes;
