@@ -91,3 +91,64 @@ fn selecting(
     snapshot.upsert_selecting(kind, namespace, name, selector);
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use k8s_openapi::api::core::v1::Pod;
+    use serde_json::{from_value, json};
+
+    use super::*;
+    use crate::PodInfo;
+
+    fn labels(value: &str) -> Namespace {
+        from_value(json!({"metadata": {"name": "ns", "labels": {"team": value}}})).unwrap()
+    }
+
+    /// A pod that the selectors below mean.
+    fn web() -> PodInfo {
+        let pod: Pod =
+            from_value(json!({"metadata": {"namespace": "ns", "name": "p", "labels": {"app": "web"}},
+            "spec": {"containers": []}}))
+            .unwrap();
+        PodInfo::parse(pod).unwrap()
+    }
+
+    #[test]
+    fn a_namespace_wakes_pods_when_its_labels_change() {
+        let mut snapshot = Snapshot::new();
+        let steps = [(None, false), (Some("a"), true), (Some("a"), false), (Some("b"), true), (None, true)];
+        for (value, wakes) in steps {
+            let event = namespace(&mut snapshot, "ns", value.map(labels));
+            assert_eq!(event.is_some(), wakes, "{value:?}");
+            let known = snapshot.namespace_labels("ns").and_then(|labels| labels.get("team"));
+            assert_eq!(known.map(String::as_str), value);
+        }
+    }
+
+    #[test]
+    fn a_service_without_a_selector_spreads_nothing() {
+        let pod = web();
+        let mut snapshot = Snapshot::new();
+        let selecting = |selector| from_value(json!({"spec": {"selector": selector}})).unwrap();
+        for (selector, spreads) in [(json!({"app": "web"}), true), (json!(null), false), (json!({}), false)] {
+            for (object, spreads) in [(Some(selecting(selector)), spreads), (None, false)] {
+                service(&mut snapshot, "ns/web", object);
+                assert_eq!(!snapshot.default_constraints(&pod).is_empty(), spreads);
+            }
+        }
+    }
+
+    #[test]
+    fn a_budget_counts_until_it_is_gone() {
+        let pods = [Arc::new(web())];
+        let mut snapshot = Snapshot::new();
+        let spent = json!({"spec": {"selector": {"matchLabels": {"app": "web"}}},
+            "status": {"disruptionsAllowed": 0, "currentHealthy": 1, "desiredHealthy": 1, "expectedPods": 1}});
+        for (object, breaks) in [(Some(from_value(spent).unwrap()), true), (None, false)] {
+            assert!(budget(&mut snapshot, "ns/web", object).is_none());
+            assert_eq!(snapshot.breaks_budgets(&pods), [breaks]);
+        }
+    }
+}

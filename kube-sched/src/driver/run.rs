@@ -36,6 +36,9 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// A scheduler for a cluster: watches its nodes and pods and binds those that wait.
 ///
+/// It also lists and watches what has a say in where pods go: storage, namespaces, disruption budgets, services and the
+/// workloads that own pods. Kinds that the server does not have count as empty, kinds that it withholds are waited for.
+///
 /// Only one may be active for a `schedulerName`; electing it is the caller's concern.
 #[derive(Debug)]
 pub struct Scheduler {
@@ -64,7 +67,7 @@ impl Scheduler {
         Ok(Self { client: ClientHandle(client), config, ready: watch::Sender::new(false) })
     }
 
-    /// Turns true when nodes and pods are known and scheduling begins.
+    /// Turns true when everything watched is known and scheduling begins.
     #[must_use]
     pub fn ready(&self) -> watch::Receiver<bool> {
         self.ready.subscribe()
