@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, time::Duration};
 
 use k8s_openapi::api::core::v1::Taint;
 
-use crate::{Error, Result};
+use crate::{Error, EvictionHard, Result};
 
 /// Configuration of an [`Agent`](crate::Agent).
 #[derive(Debug, Clone)]
@@ -37,6 +37,8 @@ pub struct Config {
     pub capacity: Option<Capacity>,
     /// What is kept back from pods; default nothing.
     pub reserved: Capacity,
+    /// Below what the node reports pressure; default upstream's.
+    pub eviction_hard: EvictionHard,
     /// Port of the [`KubeletServer`](crate::KubeletServer), told to the API server; default 10250, 0 for none.
     pub kubelet_port: u16,
     /// Version to report, `v…`; default the level of the API that is spoken.
@@ -92,6 +94,7 @@ impl Default for Config {
             max_pods: 110,
             capacity: None,
             reserved: Capacity::default(),
+            eviction_hard: EvictionHard::default(),
             kubelet_port: 10250,
             version: "v1.35.0".to_owned(),
             lease_renew: Duration::from_secs(10),

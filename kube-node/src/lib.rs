@@ -47,7 +47,7 @@
 //! ```
 //!
 //! # Map
-//! - [`Agent`] is the whole of it, [`Config`] its settings, [`Clock`] its time, [`Error`] what can go wrong; [`KubeletServer`] ([`server`])
+//! - [`Agent`] is the whole of it, [`Config`] its settings ([`EvictionHard`] among them), [`Clock`] its time, [`Error`] what can go wrong; [`KubeletServer`] ([`server`])
 //!   serves logs and commands to the API server.
 //! - [`seam`] has the traits and their plain values: [`seam::Runtime`], [`seam::ImageService`], [`seam::NetworkPlugin`], [`seam::StoragePlugin`].
 //! - [`runtime`] implements the first two without anybody else: [`runtime::embedded`] with supervisors ([`shim`]), [`image`]s and the routed
@@ -85,4 +85,5 @@ pub use agent::Agent;
 pub use clock::Clock;
 pub use config::{Capacity, Config, Files};
 pub use error::{Error, Result};
+pub use node::EvictionHard;
 pub use server::KubeletServer;

@@ -13,7 +13,7 @@ use kube_api::pki::Identity;
 use kube_node::adapter::cri::CriRuntime;
 use kube_node::runtime::fake::FakeRuntime;
 use kube_node::seam::Runtime;
-use kube_node::{Agent, Clock, Config, Files};
+use kube_node::{Agent, Clock, Config, EvictionHard, Files};
 
 /// Runs the pods of one node.
 #[derive(Parser)]
@@ -49,6 +49,9 @@ struct Flags {
     /// The TCP port of logs and exec.
     #[arg(long, default_value_t = 10250, value_name = "PORT")]
     port: u16,
+    /// Below what the node reports pressure and takes no more pods, as memory.available<100Mi,nodefs.available<10%.
+    #[arg(long, value_name = "SIGNAL<VALUE,...>")]
+    eviction_hard: Option<EvictionHard>,
     /// The serving certificate, PEM.
     #[arg(long, value_name = "FILE")]
     tls_cert_file: PathBuf,
@@ -70,6 +73,7 @@ impl Flags {
             cluster_dns: self.cluster_dns.clone(),
             cluster_domain: self.cluster_domain.clone(),
             kubelet_port: self.port,
+            eviction_hard: self.eviction_hard.unwrap_or_default(),
             files: if self.fake_runtime { Files::Skip } else { Files::Write },
             ..Config::default()
         }

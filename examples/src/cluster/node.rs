@@ -14,6 +14,9 @@ use crate::node_role::{open_embedded, serve_kubelet};
 use crate::progress::Progress;
 use crate::{Failure, machine};
 
+/// A machine that one tries a cluster on may be nearly full without harm: upstream's shares of it would keep every pod away.
+const EVICTION_HARD: &str = "memory.available<100Mi,nodefs.available<100Mi,imagefs.available<100Mi";
+
 pub(super) async fn start(
     flags: &Flags,
     control_plane: &ControlPlane,
@@ -25,6 +28,7 @@ pub(super) async fn start(
     serve_logs_and_exec(flags, control_plane, &node, runtime.clone(), parts).await?;
     let dns_address = dns::start(flags, control_plane, parts, progress).await?;
     let mut config = agent_config(&flags.data_dir, &node, flags.node_ip());
+    config.eviction_hard = EVICTION_HARD.parse()?;
     config.kubelet_port = flags.kubelet_port;
     config.cluster_dns = dns_address.into_iter().collect();
     if flags.runtime() == Runtime::Fake {

@@ -31,11 +31,6 @@ use crate::{
     seam::{Runtime, RuntimeInfo},
 };
 
-/// Below these shares of memory, disk and inodes the node is under pressure, as upstream's hard eviction thresholds say.
-const LEAST_MEMORY: i64 = 100 * 1024 * 1024;
-const LEAST_DISK: f64 = 0.10;
-const LEAST_INODES: f64 = 0.05;
-const MOST_PIDS: f64 = 0.95;
 const NAMESPACE: &str = "kube-node-lease";
 
 /// Speaks for the node as a whole.
@@ -146,17 +141,17 @@ impl Heartbeat {
             ..RuntimeInfo::default()
         });
         let images = self.runtime.images().list().await.unwrap_or_default();
-        let (disk, inodes) = machine::disk_left(&self.config.root_dir).unwrap_or((1.0, 1.0));
-        let given = self.config.capacity.is_some();
-        Measured {
-            runtime,
-            images,
+        let [memory_pressure, disk_pressure, pid_pressure] = self.pressures();
+        Measured { runtime, images, memory_pressure, disk_pressure, pid_pressure }
+    }
+
+    fn pressures(&self) -> [bool; 3] {
+        if self.config.capacity.is_some() {
             // A node of given size is not this machine.
-            memory_pressure: !given
-                && machine::meminfo("MemAvailable:").is_some_and(|left| left < LEAST_MEMORY),
-            disk_pressure: !given && (disk < LEAST_DISK || inodes < LEAST_INODES),
-            pid_pressure: !given && machine::pids_used().is_some_and(|used| used > MOST_PIDS),
+            return [false; 3];
         }
+        let [disk, inodes] = machine::disk_left(&self.config.root_dir);
+        self.config.eviction_hard.pressures(machine::memory_left(), disk, inodes, machine::pids_left())
     }
 
     async fn keep_lease(&self) {

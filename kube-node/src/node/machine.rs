@@ -35,37 +35,46 @@ impl Machine {
             capacity: Capacity {
                 cpu_millis: std::thread::available_parallelism().map_or(1, |n| n.get() as i64) * 1000,
                 memory_bytes: meminfo("MemTotal:").unwrap_or_default(),
-                disk_bytes: disk(root),
+                disk_bytes: i64::try_from(disk_left(root)[0].all).unwrap_or(i64::MAX),
             },
         }
     }
 }
 
 /// A line of `/proc/meminfo`, in bytes.
-pub(crate) fn meminfo(name: &str) -> Option<i64> {
+fn meminfo(name: &str) -> Option<i64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let kib =
         text.lines().find_map(|l| l.strip_prefix(name))?.split_whitespace().next()?.parse::<i64>().ok()?;
     Some(kib * 1024)
 }
 
-/// Size of the file system of the nearest directory that exists.
-fn disk(path: &Path) -> i64 {
+/// How much of a resource there is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Left {
+    pub(crate) free: u64,
+    pub(crate) all: u64,
+}
+
+/// Memory that new processes can have, in bytes.
+pub(crate) fn memory_left() -> Left {
+    let bytes = |name| meminfo(name).and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or_default();
+    Left { free: bytes("MemAvailable:"), all: bytes("MemTotal:") }
+}
+
+/// Bytes and inodes of the file system of the nearest directory that exists.
+pub(crate) fn disk_left(path: &Path) -> [Left; 2] {
     let existing = path.ancestors().find(|p| p.exists()).unwrap_or(Path::new("/"));
-    rustix::fs::statvfs(existing).map_or(0, |s| (s.f_blocks * s.f_frsize) as i64)
+    rustix::fs::statvfs(existing).map_or([Left::default(); 2], |s| {
+        let bytes = Left { free: s.f_bavail * s.f_frsize, all: s.f_blocks * s.f_frsize };
+        [bytes, Left { free: s.f_favail, all: s.f_files }]
+    })
 }
 
-/// How much is left, as a share of all: disk and inodes.
-pub(crate) fn disk_left(path: &Path) -> Option<(f64, f64)> {
-    let existing = path.ancestors().find(|p| p.exists())?;
-    let s = rustix::fs::statvfs(existing).ok()?;
-    let share = |left: u64, all: u64| if all == 0 { 1.0 } else { left as f64 / all as f64 };
-    Some((share(s.f_bavail, s.f_blocks), share(s.f_favail, s.f_files)))
-}
-
-/// How many processes there are, as a share of what the kernel allows.
-pub(crate) fn pids_used() -> Option<f64> {
-    let running = line("/proc/loadavg").split_whitespace().nth(3)?.split_once('/')?.1.parse::<f64>().ok()?;
-    let limit = line("/proc/sys/kernel/pid_max").parse::<f64>().ok()?;
-    Some(running / limit)
+/// Processes that the kernel would still make.
+pub(crate) fn pids_left() -> Left {
+    let running =
+        line("/proc/loadavg").split_whitespace().nth(3).and_then(|s| s.split_once('/')?.1.parse().ok());
+    let all = line("/proc/sys/kernel/pid_max").parse().unwrap_or_default();
+    Left { free: u64::saturating_sub(all, running.unwrap_or_default()), all }
 }

@@ -3,9 +3,11 @@
 mod heartbeat;
 mod machine;
 mod object;
+mod pressure;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use heartbeat::Heartbeat;
 pub(crate) use machine::Machine;
 pub(crate) use object::{allocatable, allocatable_amounts, labels};
+pub use pressure::EvictionHard;

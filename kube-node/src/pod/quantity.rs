@@ -51,9 +51,14 @@ fn rounded_up(value: i128, unit: i128) -> i64 {
     i64::try_from(up).unwrap_or(if up < 0 { i64::MIN } else { i64::MAX })
 }
 
+/// Whole units, rounded up, or `None` when it is not a quantity.
+pub(crate) fn parse(quantity: &Quantity) -> Option<i64> {
+    nanos(&quantity.0).map(|v| rounded_up(v, NANO))
+}
+
 /// Whole units, rounded up; 0 for what is not a quantity.
 pub(crate) fn value(quantity: &Quantity) -> i64 {
-    nanos(&quantity.0).map_or(0, |v| rounded_up(v, NANO))
+    parse(quantity).unwrap_or(0)
 }
 
 /// Thousandths, rounded up; 0 for what is not a quantity.
