@@ -3,7 +3,6 @@
 //! Nothing here decides anything about a cluster; that is in the crates. This is where versions are picked, flags are read and
 //! a log subscriber is installed.
 
-pub mod bench;
 pub mod client;
 pub mod cluster;
 pub mod demo;
@@ -14,8 +13,6 @@ pub mod machine;
 pub mod node_role;
 pub mod progress;
 pub mod roles;
-pub mod sim;
-pub mod store_server;
 
 /// Why a binary ends early: for a person to read.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;

@@ -15,7 +15,7 @@ use crate::Failure;
 ///
 /// # Errors
 /// If a server can't be started or stops answering.
-pub async fn run(peer_bin: Option<&Path>) -> Result<Vec<Figure>, Failure> {
+pub(crate) async fn run(peer_bin: Option<&Path>) -> Result<Vec<Figure>, Failure> {
     let ours = std::env::current_exe()?.with_file_name("kube-store");
     let ours = measure(&ours, |address, dir| {
         let data = dir.join("data").display().to_string();

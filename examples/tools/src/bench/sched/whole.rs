@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::shapes::Shape;
 use crate::Failure;
-use crate::bench::per_second;
+use crate::per_second;
 
 /// Clients that create objects at a time.
 const WORKERS: usize = 16;

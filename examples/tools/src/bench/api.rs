@@ -18,7 +18,7 @@ const WORKERS: usize = 16;
 ///
 /// # Errors
 /// If a request fails.
-pub async fn run() -> Result<Vec<Figure>, Failure> {
+pub(crate) async fn run() -> Result<Vec<Figure>, Failure> {
     let server = ApiServer::builder(Arc::new(MemoryStore::new())).build().await?;
     let api = Api::default_namespaced(Client::new(server.as_user(User::admin()), "default"));
     let create = all(async |n| Ok(_ = api.create(&PostParams::default(), &object(n)?).await?)).await?;

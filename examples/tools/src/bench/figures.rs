@@ -1,30 +1,18 @@
-//! Workloads that run against our part and, given its binaries, the stock part, in one process tree.
-
-mod api;
-mod cluster;
-mod memory;
-mod process;
-mod sched;
-mod store;
+//! What a benchmark measured.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-pub use api::run as api;
-pub use cluster::run as cluster;
-pub use sched::run as sched;
-pub use store::run as store;
-
 /// One measured figure; larger is better unless its name ends in a unit of time or size.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Figure {
+pub(crate) struct Figure {
     /// Its name, stable over versions.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// Our part's.
-    pub ours: f64,
+    pub(crate) ours: f64,
     /// The stock part's, if it was there.
-    pub peer: Option<f64>,
+    pub(crate) peer: Option<f64>,
 }
 
 impl std::fmt::Display for Figure {
@@ -39,13 +27,13 @@ impl std::fmt::Display for Figure {
 }
 
 /// Pairs the figures of both sides by name.
-fn paired(ours: Vec<(&'static str, f64)>, peer: Option<Vec<(&'static str, f64)>>) -> Vec<Figure> {
+pub(crate) fn paired(ours: Vec<(&'static str, f64)>, peer: Option<Vec<(&'static str, f64)>>) -> Vec<Figure> {
     let of_peer =
         |name| peer.as_ref().and_then(|peer| peer.iter().find(|(n, _)| *n == name)).map(|(_, value)| *value);
     ours.into_iter().map(|(name, ours)| Figure { name, ours, peer: of_peer(name) }).collect()
 }
 
-fn per_second(operations: usize, since: Instant) -> f64 {
+pub(crate) fn per_second(operations: usize, since: Instant) -> f64 {
     operations as f64 / since.elapsed().max(Duration::from_micros(1)).as_secs_f64()
 }
 

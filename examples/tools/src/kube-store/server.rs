@@ -1,8 +1,5 @@
 //! The `kube-store` binary: etcd's flags, its listeners, and snapshots into an empty folder.
 
-mod flags;
-mod tls;
-
 use std::sync::Arc;
 
 use kube_store::{
@@ -12,14 +9,14 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-pub use self::flags::{Arguments, Command, Engine, Flags, Snapshot};
-use crate::Failure;
+use crate::flags::{self, Arguments, Command, Engine, Flags, Snapshot};
+use crate::{Failure, tls};
 
 /// Does what the command line says.
 ///
 /// # Errors
 /// What is wrong with the flags; those of the store and of the listeners.
-pub async fn run(arguments: Arguments, shutdown: CancellationToken) -> Result<(), Failure> {
+pub(crate) async fn run(arguments: Arguments, shutdown: CancellationToken) -> Result<(), Failure> {
     match arguments.command {
         None => serve(arguments.flags, shutdown).await,
         Some(Command::Snapshot { command: Snapshot::Restore { file, data_dir, skip_hash_check } }) => {

@@ -14,7 +14,8 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::memory::{Memory, processes};
 use super::{Figure, paired};
-use crate::{Failure, client, demo_image, machine};
+use crate::Failure;
+use examples::{client, demo_image, machine};
 use process::{Cluster, Times};
 
 /// Starts of which the median counts.
@@ -30,7 +31,7 @@ const LIMIT: Duration = Duration::from_secs(300);
 ///
 /// # Errors
 /// If this is not root, or the cluster does not do what it should.
-pub async fn run() -> Result<Vec<Figure>, Failure> {
+pub(crate) async fn run() -> Result<Vec<Figure>, Failure> {
     if !machine::is_root() {
         return Err("bench cluster needs root".into());
     }

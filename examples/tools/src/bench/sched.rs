@@ -18,7 +18,7 @@ use crate::Failure;
 ///
 /// # Errors
 /// If a request fails or a pod finds no node.
-pub async fn run() -> Result<Vec<Figure>, Failure> {
+pub(crate) async fn run() -> Result<Vec<Figure>, Failure> {
     let mut figures = Vec::new();
     for shape in SHAPES {
         figures.push((shape.core, core(shape)?));

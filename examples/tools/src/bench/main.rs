@@ -1,11 +1,21 @@
-//! Benchmarks: our part beside the stock one, one line per figure.
+//! Benchmarks: our part beside the stock one where its binaries are given, in one process tree; one line per figure.
 #![expect(clippy::print_stdout, reason = "a command-line tool")]
+
+mod api;
+mod cluster;
+mod figures;
+mod memory;
+mod process;
+mod sched;
+mod store;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use examples::{bench, roles};
+use examples::{Failure, roles};
+
+use figures::{Figure, paired, per_second};
 
 /// Runs a workload and prints name, ours, peer and ratio of each figure, separated by tabs. Figures are per second
 /// unless their name ends in a unit.
@@ -35,10 +45,10 @@ fn main() -> ExitCode {
     let flags = Flags::parse();
     roles::main(|_| async move {
         let figures = match flags.what {
-            What::Store => bench::store(flags.peer_bin.as_deref()).await?,
-            What::Api => bench::api().await?,
-            What::Sched => bench::sched().await?,
-            What::Cluster => bench::cluster().await?,
+            What::Store => store::run(flags.peer_bin.as_deref()).await?,
+            What::Api => api::run().await?,
+            What::Sched => sched::run().await?,
+            What::Cluster => cluster::run().await?,
         };
         figures.iter().for_each(|figure| println!("{figure}"));
         Ok(())

@@ -21,7 +21,7 @@ type State = BTreeMap<Bytes, (Bytes, Revision)>;
 ///
 /// # Errors
 /// The violation, with the step at which it was seen.
-pub fn store(seed: u64, steps: usize) -> Result<(), Failure> {
+pub(crate) fn store(seed: u64, steps: usize) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     runtime.block_on(async {
         let mut run =
@@ -38,22 +38,12 @@ pub fn store(seed: u64, steps: usize) -> Result<(), Failure> {
 ///
 /// # Errors
 /// The rule that was broken, with what happened before.
-#[cfg(feature = "raft")]
-pub fn replicated(seed: u64) -> Result<(), Failure> {
+pub(crate) fn replicated(seed: u64) -> Result<(), Failure> {
     use kube_store::testing::simulation::{Settings, run};
     match run(seed, &Settings::default()) {
         Ok(_) => Ok(()),
         Err(broken) => Err(format!("{broken}\n{}", broken.trace.join("\n")).into()),
     }
-}
-
-/// This build has no group.
-///
-/// # Errors
-/// Always.
-#[cfg(not(feature = "raft"))]
-pub fn replicated(_: u64) -> Result<(), Failure> {
-    Err("built without the cargo feature `raft`".into())
 }
 
 struct Run {

@@ -1,12 +1,17 @@
 //! The store as an etcd-compatible server.
 
+mod flags;
+mod server;
+mod tls;
+
 use std::process::ExitCode;
 
 use clap::Parser;
-use examples::roles;
-use examples::store_server::{self, Arguments};
+use examples::{Failure, roles};
+
+use flags::Arguments;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    roles::main(|shutdown| store_server::run(arguments, shutdown))
+    roles::main(|shutdown| server::run(arguments, shutdown))
 }

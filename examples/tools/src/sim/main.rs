@@ -1,11 +1,13 @@
 //! Seeded simulations: the same seed is the same run.
 #![expect(clippy::print_stdout, reason = "a command-line tool")]
 
+mod runs;
+
 use std::ops::Range;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use examples::sim;
+use examples::Failure;
 
 /// Runs simulations and says which seeds fail.
 #[derive(Parser)]
@@ -25,7 +27,7 @@ enum What {
         /// Steps of each run.
         #[arg(long, default_value_t = 500, value_name = "N")]
         steps: usize,
-        /// Simulate a group of members under faults instead of one store (needs the cargo feature `raft`).
+        /// Simulate a group of members under faults instead of one store.
         #[arg(long)]
         replicated: bool,
     },
@@ -41,7 +43,7 @@ fn main() -> ExitCode {
     let What::Store { seeds, steps, replicated } = Flags::parse().what;
     let (count, mut failed) = (seeds.end.saturating_sub(seeds.start), 0);
     for seed in seeds {
-        let outcome = if replicated { sim::replicated(seed) } else { sim::store(seed, steps) };
+        let outcome = if replicated { runs::replicated(seed) } else { runs::store(seed, steps) };
         if let Err(violation) = outcome {
             failed += 1;
             println!("seed {seed}: {violation}");

@@ -7,25 +7,25 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use kube_store::AutoCompaction;
 
-use super::tls::TlsFiles;
 use crate::Failure;
+use crate::tls::TlsFiles;
 
 /// Serves etcd's v3 API: etcdctl and kube-apiserver use it as they use etcd. One member; flags about others are refused
 /// where they name any, and say that they have no effect where they only tune them.
 #[derive(Debug, Parser)]
 #[command(version, args_conflicts_with_subcommands = true)]
-pub struct Arguments {
+pub(crate) struct Arguments {
     /// What to do instead of serving.
     #[command(subcommand)]
-    pub command: Option<Command>,
+    pub(crate) command: Option<Command>,
     /// How to serve.
     #[command(flatten)]
-    pub flags: Flags,
+    pub(crate) flags: Flags,
 }
 
 /// What else the binary does.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Works on snapshots.
     Snapshot {
         /// Which way.
@@ -36,7 +36,7 @@ pub enum Command {
 
 /// What is done with a snapshot.
 #[derive(Debug, Subcommand)]
-pub enum Snapshot {
+pub(crate) enum Snapshot {
     /// Fills a new data folder from a snapshot of etcd's or ours (`etcdctl snapshot save`).
     Restore {
         /// The snapshot.
@@ -52,93 +52,93 @@ pub enum Snapshot {
 
 /// How to serve.
 #[derive(Debug, Args)]
-pub struct Flags {
+pub(crate) struct Flags {
     /// This member's name.
     #[arg(long, default_value = "default")]
-    pub name: String,
+    pub(crate) name: String,
     /// Folder of the data.
     #[arg(long, default_value = "default.etcd", value_name = "DIR")]
-    pub data_dir: PathBuf,
+    pub(crate) data_dir: PathBuf,
     /// Where to listen, as URLs with addresses.
     #[arg(long, default_value = "http://127.0.0.1:2379", value_delimiter = ',', value_name = "URLS")]
-    pub listen_client_urls: Vec<String>,
+    pub(crate) listen_client_urls: Vec<String>,
     /// Where clients reach this server [default: --listen-client-urls].
     #[arg(long, value_delimiter = ',', value_name = "URLS")]
-    pub advertise_client_urls: Vec<String>,
+    pub(crate) advertise_client_urls: Vec<String>,
     /// The serving certificate, PEM; read again when it changes.
     #[arg(long, requires = "key_file", value_name = "FILE")]
-    pub cert_file: Option<PathBuf>,
+    pub(crate) cert_file: Option<PathBuf>,
     /// Its private key, PEM.
     #[arg(long, requires = "cert_file", value_name = "FILE")]
-    pub key_file: Option<PathBuf>,
+    pub(crate) key_file: Option<PathBuf>,
     /// The authority of client certificates, PEM.
     #[arg(long, requires = "cert_file", value_name = "FILE")]
-    pub trusted_ca_file: Option<PathBuf>,
+    pub(crate) trusted_ca_file: Option<PathBuf>,
     /// Let in only clients with a certificate of --trusted-ca-file.
     #[arg(long, requires = "trusted_ca_file")]
-    pub client_cert_auth: bool,
+    pub(crate) client_cert_auth: bool,
     /// What keeps the data.
     #[arg(long, value_enum, default_value = "embedded")]
-    pub engine: Engine,
+    pub(crate) engine: Engine,
     /// The largest request, in bytes.
     #[arg(long, default_value_t = 3 << 19, value_name = "BYTES")]
-    pub max_request_bytes: usize,
+    pub(crate) max_request_bytes: usize,
     /// The most operations in a transaction.
     #[arg(long, default_value_t = 128, value_name = "NUMBER")]
-    pub max_txn_ops: usize,
+    pub(crate) max_txn_ops: usize,
     /// Writes are refused when the data takes more than this, in bytes; 0 for 8 GiB.
     #[arg(long, default_value_t = 0, value_name = "BYTES")]
-    pub quota_backend_bytes: u64,
+    pub(crate) quota_backend_bytes: u64,
     /// How history is compacted by itself.
     #[arg(long, value_enum, default_value = "periodic")]
-    pub auto_compaction_mode: CompactionMode,
+    pub(crate) auto_compaction_mode: CompactionMode,
     /// How much of it is kept: hours or a time as 5m, or a number of revisions; 0 for all.
     #[arg(long, default_value = "0", value_name = "AMOUNT")]
-    pub auto_compaction_retention: String,
+    pub(crate) auto_compaction_retention: String,
     /// How often passwords are hashed, as a power of two.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(4..=31), value_name = "COST")]
-    pub bcrypt_cost: u32,
+    pub(crate) bcrypt_cost: u32,
     /// Where other members would reach this one, for the list of members.
     #[arg(long, default_value = "http://localhost:2380", value_delimiter = ',', value_name = "URLS")]
-    pub initial_advertise_peer_urls: Vec<String>,
+    pub(crate) initial_advertise_peer_urls: Vec<String>,
     /// The members of the cluster, as NAME=URL: this one.
     #[arg(long, value_delimiter = ',', value_name = "MEMBERS")]
-    pub initial_cluster: Vec<String>,
+    pub(crate) initial_cluster: Vec<String>,
     /// Whether the cluster exists: it is new.
     #[arg(long, default_value = "new", value_name = "STATE")]
-    pub initial_cluster_state: String,
+    pub(crate) initial_cluster_state: String,
     /// No effect with one member.
     #[arg(long, value_name = "TOKEN")]
-    pub initial_cluster_token: Option<String>,
+    pub(crate) initial_cluster_token: Option<String>,
     /// No effect with one member.
     #[arg(long, value_delimiter = ',', value_name = "URLS")]
-    pub listen_peer_urls: Vec<String>,
+    pub(crate) listen_peer_urls: Vec<String>,
     /// No effect with one member.
     #[arg(long, value_name = "FILE")]
-    pub peer_cert_file: Option<PathBuf>,
+    pub(crate) peer_cert_file: Option<PathBuf>,
     /// No effect with one member.
     #[arg(long, value_name = "FILE")]
-    pub peer_key_file: Option<PathBuf>,
+    pub(crate) peer_key_file: Option<PathBuf>,
     /// No effect with one member.
     #[arg(long, value_name = "FILE")]
-    pub peer_trusted_ca_file: Option<PathBuf>,
+    pub(crate) peer_trusted_ca_file: Option<PathBuf>,
     /// No effect with one member.
     #[arg(long)]
-    pub peer_client_cert_auth: bool,
+    pub(crate) peer_client_cert_auth: bool,
     /// No effect with one member.
     #[arg(long, value_name = "NUMBER")]
-    pub snapshot_count: Option<u64>,
+    pub(crate) snapshot_count: Option<u64>,
     /// No effect with one member.
     #[arg(long, value_name = "MILLISECONDS")]
-    pub heartbeat_interval: Option<u64>,
+    pub(crate) heartbeat_interval: Option<u64>,
     /// No effect with one member.
     #[arg(long, value_name = "MILLISECONDS")]
-    pub election_timeout: Option<u64>,
+    pub(crate) election_timeout: Option<u64>,
 }
 
 /// What keeps the data.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-pub enum Engine {
+pub(crate) enum Engine {
     /// On disk, each write synced.
     Embedded,
     /// On disk, in RocksDB.
@@ -150,7 +150,7 @@ pub enum Engine {
 
 /// How history is compacted by itself.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-pub enum CompactionMode {
+pub(crate) enum CompactionMode {
     /// What is older than a time.
     Periodic,
     /// What is more than a number of revisions back.
