@@ -3,7 +3,7 @@
 mod dispatch;
 mod run;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod view;
 
 pub use run::Agent;

@@ -90,9 +90,10 @@ impl Agent {
         };
         let pods = async {
             let Some(name) = shutdown.run_until_cancelled(self.runtime_name()).await else { return };
-            let context = self.context(&machine, events, name, &shutdown).await;
-            let dispatcher = Dispatcher::new(Arc::new(context), self.table.clone(), shutdown.clone());
-            self.pods(dispatcher, shutdown.clone()).await;
+            let context = Arc::new(self.context(&machine, events, name, &shutdown).await);
+            let dispatcher = Dispatcher::new(Arc::clone(&context), self.table.clone(), shutdown.clone());
+            let unstaging = context.volumes.unstage_unused(self.config.relist, shutdown.clone());
+            tokio::join!(self.pods(dispatcher, shutdown.clone()), unstaging);
         };
         tokio::join!(write_events, heartbeat.run(shutdown.clone()), pods);
     }

@@ -9,13 +9,11 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
+use super::document::{ConfigFile, Document, MAX_DOCUMENT};
 use super::layer::{digest_text, unpack};
 use super::name::{normalize, repository};
-use super::store::{Image, ImageConfig, ImageStore};
+use super::store::{Image, ImageStore};
 use crate::{Error, Result};
-
-/// The largest manifest or configuration that is read, in bytes.
-pub(super) const MAX_DOCUMENT: u64 = 4 << 20;
 
 #[derive(Debug, Deserialize)]
 struct DockerManifest {
@@ -25,49 +23,6 @@ struct DockerManifest {
     tags: Option<Vec<String>>,
     #[serde(rename = "Layers")]
     layers: Vec<PathBuf>,
-}
-
-/// A descriptor of the OCI image specification, or a whole index or manifest: the fields that matter here.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Document {
-    digest: String,
-    annotations: std::collections::BTreeMap<String, String>,
-    platform: Option<Platform>,
-    manifests: Vec<Document>,
-    config: Option<Box<Document>>,
-    layers: Vec<Document>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Platform {
-    architecture: String,
-    os: String,
-}
-
-impl Platform {
-    fn is_ours(&self) -> bool {
-        let ours = match std::env::consts::ARCH {
-            "x86_64" => "amd64",
-            "aarch64" => "arm64",
-            other => other,
-        };
-        self.os == "linux" && self.architecture == ours
-    }
-}
-
-/// The parts of an image configuration that matter here.
-#[derive(Debug, Deserialize)]
-struct ConfigFile {
-    #[serde(default)]
-    config: ImageConfig,
-    rootfs: RootFs,
-}
-
-#[derive(Debug, Deserialize)]
-struct RootFs {
-    diff_ids: Vec<String>,
 }
 
 /// An image found in a folder: where its parts are.
@@ -262,8 +217,7 @@ fn find_manifest(folder: &Path, digest: &str, depth: u8) -> io::Result<Option<Do
     if document.config.is_some() {
         return Ok(Some(document));
     }
-    let ours = |entry: &&Document| entry.platform.as_ref().is_none_or(Platform::is_ours);
-    match document.manifests.iter().find(ours) {
+    match document.for_this_machine() {
         Some(entry) if depth < 4 => find_manifest(folder, &entry.digest, depth + 1),
         _ => Ok(None),
     }

@@ -11,17 +11,21 @@
 //! | `name` | image names: `nginx` means `docker.io/library/nginx:latest` |
 //! | `store` | what images there are, on disk as one JSON file |
 //! | `layer` | unpacking a layer, safe against hostile archives |
+//! | `document` | manifests and configurations |
 //! | `import` | OCI layouts and archives |
-//! | `pull` | registries |
+//! | `registry` | a client of registries |
+//! | `pull` | images from there |
 //! | `build` | images made of this machine's files |
 //! | `elf` | which shared libraries a program needs |
 
 mod build;
+mod document;
 mod elf;
 mod import;
 mod layer;
 mod name;
 mod pull;
+mod registry;
 mod store;
 
 pub use build::{ImageFile, Source};

@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use super::name::{normalize, repository};
+use super::registry::{Limits, RegistryClient, Roots};
 use crate::seam::{FsUsage, ImageRef, ImageService, ImageStatus, RegistryAuth};
 use crate::{Error, Result};
 
@@ -94,6 +95,7 @@ struct Shared {
     index: Mutex<Index>,
     /// One image is unpacked at a time: the disk is the limit.
     unpacking: tokio::sync::Mutex<()>,
+    registries: RegistryClient,
 }
 
 impl ImageStore {
@@ -133,8 +135,13 @@ impl ImageStore {
                 dir,
                 index: Mutex::new(index),
                 unpacking: tokio::sync::Mutex::default(),
+                registries: RegistryClient::new(Roots::System, Limits::default()),
             }),
         })
+    }
+
+    pub(super) fn registries(&self) -> &RegistryClient {
+        &self.shared.registries
     }
 
     pub(super) fn dir(&self) -> &Path {

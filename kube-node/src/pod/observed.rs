@@ -141,6 +141,10 @@ pub(crate) struct Memory {
     pub(crate) restarts: BTreeMap<String, u32>,
     /// No mount before this time.
     pub(crate) mount_retry: Option<Timestamp>,
+    /// Back-off of sandboxes that had to be made again.
+    pub(crate) sandboxes: Option<Backoff>,
+    /// No sandbox before this time.
+    pub(crate) sandbox_retry: Option<Timestamp>,
     /// Why the node ends this pod for good: reason and message.
     pub(crate) ended: Option<(&'static str, String)>,
     /// Addresses of the last ready sandbox, kept while the pod stops.

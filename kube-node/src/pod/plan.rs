@@ -12,7 +12,7 @@ use super::{
     phase::{is_final, phase},
     spec::{Kind, PodContainer, RestartPolicy, pod_policy},
 };
-use crate::seam::{ContainerId, ContainerState, ContainerStatus, SandboxId};
+use crate::seam::{ContainerId, ContainerState, ContainerStatus, SandboxId, SandboxState};
 
 /// Grace for a pod that vanished from the API without telling one.
 const LEAST_GRACE: i64 = 1;
@@ -155,7 +155,7 @@ fn stop(input: &Input<'_>, plan: &mut Plan, deadline: Timestamp) -> bool {
     if alive || memory.any_container_op() || memory.sandbox_busy() {
         return false;
     }
-    let ready = observed.sandboxes().iter().find(|s| s.state == crate::seam::SandboxState::Ready);
+    let ready = observed.sandboxes().iter().find(|s| s.state == SandboxState::Ready);
     if let Some(sandbox) = ready {
         plan.actions.push(Action::StopSandbox(sandbox.id.clone()));
         return false;
@@ -249,12 +249,11 @@ fn remove_old(input: &Input<'_>, plan: &mut Plan) {
         return;
     }
     let current = input.observed.ready_sandbox().map(|s| &s.id);
-    let outdated = input
-        .observed
-        .sandboxes()
-        .iter()
-        .skip(1)
-        .find(|s| current.is_some() && !input.observed.containers().iter().any(|c| c.sandbox == s.id));
+    let outdated = input.observed.sandboxes().iter().skip(1).find(|s| {
+        // Without a ready one the newest may still become ready; those that are dead pile up where none lives long.
+        (current.is_some() || s.state == SandboxState::NotReady)
+            && !input.observed.containers().iter().any(|c| c.sandbox == s.id)
+    });
     plan.actions.extend(outdated.map(|s| Action::RemoveSandbox(s.id.clone())));
 }
 
@@ -278,8 +277,12 @@ fn new_sandbox(input: &Input<'_>, plan: &mut Plan) {
         let why = "Pod sandbox changed, it will be killed and re-created.".to_owned();
         stop_one(input, plan, status, input.now + SignedDuration::from_secs(30), why);
     }
-    if alive {
+    let removing = plan.actions.iter().any(|action| matches!(action, Action::RemoveSandbox(_)));
+    if alive || removing {
         return;
+    }
+    if let Some(at) = memory.sandbox_retry.filter(|at| *at > input.now) {
+        return plan.wake_at(at);
     }
     let attempt = observed.sandbox().map_or(0, |s| s.attempt + 1);
     plan.actions.push(Action::RunSandbox { attempt });

@@ -3,12 +3,19 @@
 //! A volume's directory is `<root>/pods/<uid>/volumes/kubernetes.io~<plugin>/<name>`, as upstream, so that tools that look there find it.
 
 mod atomic;
+mod claim;
 mod collect;
 mod dirs;
+mod drivers;
+mod local;
+mod locks;
 mod manager;
 mod mounts;
+mod notes;
 mod ownership;
+mod sources;
 mod subpath;
+mod teardown;
 #[cfg(test)]
 mod tests;
 mod token;

@@ -269,6 +269,16 @@ impl Worker {
         }
     }
 
+    /// A sandbox is made in the place of one that has died. The first time that happens at once, and the times after that as restarts of containers
+    /// do: after 10 s, doubling to 5 min. Upstream's kubelet has no such pause; it looks at sandboxes once a second, which is its only brake.
+    /// Here events wake the worker, so a sandbox that dies at once would be made again as fast as the machine can, each time with a network
+    /// and a cgroup.
+    fn remake_sandbox(&mut self, now: Timestamp) {
+        let next = Backoff::next(self.memory.sandboxes.as_ref(), now);
+        self.memory.sandbox_retry = now.checked_add(next.delay).ok();
+        self.memory.sandboxes = Some(next);
+    }
+
     fn begin(&mut self, subject: &Subject, action: Action, now: Timestamp) {
         let Some(busy) = key(&action) else {
             self.done = true;
@@ -287,6 +297,7 @@ impl Worker {
                 let grace = SignedDuration::try_from(*grace).unwrap_or_default();
                 self.memory.stopping.insert(id.clone(), now + grace);
             }
+            Action::RunSandbox { attempt } if *attempt > 0 => self.remake_sandbox(now),
             Action::Mount if self.changes.is_empty() && self.context.config.files == Files::Write => {
                 let namespace = pod_ref(&self.pod).namespace;
                 let watched =

@@ -23,6 +23,9 @@ use crate::{
 pub(super) enum Outcome {
     Mounted(Result<Mounted>),
     Unmounted(Result<()>),
+    /// A sandbox was made, or not.
+    Made(Result<()>),
+    /// One was stopped or removed.
     Sandbox(Result<()>),
     Started(String, Result<(), start::StartError>),
     Stopped(ContainerId, Result<()>),
@@ -88,7 +91,7 @@ pub(super) async fn perform(subject: Subject, action: Action) -> Outcome {
         Action::Unmount | Action::Forget => {
             Outcome::Unmounted(subject.context.volumes.unmount(&pod_ref(&subject.pod).uid).await)
         }
-        Action::RunSandbox { attempt } => Outcome::Sandbox(run_sandbox(&subject, attempt).await),
+        Action::RunSandbox { attempt } => Outcome::Made(run_sandbox(&subject, attempt).await),
         Action::StopSandbox(id) => Outcome::Sandbox(runtime.stop_sandbox(&id).await),
         Action::RemoveSandbox(id) => Outcome::Sandbox(remove_sandbox(&subject, &id).await),
         Action::Start { name, attempt } => {

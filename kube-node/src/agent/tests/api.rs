@@ -21,15 +21,17 @@ struct State {
     objects: BTreeMap<Key, Value>,
     /// Type, key and object of every change; the index is the resource version.
     log: Vec<(&'static str, Key, Value)>,
+    /// How many tokens were given out.
+    tokens: usize,
 }
 
 #[derive(Clone)]
-pub(super) struct FakeApi {
+pub(crate) struct FakeApi {
     state: Arc<Mutex<State>>,
     length: Arc<watch::Sender<usize>>,
     clock: Clock,
     /// How long the answer to a patch takes; watches tell of the change before.
-    pub(super) answers_after: Duration,
+    pub(crate) answers_after: Duration,
 }
 
 #[derive(Clone)]
@@ -91,17 +93,22 @@ fn merge(old: &mut Value, patch: Value) {
                 }
             }
         }
+        (old, Value::Array(mut list)) => {
+            // An order to replace the list, which is what happens here anyway.
+            list.retain(|item| item.get("$patch").is_none());
+            *old = Value::Array(list);
+        }
         (old, patch) => *old = patch,
     }
 }
 
 impl FakeApi {
-    pub(super) fn new(clock: Clock) -> Self {
+    pub(crate) fn new(clock: Clock) -> Self {
         let length = Arc::new(watch::channel(0).0);
         Self { state: Arc::default(), length, clock, answers_after: Duration::ZERO }
     }
 
-    pub(super) fn client(&self) -> kube::Client {
+    pub(crate) fn client(&self) -> kube::Client {
         let me = self.clone();
         let service = tower::service_fn(move |request: Request<kube::client::Body>| {
             let me = me.clone();
@@ -110,19 +117,19 @@ impl FakeApi {
         kube::Client::new(service, "default")
     }
 
-    pub(super) fn get(&self, resource: &str, namespace: &str, name: &str) -> Option<Value> {
+    pub(crate) fn get(&self, resource: &str, namespace: &str, name: &str) -> Option<Value> {
         self.state.lock().objects.get(&(resource.to_owned(), namespace.to_owned(), name.to_owned())).cloned()
     }
 
     /// Creates or replaces an object.
-    pub(super) fn put(&self, resource: &str, object: Value) -> Value {
+    pub(crate) fn put(&self, resource: &str, object: Value) -> Value {
         let word = |field: &str| object["metadata"][field].as_str().unwrap_or_default().to_owned();
         let key = (resource.to_owned(), word("namespace"), word("name"));
         self.change(key, Some(object))
     }
 
     /// Deletes a pod as kubectl does.
-    pub(super) fn delete(&self, name: &str, grace: i64) {
+    pub(crate) fn delete(&self, name: &str, grace: i64) {
         let key = ("pods".to_owned(), "default".to_owned(), name.to_owned());
         let Some(mut pod) = self.get("pods", "default", name) else { return };
         if grace == 0 {
@@ -135,7 +142,14 @@ impl FakeApi {
         self.change(key, Some(pod));
     }
 
-    pub(super) fn event_reasons(&self) -> Vec<String> {
+    /// How often something was told of the node's things, by its reason.
+    pub(crate) fn event_count(&self, reason: &str) -> i64 {
+        let state = self.state.lock();
+        let events = state.objects.iter().filter(|(k, e)| k.0 == "events" && e["reason"] == reason);
+        events.map(|(_, e)| e["count"].as_i64().unwrap_or_default()).sum()
+    }
+
+    pub(crate) fn event_reasons(&self) -> Vec<String> {
         let state = self.state.lock();
         let events = state.objects.iter().filter(|(k, _)| k.0 == "events");
         events.filter_map(|(_, e)| e["reason"].as_str().map(str::to_owned)).collect()
@@ -187,8 +201,10 @@ impl FakeApi {
     }
 
     fn create(&self, target: &Target, mut object: Value) -> Response<Body> {
-        if target.subresource.is_some() {
-            return failure(404, "NotFound");
+        match target.subresource.as_deref() {
+            Some("token") => return reply(StatusCode::CREATED, &self.token(object)),
+            Some(_) => return failure(404, "NotFound"),
+            None => {}
         }
         object["metadata"]["namespace"] = json!(target.namespace);
         let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
@@ -197,6 +213,17 @@ impl FakeApi {
             return failure(409, "AlreadyExists");
         }
         reply(StatusCode::CREATED, &self.change(key, Some(object)))
+    }
+
+    /// A service account token, another one every time.
+    fn token(&self, mut request: Value) -> Value {
+        let life = request["spec"]["expirationSeconds"].as_i64().unwrap_or(3600);
+        let expires = self.clock.now() + jiff::SignedDuration::from_secs(life);
+        let mut state = self.state.lock();
+        state.tokens += 1;
+        request["status"] =
+            json!({"token": format!("token-{}", state.tokens), "expirationTimestamp": expires});
+        request
     }
 
     fn list(&self, target: &Target) -> Response<Body> {

@@ -1,6 +1,8 @@
 //! The whole agent against a small API and the fake runtime, with paused time.
 
-mod api;
+pub(crate) mod api;
+mod sandbox;
+mod volumes;
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,7 +13,7 @@ use self::api::FakeApi;
 use crate::{
     Agent, Clock, Config, Files,
     runtime::fake::{FakeRuntime, Script},
-    seam::{ContainerFilter, ContainerState, ContainerStatus, Runtime, SandboxFilter},
+    seam::{ContainerFilter, ContainerState, ContainerStatus, Runtime, SandboxFilter, StoragePlugin},
 };
 
 struct Cluster {
@@ -30,9 +32,17 @@ impl Cluster {
 
     /// Starts an agent; the token ends it.
     fn start(&self) -> (CancellationToken, tokio::task::JoinHandle<()>) {
-        let config = Config { node_name: "n1".to_owned(), files: Files::Skip, ..Config::default() };
+        self.start_with(Config { files: Files::Skip, ..Config::default() }, Vec::new())
+    }
+
+    fn start_with(
+        &self,
+        config: Config,
+        drivers: Vec<Arc<dyn StoragePlugin>>,
+    ) -> (CancellationToken, tokio::task::JoinHandle<()>) {
+        let config = Config { node_name: "n1".to_owned(), ..config };
         let runtime: Arc<dyn Runtime> = Arc::new(self.runtime.clone());
-        let agent = Agent::new(self.api.client(), runtime, Vec::new(), self.clock, config)
+        let agent = Agent::new(self.api.client(), runtime, drivers, self.clock, config)
             .expect("a valid configuration");
         let end = self.shutdown.child_token();
         (end.clone(), tokio::spawn(agent.run(end)))

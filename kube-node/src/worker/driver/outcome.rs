@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{RETRY, Worker};
 use crate::{
+    Error,
     events::Level,
     pod::{
         backoff::Backoff,
@@ -15,6 +16,9 @@ use crate::{
     seam::{ContainerReason, ContainerState},
     worker::{ops::Outcome, start::StartError},
 };
+
+/// Between two attempts to make a sandbox.
+const SANDBOX_RETRY: SignedDuration = SignedDuration::from_secs(10);
 
 impl Worker {
     /// A start was cancelled: nothing is known about it but that it is over.
@@ -42,6 +46,11 @@ impl Worker {
             Outcome::Mounted(Err(error)) | Outcome::Unmounted(Err(error)) => {
                 tracing::debug!(pod = %pod_ref(&self.pod), %error, "volumes");
                 self.memory.mount_retry = Some(now + RETRY);
+            }
+            Outcome::Made(result) => {
+                if let Err(error) = result {
+                    self.no_sandbox(&error, now);
+                }
             }
             Outcome::Sandbox(result) => {
                 if let Err(error) = result {
@@ -77,6 +86,15 @@ impl Worker {
             }
             Outcome::Reported(result) => self.reported(result, now),
         }
+    }
+
+    /// A sandbox could not be made. Upstream's kubelet tries again after 10 s, and after 1 s when something is only not ready yet. It does not
+    /// make the pauses longer: what is in the way (no address left, no network plugin yet) goes without anybody touching the pod, which
+    /// should start soon after.
+    fn no_sandbox(&mut self, error: &Error, now: Timestamp) {
+        tracing::warn!(pod = %pod_ref(&self.pod), %error, "sandbox");
+        let pause = if matches!(error, Error::Unavailable { .. }) { RETRY } else { SANDBOX_RETRY };
+        self.memory.sandbox_retry = self.memory.sandbox_retry.max(Some(now + pause));
     }
 
     fn remember_problem(&mut self, name: &str, error: StartError, now: Timestamp) {

@@ -1,6 +1,6 @@
 use std::{os::unix::fs::symlink, path::PathBuf};
 
-use super::{
+use crate::volumes::{
     atomic::{File, Payload, write},
     subpath,
 };
