@@ -15,6 +15,9 @@ use super::{Core, StateRole};
 use crate::mvcc::State;
 use crate::{Error, Result};
 
+/// Commands that wait while another member is being made the leader; more are refused.
+const HELD: usize = 4096;
+
 /// Requests of this member's clients that were not answered yet, by number.
 #[derive(Debug, Default)]
 pub(super) struct Proposals(pub(super) BTreeMap<u64, Proposal>);
@@ -61,8 +64,8 @@ pub(super) enum Origin {
     Here(u64),
     /// A client of another, which sent it to the leader of a term.
     From(u64, RequestId),
-    /// Nobody: it is asked for again.
-    Nobody,
+    /// Nobody: this leader asked for the end of a lease, and asks again.
+    Lease(i64),
 }
 
 impl Proposals {
@@ -236,7 +239,9 @@ impl Core {
 
     /// Puts everything that came in together into the log, so that it travels together.
     pub(super) fn log_staged(&mut self) {
-        if self.staged.is_empty() {
+        let hands_over = self.is_leader() && self.node.raft.lead_transferee.is_some();
+        // While another is being made the leader nothing is taken, and that ends soon, one way or the other.
+        if self.staged.is_empty() || (hands_over && self.staged.len() < HELD) {
             return;
         }
         let (entries, origins): (Vec<_>, Vec<_>) =
@@ -309,7 +314,10 @@ impl Core {
     /// Says that a command was not taken.
     fn refuse(&mut self, origin: Origin, reason: Refusal) {
         let number = match origin {
-            Origin::Nobody => return,
+            Origin::Lease(id) => {
+                self.expiring.remove(&id);
+                return;
+            }
             Origin::From(term, request) => {
                 let refused = self.outgoing(request.member, &Frame::Refused { term, request, reason });
                 return self.outbox.push(refused);
