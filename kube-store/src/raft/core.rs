@@ -369,7 +369,13 @@ impl Core {
 
     /// Whether this member was removed from its group. Then it has nothing more to say.
     pub(crate) fn is_removed(&self) -> bool {
-        self.members().removed.contains(&self.id)
+        self.is_out(self.id)
+    }
+
+    /// Whether a member was removed and nobody needs its vote any more, as until the end of a joint step.
+    fn is_out(&self, id: u64) -> bool {
+        let applied = &self.node.store().applied;
+        applied.members.removed.contains(&id) && !applied.conf.voters_outgoing.contains(&id)
     }
 
     pub(crate) fn status(&self) -> RaftStatus {

@@ -123,7 +123,7 @@ impl Core {
     pub(crate) fn step(&mut self, frame: Bytes, state: &mut State, now: Instant) {
         match Frame::decode(frame, self.config.cluster) {
             Ok((from, frame))
-                if from != self.id && !self.is_removed() && !self.members().removed.contains(&from) =>
+                if from != self.id && !self.is_removed() && !self.is_out(from) =>
             {
                 self.step_frame(from, frame, state, now);
                 self.set_timeout();
