@@ -66,7 +66,7 @@ impl pb::lease_server::Lease for EtcdServer {
         self.auth.require_lease(&caller, Access::Write, id).await?;
         match self.lease(LeaseRequest::Revoke { id }).await? {
             LeaseResponse::Revoked { revision } => {
-                Ok(Response::new(pb::LeaseRevokeResponse { header: convert::header(revision) }))
+                Ok(Response::new(pb::LeaseRevokeResponse { header: self.group.stamp().header(revision) }))
             }
             _ => Err(mismatch()),
         }
