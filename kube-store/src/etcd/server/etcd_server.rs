@@ -22,6 +22,9 @@ pub(super) const VERSION: &str = "3.5.21";
 /// Largest message taken; what the store takes is less, and its error is better.
 const MAX_MESSAGE: usize = 64 << 20;
 
+/// How long calls that run when the server is told to stop may take.
+const LINGER: std::time::Duration = std::time::Duration::from_secs(10);
+
 /// What the cluster's list of members says of this server.
 #[derive(Debug, Clone, Default)]
 pub struct Member {
@@ -91,6 +94,8 @@ pub struct EtcdServer {
     pub(super) auth: Arc<Auth>,
     pub(super) alarms: Arc<Alarms>,
     pub(super) calls: Arc<front::Calls>,
+    /// Ends what would never end by itself.
+    pub(super) shutdown: CancellationToken,
 }
 
 pub(super) type Answer<T> = Result<Response<T>, Status>;
@@ -120,6 +125,7 @@ impl EtcdServer {
             auth: Arc::new(Auth::new(store.clone(), config.bcrypt_cost)),
             alarms: Arc::new(Alarms::new(store.clone(), member)),
             calls: Arc::default(),
+            shutdown: CancellationToken::new(),
             config: Arc::new(config),
             store,
         }
@@ -158,17 +164,27 @@ impl EtcdServer {
     }
 
     async fn serve_on(
-        self,
+        mut self,
         listener: TcpListener,
         tls: Option<watched::Receiver<Arc<rustls::ServerConfig>>>,
         shutdown: CancellationToken,
     ) -> io::Result<()> {
+        self.shutdown = shutdown.clone();
         let connections = listen::connections(listener, tls, shutdown.clone());
-        tonic::transport::Server::builder()
-            .accept_http1(true)
-            .serve_with_incoming_shutdown(front::Front::new(self), connections, shutdown.cancelled_owned())
-            .await
-            .map_err(io::Error::other)
+        let serving = tonic::transport::Server::builder().accept_http1(true).serve_with_incoming_shutdown(
+            front::Front::new(self),
+            connections,
+            shutdown.clone().cancelled_owned(),
+        );
+        let linger = async {
+            shutdown.cancelled().await;
+            tokio::time::sleep(LINGER).await;
+        };
+        tokio::select! {
+            served = serving => served.map_err(io::Error::other),
+            // A client that does not read its answers must not keep the server.
+            () = linger => Ok(()),
+        }
     }
 
     pub(super) async fn state(&self) -> Result<StoreStatus, Status> {

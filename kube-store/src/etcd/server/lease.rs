@@ -86,7 +86,7 @@ impl pb::lease_server::Lease for EtcdServer {
                 server.keep_alive(request?.id).await
             }
         });
-        Ok(Response::new(Box::pin(responses)))
+        Ok(Response::new(Box::pin(responses.take_until(self.shutdown.clone().cancelled_owned()))))
     }
 
     async fn lease_time_to_live(

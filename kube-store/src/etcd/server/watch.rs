@@ -48,6 +48,7 @@ pub(super) fn serve(
             next_id: 0,
             asked: Arc::default(),
         };
+        let shutdown = session.server.shutdown.clone();
         let (group, wants_leader) = (session.server.group.clone(), session.guard.wants_leader());
         let mut leaderless = std::pin::pin!(async {
             match wants_leader {
@@ -59,6 +60,7 @@ pub(super) fn serve(
             let request = tokio::select! {
                 request = requests.message() => request,
                 () = sender.closed() => return,
+                () = shutdown.cancelled() => return,
                 () = &mut leaderless => {
                     // The client looks for a member that has one.
                     let _ = sender.send(Err(Status::unavailable("etcdserver: no leader"))).await;
@@ -76,7 +78,10 @@ pub(super) fn serve(
                 Err(_) => return,
             }
         }
-        sender.closed().await;
+        tokio::select! {
+            () = sender.closed() => {}
+            () = shutdown.cancelled() => {}
+        }
     });
     ReceiverStream::new(receiver)
 }
