@@ -128,6 +128,21 @@ pub enum Precondition {
     /// The identifier asked for is taken.
     #[error("lease {0} already exists")]
     LeaseExists(i64),
+    /// The group has no member of this number.
+    #[error("member {0:x} not found")]
+    MemberNotFound(u64),
+    /// The group has a member of this number, or had one.
+    #[error("member {0:x} already exists")]
+    MemberExists(u64),
+    /// Only a learner gets a vote.
+    #[error("member {0:x} is no learner")]
+    NotLearner(u64),
+    /// Only a learner that caught up with the leader gets a vote: wait until it has.
+    #[error("the learner is not in sync with the leader")]
+    LearnerBehind,
+    /// The change would leave nobody with a vote.
+    #[error("the group would have no voter")]
+    LastVoter,
 }
 
 impl Error {

@@ -161,6 +161,10 @@ impl<S: Store + ?Sized> Store for Arc<S> {
         (**self).records(changes).await
     }
 
+    fn records_version(&self) -> u64 {
+        (**self).records_version()
+    }
+
     async fn status(&self) -> Result<StoreStatus> {
         (**self).status().await
     }

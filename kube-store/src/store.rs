@@ -46,6 +46,11 @@ pub trait Store: Send + Sync + Debug + 'static {
         if changes.is_empty() { Ok(BTreeMap::new()) } else { Err(InvalidRequest::NoRecords.into()) }
     }
 
+    /// Rises when records change, whoever changed them: who keeps a copy looks at it to learn that it is old.
+    fn records_version(&self) -> u64 {
+        0
+    }
+
     /// Tells how the store is.
     async fn status(&self) -> Result<StoreStatus>;
 }

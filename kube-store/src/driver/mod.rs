@@ -9,7 +9,7 @@ mod watcher;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -52,6 +52,8 @@ pub(crate) struct Shared {
     /// Who makes changes durable, if anybody does.
     journal: Option<Arc<Journal>>,
     rng: Mutex<fastrand::Rng>,
+    /// The state's count of changes of its records, to be read without its lock.
+    records_version: AtomicU64,
     /// Wakes the upkeep task.
     upkeep: Arc<Notify>,
     /// Whether the upkeep task waits to hear of a write.
@@ -85,6 +87,7 @@ impl Driver {
             config,
             journal,
             rng: Mutex::new(rng),
+            records_version: AtomicU64::new(0),
             upkeep: Arc::default(),
             idle: AtomicBool::new(false),
             #[cfg(feature = "raft")]
@@ -136,6 +139,7 @@ impl Shared {
             return Err(failure.clone());
         }
         let answer = change(&mut state)?;
+        self.count_records(&state);
         match &self.journal {
             // Even an answer that changes nothing may show what is not durable yet.
             Some(journal) => Ok((answer, (!state.is_settled()).then(|| journal.enqueue()))),
@@ -147,6 +151,10 @@ impl Shared {
                 Ok((answer, None))
             }
         }
+    }
+
+    fn count_records(&self, state: &State) {
+        self.records_version.store(state.records_version(), Ordering::Release);
     }
 
     /// Makes everything up to `revision` visible; answers the watchers to wake once the lock is free.
@@ -264,6 +272,10 @@ impl Store for Driver {
         Ok(self.shared.state.read().records().clone())
     }
 
+    fn records_version(&self) -> u64 {
+        self.shared.records_version.load(Ordering::Acquire)
+    }
+
     async fn status(&self) -> Result<StoreStatus> {
         let state = self.shared.state.read();
         Ok(StoreStatus {
@@ -309,6 +321,10 @@ macro_rules! delegate {
                 changes: Vec<(bytes::Bytes, Option<bytes::Bytes>)>,
             ) -> Result<std::collections::BTreeMap<bytes::Bytes, bytes::Bytes>> {
                 self.0.records(changes).await
+            }
+
+            fn records_version(&self) -> u64 {
+                self.0.records_version()
             }
 
             async fn status(&self) -> Result<StoreStatus> {

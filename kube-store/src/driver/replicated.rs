@@ -3,6 +3,8 @@
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
 
+use bytes::Bytes;
+
 use super::{Driver, Shared};
 use crate::mvcc::State;
 use crate::{Config, Error, Result, Revision, TxnRequest};
@@ -50,6 +52,7 @@ impl Driver {
         let mut state = shared.state.write();
         let before = state.visible();
         let given = change(&mut state);
+        shared.count_records(&state);
         let woken = shared.tell(&state, before);
         drop(state);
         woken.into_iter().for_each(std::task::Waker::wake);
@@ -68,6 +71,11 @@ impl Driver {
     /// Refuses puts when the store is full.
     pub(crate) fn check_space(&self, request: &TxnRequest) -> Result<()> {
         self.shared.state.read().check_space(request, self.shared.config.quota_bytes)
+    }
+
+    /// Refuses new records when the store is full.
+    pub(crate) fn check_records(&self, changes: &[(Bytes, Option<Bytes>)]) -> Result<()> {
+        self.shared.state.read().check_records(changes, self.shared.config.quota_bytes)
     }
 }
 

@@ -47,6 +47,9 @@ impl State {
         if self.compacted > 0 {
             changes.push(Change::Compact { revision: self.compacted });
         }
+        changes.extend(
+            self.records.iter().map(|(k, v)| Change::Record { key: k.clone(), value: Some(v.clone()) }),
+        );
         let mut versions: Vec<&Version> =
             self.index.values().flat_map(|history| history.versions()).collect();
         versions.sort_by_key(|version| (version.kv.mod_revision, version.sub));

@@ -18,11 +18,29 @@ impl State {
         &self.records
     }
 
-    /// Writes, or with `None` deletes, all of these; new ones are refused when the store is full.
-    pub(crate) fn write_records(&mut self, changes: Vec<(Bytes, Option<Bytes>)>, quota: u64) -> Result<()> {
+    /// Rises with every change of the records.
+    pub(crate) fn records_version(&self) -> u64 {
+        self.records_version
+    }
+
+    /// Goes on counting where a state that this one replaces has stopped.
+    #[cfg(feature = "raft")]
+    pub(crate) fn follow_records_of(&mut self, replaced: &Self) {
+        self.records_version = replaced.records_version + 1;
+    }
+
+    /// Refuses new records when the store is full.
+    pub(crate) fn check_records(&self, changes: &[(Bytes, Option<Bytes>)], quota: u64) -> Result<()> {
         if self.bytes > quota.saturating_add(RESERVE) && changes.iter().any(|(_, value)| value.is_some()) {
             return Err(Error::NoSpace { used: self.bytes, quota });
         }
+        Ok(())
+    }
+
+    /// Writes, or with `None` deletes, all of these; new ones are refused when the store is full.
+    pub(crate) fn write_records(&mut self, changes: Vec<(Bytes, Option<Bytes>)>, quota: u64) -> Result<()> {
+        self.check_records(&changes, quota)?;
+        self.records_version += 1;
         for (key, value) in changes {
             self.note(Change::Record { key: key.clone(), value: value.clone() });
             match value {

@@ -24,8 +24,9 @@ pub(crate) struct State {
     pub(super) taken: Revision,
     pub(super) keys: u64,
     pub(super) bytes: u64,
-    /// What is kept beside the keys, without history.
+    /// What is kept beside the keys, without history, and how often that was changed.
     pub(super) records: BTreeMap<Bytes, Bytes>,
+    pub(super) records_version: u64,
     /// What else has to be made durable; `None` when nobody will.
     pub(super) outbox: Option<Vec<Change>>,
     /// Why writes are refused.
@@ -49,6 +50,7 @@ impl State {
             keys: 0,
             bytes: 0,
             records: BTreeMap::new(),
+            records_version: 0,
             outbox: durable.then(Vec::new),
             failure: None,
         }

@@ -38,6 +38,8 @@ pub(crate) enum Command {
     KeepAlive(i64),
     /// Changes who belongs to the group.
     Members(Vec<MemberChange>),
+    /// Writes, or with `None` deletes, records beside the keys.
+    Records(Vec<(Bytes, Option<Bytes>)>),
 }
 
 /// What a command gave.
@@ -47,6 +49,7 @@ pub(crate) enum Answer {
     Compacted,
     Lease(LeaseResponse),
     Members,
+    Records,
 }
 
 impl Command {
@@ -80,6 +83,10 @@ impl Command {
                 w.u8(5);
                 w.list(changes, put_change);
             }
+            Self::Records(changes) => {
+                w.u8(6);
+                w.list(changes, put_record);
+            }
         }
         w.finish()
     }
@@ -97,6 +104,7 @@ impl Command {
             3 => Self::Revoke(r.i64()?),
             4 => Self::KeepAlive(r.i64()?),
             5 => Self::Members(r.list(take_change)?),
+            6 => Self::Records(r.list(take_record)?),
             _ => return Err(damaged()),
         };
         r.end()?;
@@ -113,8 +121,21 @@ impl Command {
             Self::Revoke(id) => state.revoke(id).map(Answer::Lease),
             Self::KeepAlive(id) => state.keep_alive(id, now).map(Answer::Lease),
             Self::Members(_) => Ok(Answer::Members),
+            // Whether there is space was asked before, for members count memory at different moments.
+            Self::Records(changes) => state.write_records(changes, u64::MAX).map(|()| Answer::Records),
         }
     }
+}
+
+fn put_record(w: &mut Writer, (key, value): &(Bytes, Option<Bytes>)) {
+    w.bytes(key);
+    w.bool(value.is_some());
+    w.bytes(value.as_deref().unwrap_or_default());
+}
+
+fn take_record(r: &mut Reader) -> Result<(Bytes, Option<Bytes>)> {
+    let (key, is_there, value) = (r.bytes()?, r.bool()?, r.bytes()?);
+    Ok((key, is_there.then_some(value)))
 }
 
 pub(super) fn put_request(w: &mut Writer, request: RequestId) {

@@ -71,6 +71,8 @@ pub(crate) struct Core {
     /// What is applied should become durable even if nothing else has to.
     flush: bool,
     quiet_ticks: usize,
+    /// Another member said that this one was removed.
+    told_removed: bool,
     #[cfg(any(test, feature = "testing"))]
     mutation: Option<crate::testing::simulation::Mutation>,
 }
@@ -80,6 +82,8 @@ pub(crate) struct Core {
 pub(crate) struct Outgoing {
     pub(crate) to: u64,
     pub(crate) frame: Bytes,
+    /// Whether it is a part of a snapshot.
+    pub(crate) is_part: bool,
 }
 
 /// What to do, in the order of the fields.
@@ -152,6 +156,7 @@ impl Core {
             sweeping: true,
             flush: false,
             quiet_ticks: 0,
+            told_removed: false,
             #[cfg(any(test, feature = "testing"))]
             mutation: None,
         };
@@ -344,7 +349,8 @@ impl Core {
     }
 
     fn outgoing(&self, to: u64, frame: &Frame) -> Outgoing {
-        Outgoing { to, frame: frame.encode(self.config.cluster, self.id) }
+        let is_part = matches!(frame, Frame::Chunk { .. });
+        Outgoing { to, frame: frame.encode(self.config.cluster, self.id), is_part }
     }
 
     fn applied(&self) -> Position {
@@ -369,7 +375,13 @@ impl Core {
 
     /// Whether this member was removed from its group. Then it has nothing more to say.
     pub(crate) fn is_removed(&self) -> bool {
-        self.members().removed.contains(&self.id)
+        self.told_removed || self.is_out(self.id)
+    }
+
+    /// Whether a member was removed and nobody needs its vote any more, as until the end of a joint step.
+    fn is_out(&self, id: u64) -> bool {
+        let applied = &self.node.store().applied;
+        applied.members.removed.contains(&id) && !applied.conf.voters_outgoing.contains(&id)
     }
 
     pub(crate) fn status(&self) -> RaftStatus {
@@ -389,6 +401,7 @@ impl Core {
             term: raft.term,
             committed: raft.raft_log.committed,
             applied: self.applied().index,
+            removed: self.members().removed.iter().copied().filter(|id| self.is_out(*id)).collect(),
             members: self.members().all.values().cloned().collect(),
         }
     }

@@ -30,6 +30,8 @@ pub(super) enum Input {
     Read(oneshot::Sender<Result<()>>),
     /// Let this member lead.
     Transfer(u64),
+    /// Another member says that the group has removed this one.
+    Removed,
 }
 
 /// Calls that were not answered yet.
@@ -139,6 +141,7 @@ impl Task {
                         core.read(calls.next);
                     }
                     Input::Transfer(to) => core.transfer_leader(to),
+                    Input::Removed => core.was_removed(),
                 }
             }
         });
@@ -201,6 +204,12 @@ impl Task {
     }
 
     fn send(&self, frames: Vec<Outgoing>) {
-        frames.into_iter().for_each(|outgoing| self.transport.send(outgoing.to, outgoing.frame));
+        for Outgoing { to, frame, is_part } in frames {
+            if is_part {
+                self.transport.send_part(to, frame);
+            } else {
+                self.transport.send(to, frame);
+            }
+        }
     }
 }

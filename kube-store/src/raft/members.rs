@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::codec::{Reader, Writer, damaged};
-use crate::{Error, Result};
+use crate::{Precondition, Result};
 
 /// One member of a group, as every member knows it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -65,7 +65,7 @@ impl Members {
         if next.all.values().any(|member| !member.learner) {
             Ok(next)
         } else {
-            Err(refused("the group would have no voter"))
+            Err(Precondition::LastVoter.into())
         }
     }
 
@@ -74,14 +74,14 @@ impl Members {
             MemberChange::Add(member) => {
                 let known = self.all.contains_key(&member.id) || self.removed.contains(&member.id);
                 if member.id == 0 || known {
-                    return Err(refused("member ID already exist"));
+                    return Err(Precondition::MemberExists(member.id).into());
                 }
                 self.all.insert(member.id, member.clone());
             }
             MemberChange::Promote(id) => {
                 let member = self.member(*id)?;
                 if !member.learner {
-                    return Err(refused("can only promote a learner member"));
+                    return Err(Precondition::NotLearner(*id).into());
                 }
                 member.learner = false;
             }
@@ -99,7 +99,7 @@ impl Members {
     }
 
     fn member(&mut self, id: u64) -> Result<&mut MemberInfo> {
-        self.all.get_mut(&id).ok_or_else(|| refused("member not found"))
+        self.all.get_mut(&id).ok_or_else(|| Precondition::MemberNotFound(id).into())
     }
 
     pub(super) fn put(&self, w: &mut Writer) {
@@ -113,10 +113,6 @@ impl Members {
         let all = r.list(take_member)?.into_iter().map(|member| (member.id, member)).collect();
         Ok(Self { all, removed: r.list(Reader::u64)?.into_iter().collect() })
     }
-}
-
-fn refused(reason: &str) -> Error {
-    Error::Unavailable { reason: reason.into() }
 }
 
 fn put_member(w: &mut Writer, member: &MemberInfo) {

@@ -26,7 +26,8 @@
 //!
 //! # Map
 //! - [`RaftStore`] is a member; it implements [`Store`](crate::Store). [`RaftConfig`] says which member it is.
-//! - [`Transport`] carries opaque bytes between members; [`LocalNetwork`] does so within a process.
+//! - [`Transport`] carries opaque bytes between members; [`LocalNetwork`] does so within a process, `PeerNetwork` (with
+//!   feature `server`) over gRPC.
 //! - [`MemberChange`] changes who belongs to the group, [`RaftStatus`] tells how a member sees it.
 //! - Private: `core` is a member as a value, run by `driver` and, under faults, by `testing::simulation`. `command` is what
 //!   the log holds, `wire` what members send, `record` what is on the disk, `snapshot` and `transfer` how a member that is
@@ -42,6 +43,8 @@ pub(crate) mod core;
 mod driver;
 mod log;
 mod members;
+#[cfg(feature = "server")]
+mod peer;
 mod reads;
 mod record;
 mod snapshot;
@@ -56,6 +59,8 @@ mod wire;
 
 pub use self::config::{RaftConfig, Start};
 pub use self::members::{MemberChange, MemberInfo};
+#[cfg(feature = "server")]
+pub use self::peer::{PeerConfig, PeerNetwork, PeerServer, PeerTls, ask_for_members, found};
 pub use self::status::{RaftStatus, Role};
 pub use self::store::RaftStore;
 pub use self::transport::{Inbox, LocalNetwork, Transport};

@@ -138,6 +138,13 @@ pub(super) fn load(engine: &dyn Engine) -> Result<Loaded> {
     Ok(loaded)
 }
 
+/// Which member of which group is on a disk.
+pub(super) fn identity(engine: &dyn Engine) -> Result<Option<(u64, u64)>> {
+    let mut loaded = Loaded::default();
+    scan(engine, b"ri", |key, value| loaded.add(key, value))?;
+    Ok(loaded.identity)
+}
+
 /// Visits every record below a prefix with errors of ours.
 fn scan(engine: &dyn Engine, prefix: &[u8], mut visit: impl FnMut(&[u8], &[u8]) -> Result<()>) -> Result<()> {
     let mut outcome = Ok(());
@@ -207,4 +214,4 @@ impl Loaded {
 }
 
 /// First bytes of the keys that are the store's, in order.
-pub(super) const OF_THE_STORE: [&[u8]; 4] = [b"f", b"l", b"m", b"v"];
+pub(super) const OF_THE_STORE: [&[u8]; 5] = [b"f", b"l", b"m", b"s", b"v"];

@@ -19,6 +19,8 @@ pub struct RaftStatus {
     pub applied: u64,
     /// All members, by number.
     pub members: Vec<MemberInfo>,
+    /// Numbers of the members that were removed, to whom nobody listens any more.
+    pub removed: Vec<u64>,
 }
 
 /// What a member is in its group.

@@ -1,9 +1,11 @@
 //! The store of a group.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -13,7 +15,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::command::{Answer, Command};
 use super::core::Core;
 use super::driver::{Input, Task};
-use super::{Inbox, MemberChange, RaftConfig, RaftStatus, Transport};
+use super::{Inbox, MemberChange, RaftConfig, RaftStatus, Transport, record};
 use crate::driver::Driver;
 use crate::engine::Engine;
 use crate::{
@@ -46,6 +48,11 @@ pub struct RaftStore {
 }
 
 impl RaftStore {
+    /// Which member of which group `engine` holds, if any: its group's number, then its own. Blocks.
+    pub fn identity(engine: &dyn Engine) -> Result<Option<(u64, u64)>> {
+        record::identity(engine)
+    }
+
     /// Starts the member that `engine` holds, or a new one. It reaches others through `transport`, and others reach it
     /// through [`RaftStore::inbox`]. Call it within a tokio runtime.
     ///
@@ -80,6 +87,32 @@ impl RaftStore {
     /// Where others reach this member.
     pub fn inbox(&self) -> Inbox {
         Inbox(self.inputs.clone())
+    }
+
+    /// Number of the group.
+    pub fn cluster(&self) -> u64 {
+        self.config.cluster
+    }
+
+    /// Number of this member.
+    pub fn id(&self) -> u64 {
+        self.config.id
+    }
+
+    /// Shortest time without a leader after which a member asks for votes.
+    pub fn election_timeout(&self) -> std::time::Duration {
+        let ticks = u32::try_from(self.config.election_ticks).unwrap_or(u32::MAX);
+        self.config.tick.saturating_mul(ticks)
+    }
+
+    /// The newest term this member has heard of.
+    pub fn term(&self) -> u64 {
+        self.status.borrow().term
+    }
+
+    /// How this member sees its group, and how that changes.
+    pub fn watch_status(&self) -> watch::Receiver<RaftStatus> {
+        self.status.clone()
     }
 
     /// How this member sees its group.
@@ -204,6 +237,18 @@ impl Store for RaftStore {
                 self.store.lease(request).await
             }
         }
+    }
+
+    async fn records(&self, changes: Vec<(Bytes, Option<Bytes>)>) -> Result<BTreeMap<Bytes, Bytes>> {
+        if !changes.is_empty() {
+            self.store.check_records(&changes)?;
+            self.propose(Command::Records(changes)).await?;
+        }
+        self.store.records(Vec::new()).await
+    }
+
+    fn records_version(&self) -> u64 {
+        self.store.records_version()
     }
 
     async fn status(&self) -> Result<StoreStatus> {

@@ -17,6 +17,11 @@ pub trait Transport: Send + Sync + Debug + 'static {
     /// Sends a frame to a member, or drops it: this never waits, and queues are bounded.
     fn send(&self, to: u64, frame: Bytes);
 
+    /// The same for a part of a snapshot, of which there are many: it should not hold up other frames.
+    fn send_part(&self, to: u64, frame: Bytes) {
+        self.send(to, frame);
+    }
+
     /// Says who the members are, whenever that changes.
     fn members(&self, members: &[MemberInfo]) {
         let _ = members;
@@ -31,6 +36,11 @@ impl Inbox {
     /// Hands over a frame; drops it when the member is behind or gone.
     pub fn deliver(&self, frame: Bytes) {
         let _ = self.0.try_send(Input::Frame(frame));
+    }
+
+    /// Says that the group has removed the member, which then stops. Only another member may be believed that.
+    pub fn removed(&self) {
+        let _ = self.0.try_send(Input::Removed);
     }
 }
 

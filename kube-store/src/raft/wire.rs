@@ -31,11 +31,13 @@ pub(super) enum Refusal {
     NotLeader,
     /// Too much is under way; ask again.
     Busy,
-    /// Another change of the members is under way, or the learner did not catch up.
+    /// Another change of the members is under way.
     NotNow,
+    /// The learner did not catch up.
+    Behind,
 }
 
-const REFUSALS: [Refusal; 3] = [Refusal::NotLeader, Refusal::Busy, Refusal::NotNow];
+const REFUSALS: [Refusal; 4] = [Refusal::NotLeader, Refusal::Busy, Refusal::NotNow, Refusal::Behind];
 
 impl Frame {
     pub(super) fn encode(&self, cluster: u64, from: u64) -> Bytes {

@@ -1,31 +1,33 @@
-//! The generated code of the etcd API is what its proto file gives.
+//! The generated code is what the proto files give.
 
 use std::path::Path;
 
-/// Compiles the proto file without protoc and returns the Rust source for it.
-fn generate(out: &Path) -> String {
+/// Compiles a proto file without protoc and returns the Rust source for it.
+fn generate(proto_file: &str, package: &str) -> String {
+    let out = tempfile::tempdir().unwrap();
     let proto = Path::new(env!("CARGO_MANIFEST_DIR")).join("proto");
-    let descriptors = protox::compile([proto.join("etcd-v3.proto")], [&proto]).unwrap();
+    let descriptors = protox::compile([proto.join(proto_file)], [&proto]).unwrap();
     tonic_prost_build::configure()
-        .out_dir(out)
+        .out_dir(out.path())
         .build_transport(false)
         .bytes(".")
         .compile_fds(descriptors)
         .unwrap();
-    std::fs::read_to_string(out.join("etcdserverpb.rs")).unwrap()
+    std::fs::read_to_string(out.path().join(format!("{package}.rs"))).unwrap()
 }
 
-#[test]
-fn generated_code_matches_the_proto_file() {
-    let out = tempfile::tempdir().unwrap();
-    let fresh = generate(out.path());
-    let checked_in = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/etcd/gen/etcdserverpb.rs");
+fn check(proto_file: &str, package: &str, folder: &str) {
+    let fresh = generate(proto_file, package);
+    let checked_in = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder).join(format!("{package}.rs"));
     if std::env::var_os("UPDATE_GENERATED").is_some() {
         std::fs::write(&checked_in, &fresh).unwrap();
     }
     let committed = std::fs::read_to_string(&checked_in).unwrap();
-    assert!(
-        fresh == committed,
-        "src/etcd/gen/etcdserverpb.rs is stale: run this test with UPDATE_GENERATED=1"
-    );
+    assert!(fresh == committed, "{folder}/{package}.rs is stale: run this test with UPDATE_GENERATED=1");
+}
+
+#[test]
+fn generated_code_matches_the_proto_files() {
+    check("etcd-v3.proto", "etcdserverpb", "src/etcd/gen");
+    check("peer.proto", "kubestore.peer", "src/raft/peer/gen");
 }

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use kube_store::{EtcdServer, Member, MemoryStore, StoreExt};
+use futures::StreamExt;
+use kube_store::{EtcdServer, EtcdStore, Member, MemoryStore, Store, StoreExt, WatchRequest};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::server::WebPkiClientVerifier;
@@ -139,4 +140,17 @@ async fn clients_need_the_certificate_of_the_moment() {
     sender.send_replace(config(&second, &client));
     assert!(put(&new, Some(&known)).await.unwrap(), "after the certificate was replaced");
     assert!(!put(&old, Some(&known)).await.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watch_does_not_keep_a_server_that_is_told_to_stop() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let (store, shutdown) = (Arc::new(MemoryStore::new()), CancellationToken::new());
+    let serving = tokio::spawn(EtcdServer::new(store, Member::default()).serve(listener, shutdown.clone()));
+    let client = EtcdStore::connect(endpoint).await.unwrap();
+    let mut watch = client.watch(WatchRequest::prefix("")).await.unwrap();
+    shutdown.cancel();
+    assert!(!matches!(watch.next().await, Some(Ok(_))));
+    serving.await.unwrap().unwrap();
 }

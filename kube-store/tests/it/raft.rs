@@ -287,3 +287,27 @@ async fn history_is_forgotten_by_all_alike() {
     }
     assert!(matches!(store.range(RangeRequest::key("a").at_revision(5)).await, Err(Error::Compacted { .. })));
 }
+
+#[tokio::test(start_paused = true)]
+async fn records_reach_every_member_and_one_that_joins() {
+    let mut group = Group::new(3).await;
+    let record = |key: &'static str, value: Option<&'static str>| (key.into(), value.map(Into::into));
+    let changes = vec![record("users/a", Some("1")), record("users/b", Some("2"))];
+    let known = group.members[0].records(changes).await.unwrap();
+    assert_eq!(known.len(), 2);
+    let known = group.members[1].records(vec![record("users/a", None)]).await.unwrap();
+    assert_eq!(known.keys().collect::<Vec<_>>(), ["users/b"]);
+    // A read waits until this member has what the others wrote.
+    group.members[2].get("any").await.unwrap();
+    assert_eq!(group.members[2].records(Vec::new()).await.unwrap(), known);
+    assert_eq!(group.members[2].records_version(), 2);
+    group.disks.push(MemoryEngine::default());
+    group.members[0].change_members(vec![MemberChange::Add(MemberInfo::new(4))]).await.unwrap();
+    let joined = group.open(RaftConfig::joining(4)).await;
+    joined.get("any").await.unwrap();
+    assert_eq!(joined.records(Vec::new()).await.unwrap(), known, "a snapshot has the records");
+    assert_ne!(joined.records_version(), 0);
+    joined.close().await;
+    let again = group.open(RaftConfig::joining(4)).await;
+    assert_eq!(again.records(Vec::new()).await.unwrap(), known, "and so has the disk");
+}

@@ -1,5 +1,6 @@
-//! etcd's flags, and what they mean for a server that is its cluster's only member.
+//! etcd's flags, and what they mean.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,8 +11,8 @@ use kube_store::AutoCompaction;
 use crate::Failure;
 use crate::tls::TlsFiles;
 
-/// Serves etcd's v3 API: etcdctl and kube-apiserver use it as they use etcd. One member; flags about others are refused
-/// where they name any, and say that they have no effect where they only tune them.
+/// Serves etcd's v3 API: etcdctl and kube-apiserver use it as they use etcd. A server that is told of other members, or that
+/// listens for some (--listen-peer-urls), is a member of a group; any other keeps its data without a log, and stays alone.
 #[derive(Debug, Parser)]
 #[command(version, args_conflicts_with_subcommands = true)]
 pub(crate) struct Arguments {
@@ -98,42 +99,51 @@ pub(crate) struct Flags {
     /// How often passwords are hashed, as a power of two.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(4..=31), value_name = "COST")]
     pub(crate) bcrypt_cost: u32,
-    /// Where other members would reach this one, for the list of members.
+    /// Where other members reach this one.
     #[arg(long, default_value = "http://localhost:2380", value_delimiter = ',', value_name = "URLS")]
     pub(crate) initial_advertise_peer_urls: Vec<String>,
-    /// The members of the cluster, as NAME=URL: this one.
+    /// The first members of a new cluster, or members of the one to join, as NAME=URL [default: this one].
     #[arg(long, value_delimiter = ',', value_name = "MEMBERS")]
     pub(crate) initial_cluster: Vec<String>,
-    /// Whether the cluster exists: it is new.
-    #[arg(long, default_value = "new", value_name = "STATE")]
-    pub(crate) initial_cluster_state: String,
-    /// No effect with one member.
-    #[arg(long, value_name = "TOKEN")]
-    pub(crate) initial_cluster_token: Option<String>,
-    /// No effect with one member.
+    /// What a member without data does: found a cluster, or join the one that has added it.
+    #[arg(long, value_enum, default_value = "new", value_name = "STATE")]
+    pub(crate) initial_cluster_state: ClusterState,
+    /// Tells clusters apart that have the same first members.
+    #[arg(long, default_value = "etcd-cluster", value_name = "TOKEN")]
+    pub(crate) initial_cluster_token: String,
+    /// Where to listen for other members, as URLs with addresses.
     #[arg(long, value_delimiter = ',', value_name = "URLS")]
     pub(crate) listen_peer_urls: Vec<String>,
-    /// No effect with one member.
-    #[arg(long, value_name = "FILE")]
+    /// The certificate shown to other members, PEM; read again when it changes.
+    #[arg(long, requires = "peer_key_file", value_name = "FILE")]
     pub(crate) peer_cert_file: Option<PathBuf>,
-    /// No effect with one member.
-    #[arg(long, value_name = "FILE")]
+    /// Its private key, PEM.
+    #[arg(long, requires = "peer_cert_file", value_name = "FILE")]
     pub(crate) peer_key_file: Option<PathBuf>,
-    /// No effect with one member.
-    #[arg(long, value_name = "FILE")]
+    /// The authority of the other members' certificates, PEM.
+    #[arg(long, requires = "peer_cert_file", value_name = "FILE")]
     pub(crate) peer_trusted_ca_file: Option<PathBuf>,
-    /// No effect with one member.
-    #[arg(long)]
+    /// Let in only members with a certificate of --peer-trusted-ca-file.
+    #[arg(long, requires = "peer_trusted_ca_file")]
     pub(crate) peer_client_cert_auth: bool,
-    /// No effect with one member.
-    #[arg(long, value_name = "NUMBER")]
-    pub(crate) snapshot_count: Option<u64>,
-    /// No effect with one member.
-    #[arg(long, value_name = "MILLISECONDS")]
-    pub(crate) heartbeat_interval: Option<u64>,
-    /// No effect with one member.
-    #[arg(long, value_name = "MILLISECONDS")]
-    pub(crate) election_timeout: Option<u64>,
+    /// Log entries kept for members that are behind; one that is further behind gets everything.
+    #[arg(long, default_value_t = 5000, value_name = "NUMBER")]
+    pub(crate) snapshot_count: u64,
+    /// How often a leader says that it leads.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..), value_name = "MILLISECONDS")]
+    pub(crate) heartbeat_interval: u64,
+    /// How long nobody must have led before a member wants to.
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..=50_000), value_name = "MILLISECONDS")]
+    pub(crate) election_timeout: u64,
+}
+
+/// What a member without data does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ClusterState {
+    /// It founds a cluster with the others.
+    New,
+    /// It joins the cluster that has added it.
+    Existing,
 }
 
 /// What keeps the data.
@@ -176,41 +186,36 @@ pub(super) fn address(url: &str) -> Result<(Scheme, SocketAddr), Failure> {
 }
 
 impl Flags {
-    /// Refuses what one member cannot do, and says what has no effect.
-    pub(super) fn check(&self) -> Result<(), Failure> {
-        let members: Vec<_> =
-            self.initial_cluster.iter().filter_map(|member| member.split_once('=')).collect();
-        if members.len() != self.initial_cluster.len() {
-            return Err("--initial-cluster: expected NAME=URL".into());
+    /// Whether this server is told of other members, or might be.
+    pub(super) fn in_group(&self) -> bool {
+        !self.listen_peer_urls.is_empty()
+            || self.initial_cluster_state == ClusterState::Existing
+            || self.initial_cluster.iter().any(|member| !member.starts_with(&format!("{}=", self.name)))
+    }
+
+    /// The members that the command line names, with their URLs; this one is among them.
+    pub(super) fn members(&self) -> Result<BTreeMap<String, Vec<String>>, Failure> {
+        let mut members: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for member in &self.initial_cluster {
+            let (name, url) = member.split_once('=').ok_or("--initial-cluster: expected NAME=URL")?;
+            members.entry(name.to_owned()).or_default().push(url.to_owned());
         }
-        if let Some((other, _)) = members.iter().find(|(name, _)| *name != self.name) {
-            return Err(
-                format!("--initial-cluster names {other}: this server cannot have other members").into()
-            );
+        if members.is_empty() {
+            members.insert(self.name.clone(), self.initial_advertise_peer_urls.clone());
         }
-        let advertised = |url: &str| self.initial_advertise_peer_urls.iter().any(|known| known == url);
-        if let Some((_, url)) = members.iter().find(|(_, url)| !advertised(url)) {
-            return Err(format!("--initial-cluster has {url}, --initial-advertise-peer-urls has not").into());
+        let own = members.get(&self.name).map(Vec::as_slice).unwrap_or_default();
+        let own_set: BTreeSet<&String> = own.iter().collect();
+        if own_set != self.initial_advertise_peer_urls.iter().collect() {
+            return Err(format!(
+                "--initial-cluster has {own:?} for {}, --initial-advertise-peer-urls has {:?}",
+                self.name, self.initial_advertise_peer_urls
+            )
+            .into());
         }
-        if self.initial_cluster_state != "new" {
-            return Err("--initial-cluster-state: this server cannot join an existing cluster".into());
+        if self.election_timeout < 5 * self.heartbeat_interval {
+            return Err("--election-timeout must be at least 5 times --heartbeat-interval".into());
         }
-        for (flag, given) in [
-            ("--initial-cluster-token", self.initial_cluster_token.is_some()),
-            ("--listen-peer-urls", !self.listen_peer_urls.is_empty()),
-            ("--peer-cert-file", self.peer_cert_file.is_some()),
-            ("--peer-key-file", self.peer_key_file.is_some()),
-            ("--peer-trusted-ca-file", self.peer_trusted_ca_file.is_some()),
-            ("--peer-client-cert-auth", self.peer_client_cert_auth),
-            ("--snapshot-count", self.snapshot_count.is_some()),
-            ("--heartbeat-interval", self.heartbeat_interval.is_some()),
-            ("--election-timeout", self.election_timeout.is_some()),
-        ] {
-            if given {
-                tracing::warn!("{flag} has no effect with one member");
-            }
-        }
-        Ok(())
+        Ok(members)
     }
 
     pub(super) fn advertised(&self) -> Vec<String> {
@@ -231,8 +236,18 @@ impl Flags {
         Ok(TlsFiles {
             certificate: given(&self.cert_file, "--cert-file")?,
             key: given(&self.key_file, "--key-file")?,
-            // Without --client-cert-auth etcd asks no client for a certificate.
-            client_authority: self.trusted_ca_file.clone().filter(|_| self.client_cert_auth),
+            authority: self.trusted_ca_file.clone(),
+            asks_clients: self.client_cert_auth,
+        })
+    }
+
+    /// Files for what members show each other, if any are given.
+    pub(super) fn peer_tls_files(&self) -> Option<TlsFiles> {
+        Some(TlsFiles {
+            certificate: self.peer_cert_file.clone()?,
+            key: self.peer_key_file.clone()?,
+            authority: self.peer_trusted_ca_file.clone(),
+            asks_clients: self.peer_client_cert_auth,
         })
     }
 
@@ -299,14 +314,29 @@ mod tests {
     }
 
     #[test]
-    fn other_members_are_refused() {
+    fn members_are_named_and_this_one_among_them() {
         let url = "http://localhost:2380";
-        assert!(flags(&["--initial-cluster", &format!("default={url}")]).check().is_ok());
-        assert!(flags(&["--initial-cluster", &format!("default={url},b=http://b:2380")]).check().is_err());
-        assert!(flags(&["--initial-cluster", "default=http://b:2380"]).check().is_err());
-        assert!(flags(&["--initial-cluster", "default"]).check().is_err());
-        assert!(flags(&["--initial-cluster-state", "existing"]).check().is_err());
-        assert!(flags(&["--snapshot-count", "5", "--listen-peer-urls", url]).check().is_ok());
+        let own = format!("default={url}");
+        let named =
+            |args: &[&str]| flags(args).members().map(|members| members.into_keys().collect::<Vec<_>>());
+        assert_eq!(named(&[]).unwrap(), ["default"]);
+        assert_eq!(named(&["--initial-cluster", &format!("b=http://b:1,{own}")]).unwrap(), ["b", "default"]);
+        for wrong in ["b=http://b:1", "default=http://b:1", "default", &format!("{own},default=http://b:1")] {
+            assert!(named(&["--initial-cluster", wrong]).is_err(), "{wrong}");
+        }
+        assert!(named(&["--heartbeat-interval", "300"]).is_err());
+    }
+
+    #[test]
+    fn who_hears_of_others_is_in_a_group() {
+        let alone: [&[&str]; 2] = [&[], &["--initial-cluster", "default=http://localhost:2380"]];
+        assert!(alone.iter().all(|args| !flags(args).in_group()));
+        let together: [&[&str]; 3] = [
+            &["--listen-peer-urls", "http://127.0.0.1:2380"],
+            &["--initial-cluster-state", "existing"],
+            &["--initial-cluster", "default=http://localhost:2380,b=http://b:2380"],
+        ];
+        assert!(together.iter().all(|args| flags(args).in_group()));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The store as an etcd-compatible server.
 
 mod flags;
+mod group;
 mod server;
 mod tls;
 

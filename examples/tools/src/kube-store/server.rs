@@ -1,16 +1,16 @@
 //! The `kube-store` binary: etcd's flags, its listeners, and snapshots into an empty folder.
 
+use std::path::Path;
 use std::sync::Arc;
 
-use kube_store::{
-    Config, EmbeddedStore, EtcdServer, Member, MemoryStore, ServerConfig, SnapshotCheck, Store,
-};
+use kube_store::engine::{Engine, FjallEngine};
+use kube_store::{Config, EmbeddedStore, EtcdServer, Member, MemoryStore, ServerConfig, SnapshotCheck};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::flags::{self, Arguments, Command, Engine, Flags, Snapshot};
-use crate::{Failure, tls};
+use crate::flags::{self, Arguments, Command, Engine as EngineKind, Flags, Snapshot};
+use crate::{Failure, group, tls};
 
 /// Does what the command line says.
 ///
@@ -29,16 +29,58 @@ pub(crate) async fn run(arguments: Arguments, shutdown: CancellationToken) -> Re
 }
 
 async fn serve(flags: Flags, shutdown: CancellationToken) -> Result<(), Failure> {
-    flags.check()?;
-    let listeners = listeners(&flags, &shutdown).await?;
-    let config = Config {
+    flags.members()?;
+    let listeners =
+        listeners(&flags.listen_client_urls, |stop| tls::watch_server(flags.tls_files()?, stop), &shutdown)
+            .await?;
+    match flags.engine {
+        EngineKind::Embedded => serve_on(flags, FjallEngine::open, listeners, shutdown).await,
+        #[cfg(feature = "rocksdb")]
+        EngineKind::Rocksdb => {
+            serve_on(flags, kube_store::engine::RocksDbEngine::open, listeners, shutdown).await
+        }
+        EngineKind::Memory if flags.in_group() => {
+            Err("--engine memory: a member of a group needs a disk".into())
+        }
+        EngineKind::Memory => {
+            let store = Arc::new(MemoryStore::with_config(config(&flags)?)?);
+            serve_clients(EtcdServer::with_config(store, server_config(&flags)), listeners, shutdown).await
+        }
+    }
+}
+
+/// Serves what an engine in the data folder holds: a member of a group, or a store that is alone.
+async fn serve_on<E: Engine>(
+    flags: Flags,
+    open: fn(&Path) -> std::io::Result<E>,
+    listeners: Vec<Listener>,
+    shutdown: CancellationToken,
+) -> Result<(), Failure> {
+    let dir = flags.data_dir.clone();
+    let opened = tokio::task::spawn_blocking(move || {
+        std::fs::create_dir_all(&dir)?;
+        open(&dir)
+    });
+    let engine = opened.await?.map_err(|error| format!("{}: {error}", flags.data_dir.display()))?;
+    if flags.in_group() || kube_store::raft::RaftStore::identity(&engine)?.is_some() {
+        return group::serve(flags, engine, listeners, shutdown).await;
+    }
+    let store = Arc::new(EmbeddedStore::with_engine(engine, config(&flags)?).await?);
+    serve_clients(EtcdServer::with_config(store, server_config(&flags)), listeners, shutdown).await
+}
+
+pub(crate) fn config(flags: &Flags) -> Result<Config, Failure> {
+    Ok(Config {
         max_request_bytes: flags.max_request_bytes,
         max_txn_ops: flags.max_txn_ops,
         quota_bytes: flags.quota(),
         auto_compaction: flags.auto_compaction()?,
         ..Config::default()
-    };
-    let server = ServerConfig {
+    })
+}
+
+pub(crate) fn server_config(flags: &Flags) -> ServerConfig {
+    ServerConfig {
         member: Member {
             name: flags.name.clone(),
             client_urls: flags.advertised(),
@@ -47,8 +89,14 @@ async fn serve(flags: Flags, shutdown: CancellationToken) -> Result<(), Failure>
         max_txn_ops: flags.max_txn_ops,
         quota_bytes: flags.quota(),
         bcrypt_cost: flags.bcrypt_cost,
-    };
-    let server = EtcdServer::with_config(open(&flags, config).await?, server);
+    }
+}
+
+pub(crate) async fn serve_clients(
+    server: EtcdServer,
+    listeners: Vec<Listener>,
+    shutdown: CancellationToken,
+) -> Result<(), Failure> {
     let mut serving = JoinSet::new();
     for (listener, tls) in listeners {
         let (server, shutdown) = (server.clone(), shutdown.clone());
@@ -65,28 +113,23 @@ async fn serve(flags: Flags, shutdown: CancellationToken) -> Result<(), Failure>
     Ok(())
 }
 
-type Listener = (TcpListener, Option<tls::Current>);
+pub(crate) type Listener = (TcpListener, Option<tls::Current>);
 
 /// Binds every address before anything else happens, so that a taken one is told at once.
-async fn listeners(flags: &Flags, shutdown: &CancellationToken) -> Result<Vec<Listener>, Failure> {
+pub(crate) async fn listeners(
+    urls: &[String],
+    tls: impl Fn(CancellationToken) -> Result<tls::Current, Failure>,
+    shutdown: &CancellationToken,
+) -> Result<Vec<Listener>, Failure> {
     let mut listeners = Vec::new();
     let mut current = None;
-    for url in &flags.listen_client_urls {
+    for url in urls {
         let (scheme, address) = flags::address(url)?;
         let listener = TcpListener::bind(address).await.map_err(|error| format!("{url}: {error}"))?;
         if scheme == flags::Scheme::Https && current.is_none() {
-            current = Some(tls::watch(flags.tls_files()?, shutdown.clone())?);
+            current = Some(tls(shutdown.clone())?);
         }
         listeners.push((listener, current.clone().filter(|_| scheme == flags::Scheme::Https)));
     }
     Ok(listeners)
-}
-
-async fn open(flags: &Flags, config: Config) -> Result<Arc<dyn Store>, Failure> {
-    Ok(match flags.engine {
-        Engine::Embedded => Arc::new(EmbeddedStore::open(&flags.data_dir, config).await?),
-        #[cfg(feature = "rocksdb")]
-        Engine::Rocksdb => Arc::new(EmbeddedStore::open_rocksdb(&flags.data_dir, config).await?),
-        Engine::Memory => Arc::new(MemoryStore::with_config(config)?),
-    })
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -17,42 +17,63 @@ use crate::Failure;
 const LOOK: Duration = Duration::from_secs(1);
 
 /// The configuration of the moment.
-pub(super) type Current = watch::Receiver<Arc<ServerConfig>>;
+pub(super) type Current<T = ServerConfig> = watch::Receiver<Arc<T>>;
 
-/// Where the parts of a server's identity are.
+/// Where the parts of an identity are.
 #[derive(Debug, Clone)]
 pub(super) struct TlsFiles {
     pub(super) certificate: PathBuf,
     pub(super) key: PathBuf,
-    /// Clients must have a certificate of this authority.
-    pub(super) client_authority: Option<PathBuf>,
+    /// Who vouches for others.
+    pub(super) authority: Option<PathBuf>,
+    /// Whether clients must have a certificate of the authority; without it etcd asks no client for one.
+    pub(super) asks_clients: bool,
 }
 
 impl TlsFiles {
-    fn load(&self) -> Result<Arc<ServerConfig>, Failure> {
-        let key = PrivateKeyDer::from_pem_file(&self.key).map_err(|e| told(&self.key, &e))?;
+    /// What a server shows, and whom it lets in.
+    fn server(&self) -> Result<Arc<ServerConfig>, Failure> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder =
             ServerConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
-        let builder = match &self.client_authority {
-            None => builder.with_no_client_auth(),
-            Some(authority) => {
-                let mut roots = RootCertStore::empty();
-                for certificate in certificates(authority)? {
-                    roots.add(certificate)?;
-                }
-                let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider).build()?;
-                builder.with_client_cert_verifier(verifier)
-            }
+        let builder = if self.asks_clients {
+            let roots = Arc::new(self.roots()?);
+            let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider).build()?;
+            builder.with_client_cert_verifier(verifier)
+        } else {
+            builder.with_no_client_auth()
         };
-        let mut config = builder.with_single_cert(certificates(&self.certificate)?, key)?;
+        let mut config = builder.with_single_cert(certificates(&self.certificate)?, self.key()?)?;
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(Arc::new(config))
     }
 
+    /// What a client shows, and whom it believes.
+    fn client(&self) -> Result<Arc<ClientConfig>, Failure> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+        let builder = builder.with_root_certificates(self.roots()?);
+        let mut config = builder.with_client_auth_cert(certificates(&self.certificate)?, self.key()?)?;
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        Ok(Arc::new(config))
+    }
+
+    fn key(&self) -> Result<PrivateKeyDer<'static>, Failure> {
+        PrivateKeyDer::from_pem_file(&self.key).map_err(|e| told(&self.key, &e))
+    }
+
+    fn roots(&self) -> Result<RootCertStore, Failure> {
+        let authority = self.authority.as_ref().ok_or("the authority's certificates are not given")?;
+        let mut roots = RootCertStore::empty();
+        for certificate in certificates(authority)? {
+            roots.add(certificate)?;
+        }
+        Ok(roots)
+    }
+
     /// When each file was changed last.
     fn changed(&self) -> Vec<Option<SystemTime>> {
-        let files = [Some(&self.certificate), Some(&self.key), self.client_authority.as_ref()];
+        let files = [Some(&self.certificate), Some(&self.key), self.authority.as_ref()];
         let time = |file: &PathBuf| std::fs::metadata(file).and_then(|data| data.modified()).ok();
         files.into_iter().flatten().map(time).collect()
     }
@@ -68,10 +89,27 @@ fn certificates(file: &std::path::Path) -> Result<Vec<CertificateDer<'static>>, 
     if all.is_empty() { Err(told(file, &"no certificate")) } else { Ok(all) }
 }
 
-/// Reads the files now and whenever one has changed; a change that does not fit together is told and not used.
-pub(super) fn watch(files: TlsFiles, shutdown: CancellationToken) -> Result<Current, Failure> {
+/// What a server shows as the files are now, and whenever one has changed.
+pub(super) fn watch_server(files: TlsFiles, shutdown: CancellationToken) -> Result<Current, Failure> {
+    watch(files, TlsFiles::server, shutdown)
+}
+
+/// The same of a client.
+pub(super) fn watch_client(
+    files: TlsFiles,
+    shutdown: CancellationToken,
+) -> Result<Current<ClientConfig>, Failure> {
+    watch(files, TlsFiles::client, shutdown)
+}
+
+/// A change that does not fit together is told and not used.
+fn watch<T: Send + Sync + 'static>(
+    files: TlsFiles,
+    load: fn(&TlsFiles) -> Result<Arc<T>, Failure>,
+    shutdown: CancellationToken,
+) -> Result<Current<T>, Failure> {
     let mut seen = files.changed();
-    let (sender, current) = watch::channel(files.load()?);
+    let (sender, current) = watch::channel(load(&files)?);
     tokio::spawn(async move {
         let look = async {
             loop {
@@ -81,7 +119,7 @@ pub(super) fn watch(files: TlsFiles, shutdown: CancellationToken) -> Result<Curr
                     continue;
                 }
                 seen = changed;
-                match files.load() {
+                match load(&files) {
                     Ok(config) => {
                         tracing::info!("certificates were read again");
                         sender.send_replace(config);

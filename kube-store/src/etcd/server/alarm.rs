@@ -9,23 +9,30 @@ use prost::Message;
 use tonic::Status;
 
 use super::convert;
-use super::etcd_server::MEMBER;
 use crate::Store;
 use crate::etcd::r#gen::etcdserverpb::{AlarmMember, AlarmType};
 
 /// The bucket in which etcd keeps them.
 const BUCKET: &[u8] = b"alarm/";
 
-/// The alarms that are raised, of members and by kind. The store keeps them; they are read once.
+/// The alarms that are raised, of members and by kind. The store keeps them; they are read when its records changed.
 #[derive(Debug)]
 pub(super) struct Alarms {
     store: Arc<dyn Store>,
-    raised: RwLock<Option<BTreeSet<(u64, i32)>>>,
+    member: u64,
+    raised: RwLock<Option<Raised>>,
+}
+
+/// What was raised when the store's records had this version.
+#[derive(Debug, Default)]
+struct Raised {
+    version: u64,
+    all: BTreeSet<(u64, i32)>,
 }
 
 impl Alarms {
-    pub(super) fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, raised: RwLock::default() }
+    pub(super) fn new(store: Arc<dyn Store>, member: u64) -> Self {
+        Self { store, member, raised: RwLock::default() }
     }
 
     /// The alarms of a kind, or all.
@@ -34,7 +41,7 @@ impl Alarms {
         let raised = self.raised.read();
         let all = raised
             .iter()
-            .flatten()
+            .flat_map(|raised| &raised.all)
             .map(|(member_id, alarm)| AlarmMember { member_id: *member_id, alarm: *alarm });
         Ok(all.filter(|member| kind == AlarmType::None || member.alarm() == kind).collect())
     }
@@ -58,7 +65,7 @@ impl Alarms {
     pub(super) async fn check(&self, puts: bool) -> Result<(), Status> {
         self.load().await?;
         let raised = self.raised.read();
-        let is = |kind: AlarmType| raised.iter().flatten().any(|(_, alarm)| *alarm == kind as i32);
+        let is = |kind: AlarmType| raised.iter().flat_map(|r| &r.all).any(|(_, alarm)| *alarm == kind as i32);
         if is(AlarmType::Corrupt) {
             return Err(Status::data_loss("etcdserver: corrupt cluster"));
         }
@@ -67,7 +74,7 @@ impl Alarms {
 
     /// Notes that the store is full.
     pub(super) async fn no_space(&self) -> Result<(), Status> {
-        self.raise(AlarmMember { member_id: MEMBER, alarm: AlarmType::Nospace.into() }).await
+        self.raise(AlarmMember { member_id: self.member, alarm: AlarmType::Nospace.into() }).await
     }
 
     async fn set(&self, member: &AlarmMember, raised: bool) -> Result<(), Status> {
@@ -78,7 +85,7 @@ impl Alarms {
             tracing::warn!(%error, "an alarm is not kept");
         }
         let mut all = self.raised.write();
-        let all = all.get_or_insert_default();
+        let all = &mut all.get_or_insert_default().all;
         let alarm = (member.member_id, member.alarm);
         if raised {
             all.insert(alarm)
@@ -89,13 +96,14 @@ impl Alarms {
     }
 
     async fn load(&self) -> Result<(), Status> {
-        if self.raised.read().is_some() {
+        let version = self.store.records_version();
+        if self.raised.read().as_ref().is_some_and(|raised| raised.version == version) {
             return Ok(());
         }
         let records = self.store.records(Vec::new()).await.map_err(convert::status)?;
         let members = records.keys().filter_map(|name| AlarmMember::decode(name.strip_prefix(BUCKET)?).ok());
-        let raised = members.map(|member| (member.member_id, member.alarm)).collect();
-        self.raised.write().get_or_insert(raised);
+        let all = members.map(|member| (member.member_id, member.alarm)).collect();
+        *self.raised.write() = Some(Raised { version, all });
         Ok(())
     }
 }

@@ -28,7 +28,7 @@ const PRIORITY: u8 = 0x20;
 /// A connection whose requests are mended while they are read. A client whose first request needs no mending is left alone
 /// from then on.
 #[derive(Debug)]
-pub(super) struct Tolerant<C> {
+pub(crate) struct Tolerant<C> {
     inner: C,
     /// Read and not yet handed on: first what is ready, then a frame that is not complete.
     held: Vec<u8>,

@@ -3,12 +3,12 @@
 use bytes::Bytes;
 use tonic::Status;
 
+use super::group::Stamp;
 use crate::etcd::r#gen::etcdserverpb as pb;
 use crate::{
     Compare, CompareOp, CompareTarget, DeleteRequest, DeleteResponse, Error, Event, EventFilter, EventKind,
     InvalidRequest, KeyRange, KeyValue, Op, OpResult, Precondition, PutRequest, PutResponse, RangeContent,
-    RangeRequest, RangeResponse, Revision, Sort, SortOrder, SortTarget, TxnRequest, TxnResponse,
-    WatchRequest,
+    RangeRequest, RangeResponse, Sort, SortOrder, SortTarget, TxnRequest, TxnResponse, WatchRequest,
 };
 
 /// etcd's way to name a set of keys: no end is one key, an end of one zero byte is open.
@@ -27,15 +27,6 @@ pub(super) fn range(key: Bytes, end: Bytes) -> KeyRange {
             }
         }
     }
-}
-
-pub(super) fn header(revision: Revision) -> Option<pb::ResponseHeader> {
-    Some(pb::ResponseHeader {
-        cluster_id: super::etcd_server::CLUSTER,
-        member_id: super::etcd_server::MEMBER,
-        revision,
-        raft_term: 1,
-    })
 }
 
 pub(super) fn key_value(kv: KeyValue) -> pb::KeyValue {
@@ -94,9 +85,9 @@ fn sort(order: pb::range_request::SortOrder, target: pb::range_request::SortTarg
     Some(Sort { target, order })
 }
 
-pub(super) fn range_response(response: RangeResponse) -> pb::RangeResponse {
+pub(super) fn range_response(stamp: Stamp, response: RangeResponse) -> pb::RangeResponse {
     pb::RangeResponse {
-        header: header(response.revision),
+        header: stamp.header(response.revision),
         kvs: response.kvs.into_iter().map(key_value).collect(),
         more: response.more,
         count: i64::try_from(response.count).unwrap_or(i64::MAX),
@@ -114,17 +105,17 @@ pub(super) fn put_request(request: pb::PutRequest) -> PutRequest {
     }
 }
 
-pub(super) fn put_response(response: PutResponse) -> pb::PutResponse {
-    pb::PutResponse { header: header(response.revision), prev_kv: response.prev.map(key_value) }
+pub(super) fn put_response(stamp: Stamp, response: PutResponse) -> pb::PutResponse {
+    pb::PutResponse { header: stamp.header(response.revision), prev_kv: response.prev.map(key_value) }
 }
 
 pub(super) fn delete_request(request: pb::DeleteRangeRequest) -> DeleteRequest {
     DeleteRequest { range: range(request.key, request.range_end), prev_kv: request.prev_kv }
 }
 
-pub(super) fn delete_response(response: DeleteResponse) -> pb::DeleteRangeResponse {
+pub(super) fn delete_response(stamp: Stamp, response: DeleteResponse) -> pb::DeleteRangeResponse {
     pb::DeleteRangeResponse {
-        header: header(response.revision),
+        header: stamp.header(response.revision),
         deleted: i64::try_from(response.deleted).unwrap_or(i64::MAX),
         prev_kvs: response.prev.into_iter().map(key_value).collect(),
     }
@@ -174,33 +165,38 @@ fn compare(compare: pb::Compare) -> Compare {
     Compare { op, target, range: range(compare.key, compare.range_end) }
 }
 
-pub(super) fn txn_response(response: TxnResponse) -> pb::TxnResponse {
+pub(super) fn txn_response(stamp: Stamp, response: TxnResponse) -> pb::TxnResponse {
     pb::TxnResponse {
-        header: header(response.revision),
+        header: stamp.header(response.revision),
         succeeded: response.succeeded,
-        responses: response.results.into_iter().map(response_op).collect(),
+        responses: response.results.into_iter().map(|result| response_op(stamp, result)).collect(),
     }
 }
 
 /// An answer inside of a transaction's, which says nothing of who answers.
-fn response_op(result: OpResult) -> pb::ResponseOp {
+fn response_op(stamp: Stamp, result: OpResult) -> pb::ResponseOp {
     use pb::response_op::Response;
     let bare = |revision| Some(pb::ResponseHeader { revision, ..Default::default() });
     let response = match result {
         OpResult::Range(range) => {
             let header = bare(range.revision);
-            Response::ResponseRange(pb::RangeResponse { header, ..range_response(range) })
+            Response::ResponseRange(pb::RangeResponse { header, ..range_response(stamp, range) })
         }
         OpResult::Put(put) => {
             let header = bare(put.revision);
-            Response::ResponsePut(pb::PutResponse { header, ..put_response(put) })
+            Response::ResponsePut(pb::PutResponse { header, ..put_response(stamp, put) })
         }
         OpResult::Delete(delete) => {
             let header = bare(delete.revision);
-            Response::ResponseDeleteRange(pb::DeleteRangeResponse { header, ..delete_response(delete) })
+            Response::ResponseDeleteRange(pb::DeleteRangeResponse {
+                header,
+                ..delete_response(stamp, delete)
+            })
         }
         // Nor does one of a transaction inside say its revision.
-        OpResult::Txn(txn) => Response::ResponseTxn(pb::TxnResponse { header: bare(0), ..txn_response(txn) }),
+        OpResult::Txn(txn) => {
+            Response::ResponseTxn(pb::TxnResponse { header: bare(0), ..txn_response(stamp, txn) })
+        }
     };
     pb::ResponseOp { response: Some(response) }
 }
@@ -231,21 +227,30 @@ pub(super) fn status(error: Error) -> Status {
             Status::out_of_range("etcdserver: mvcc: required revision is a future revision")
         }
         Error::Invalid(invalid) => invalid_status(&invalid),
-        Error::Precondition(Precondition::KeyNotFound) => {
-            Status::invalid_argument("etcdserver: key not found")
-        }
-        Error::Precondition(Precondition::LeaseNotFound(_)) => {
-            Status::not_found("etcdserver: requested lease not found")
-        }
-        Error::Precondition(Precondition::LeaseExists(_)) => {
-            Status::failed_precondition("etcdserver: lease already exists")
-        }
+        Error::Precondition(precondition) => precondition_status(&precondition),
         Error::NoSpace { .. } => Status::resource_exhausted("etcdserver: mvcc: database space exceeded"),
         Error::NotLeader { .. } => Status::unavailable("etcdserver: leader changed"),
         Error::Unavailable { reason } => Status::unavailable(format!("etcdserver: {reason}")),
         Error::WatcherTooSlow => Status::unavailable("etcdserver: watcher is too slow"),
         Error::Storage(_) => Status::unavailable("etcdserver: server stopped"),
         Error::Corrupt { .. } => Status::data_loss("etcdserver: corrupt cluster"),
+    }
+}
+
+fn precondition_status(precondition: &Precondition) -> Status {
+    match precondition {
+        Precondition::KeyNotFound => Status::invalid_argument("etcdserver: key not found"),
+        Precondition::LeaseNotFound(_) => Status::not_found("etcdserver: requested lease not found"),
+        Precondition::LeaseExists(_) => Status::failed_precondition("etcdserver: lease already exists"),
+        Precondition::MemberNotFound(_) => Status::not_found("etcdserver: member not found"),
+        Precondition::MemberExists(_) => Status::failed_precondition("etcdserver: member ID already exist"),
+        Precondition::NotLearner(_) => {
+            Status::failed_precondition("etcdserver: can only promote a learner member")
+        }
+        Precondition::LearnerBehind => Status::failed_precondition(
+            "etcdserver: can only promote a learner member which is in sync with leader",
+        ),
+        Precondition::LastVoter => Status::failed_precondition(super::group::NOT_ENOUGH),
     }
 }
 

@@ -11,19 +11,19 @@ use tonic::{Request, Response, Status};
 
 use super::alarm::Alarms;
 use super::auth::{Auth, Caller};
+use super::group::Group;
 use super::{convert, front, listen};
 use crate::etcd::r#gen::etcdserverpb as pb;
 use crate::{Revision, Store, StoreStatus};
-
-/// Identity of the only member; nothing else is ever asked for.
-pub(super) const CLUSTER: u64 = 1;
-pub(super) const MEMBER: u64 = 1;
 
 /// The release whose API this is; clients look at it to know what they may use.
 pub(super) const VERSION: &str = "3.5.21";
 
 /// Largest message taken; what the store takes is less, and its error is better.
 const MAX_MESSAGE: usize = 64 << 20;
+
+/// How long calls that run when the server is told to stop may take.
+const LINGER: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// What the cluster's list of members says of this server.
 #[derive(Debug, Clone, Default)]
@@ -55,7 +55,7 @@ impl Default for ServerConfig {
     }
 }
 
-/// Serves the etcd v3 gRPC API on any store, for one member: keys, watches, leases, members, maintenance, users and roles,
+/// Serves the etcd v3 gRPC API on any store, for one member, or (feature `raft`) for each member of a group: keys, watches, leases, members, maintenance, users and roles,
 /// and over HTTP on the same port `/health`, `/livez`, `/readyz`, `/metrics` and `/version`.
 ///
 /// # Where it differs from etcd 3.4
@@ -76,9 +76,12 @@ impl Default for ServerConfig {
 ///   etcd 3.5; 3.4 answers at once.
 /// - `hash` covers keys and history and no other buckets. `hashKV` is etcd's own, except that of keys that one transaction
 ///   wrote and that were not changed since before the last compaction, the numbers within the transaction are made anew.
-/// - The member and the cluster are both 1, the term is always 1, and the index of the log is the revision.
+/// - Outside of a group, the member and the cluster are both 1, the term is always 1, and the index of the log is the
+///   revision; members cannot be added or removed.
+/// - In a group, a member answers a request to create a watch once it has caught up with the leader. A token is known only
+///   to the member that gave it; Go's client asks another for one when it has to. What a change of users, roles or alarms
+///   means is known to another member a moment later.
 /// - `status` tells the release 3.5.21, and sizes of the store's own engine; `defragment` has nothing to do.
-/// - Members cannot be added or removed.
 ///
 /// With users enabled, more is denied than in 3.4: compaction and all of maintenance but `status` need root, leases and
 /// `status` a user, a lease's time to live with its keys the right to read them, and every list of every inner transaction
@@ -86,10 +89,13 @@ impl Default for ServerConfig {
 #[derive(Debug, Clone)]
 pub struct EtcdServer {
     pub(super) store: Arc<dyn Store>,
+    pub(super) group: Group,
     pub(super) config: Arc<ServerConfig>,
     pub(super) auth: Arc<Auth>,
     pub(super) alarms: Arc<Alarms>,
     pub(super) calls: Arc<front::Calls>,
+    /// Ends what would never end by itself.
+    pub(super) shutdown: CancellationToken,
 }
 
 pub(super) type Answer<T> = Result<Response<T>, Status>;
@@ -102,10 +108,24 @@ impl EtcdServer {
 
     /// A server of `store`.
     pub fn with_config(store: Arc<dyn Store>, config: ServerConfig) -> Self {
+        let member = Arc::new(config.member.clone());
+        Self::in_group(store, Group::Alone(member), config)
+    }
+
+    /// A server of a member of a group; the group knows its members, so what `config` says of this one is not looked at.
+    #[cfg(feature = "raft")]
+    pub fn of_group(store: Arc<crate::raft::RaftStore>, config: ServerConfig) -> Self {
+        Self::in_group(store.clone(), Group::Raft(store), config)
+    }
+
+    fn in_group(store: Arc<dyn Store>, group: Group, config: ServerConfig) -> Self {
+        let member = group.stamp().member;
         Self {
+            group,
             auth: Arc::new(Auth::new(store.clone(), config.bcrypt_cost)),
-            alarms: Arc::new(Alarms::new(store.clone())),
+            alarms: Arc::new(Alarms::new(store.clone(), member)),
             calls: Arc::default(),
+            shutdown: CancellationToken::new(),
             config: Arc::new(config),
             store,
         }
@@ -144,17 +164,27 @@ impl EtcdServer {
     }
 
     async fn serve_on(
-        self,
+        mut self,
         listener: TcpListener,
         tls: Option<watched::Receiver<Arc<rustls::ServerConfig>>>,
         shutdown: CancellationToken,
     ) -> io::Result<()> {
+        self.shutdown = shutdown.clone();
         let connections = listen::connections(listener, tls, shutdown.clone());
-        tonic::transport::Server::builder()
-            .accept_http1(true)
-            .serve_with_incoming_shutdown(front::Front::new(self), connections, shutdown.cancelled_owned())
-            .await
-            .map_err(io::Error::other)
+        let serving = tonic::transport::Server::builder().accept_http1(true).serve_with_incoming_shutdown(
+            front::Front::new(self),
+            connections,
+            shutdown.clone().cancelled_owned(),
+        );
+        let linger = async {
+            shutdown.cancelled().await;
+            tokio::time::sleep(LINGER).await;
+        };
+        tokio::select! {
+            served = serving => served.map_err(io::Error::other),
+            // A client that does not read its answers must not keep the server.
+            () = linger => Ok(()),
+        }
     }
 
     pub(super) async fn state(&self) -> Result<StoreStatus, Status> {
@@ -167,7 +197,7 @@ impl EtcdServer {
 
     /// The header of an answer that has no revision of its own.
     pub(super) async fn header(&self) -> Result<Option<pb::ResponseHeader>, Status> {
-        Ok(convert::header(self.revision().await?))
+        Ok(self.group.stamp().header(self.revision().await?))
     }
 
     pub(super) async fn caller<T>(&self, request: &Request<T>) -> Result<Caller, Status> {

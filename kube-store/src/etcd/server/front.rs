@@ -15,6 +15,7 @@ use tonic::codegen::{Service, http};
 use tonic::service::Routes;
 
 use super::etcd_server::{EtcdServer, VERSION};
+use crate::RangeRequest;
 use crate::etcd::r#gen::etcdserverpb::AlarmType;
 
 /// Different methods that are counted; there are fewer, but a client may ask for any.
@@ -78,7 +79,7 @@ async fn page(server: &EtcdServer, path: &str, verbose: bool) -> Response {
             let checks = [
                 ("data_corruption", alarm(server, AlarmType::Corrupt).await),
                 ("serializable_read", reads(server).await),
-                ("linearizable_read", reads(server).await),
+                ("linearizable_read", agrees(server).await),
             ];
             probe(&checks, verbose)
         }
@@ -109,6 +110,13 @@ async fn reads(server: &EtcdServer) -> Result<(), String> {
     }
 }
 
+/// Why the store does not answer reads of what is newest, for which a group has to agree.
+async fn agrees(server: &EtcdServer) -> Result<(), String> {
+    reads(server).await?;
+    let any = RangeRequest::key("health").count_only();
+    server.store.range(any).await.map(drop).map_err(|error| error.to_string())
+}
+
 async fn alarm(server: &EtcdServer, kind: AlarmType) -> Result<(), String> {
     let raised = server.alarms.list(kind).await.map_err(|status| status.message().to_owned())?;
     match raised.first() {
@@ -120,7 +128,7 @@ async fn alarm(server: &EtcdServer, kind: AlarmType) -> Result<(), String> {
 async fn health(server: &EtcdServer) -> Response {
     let mut found = alarm(server, AlarmType::None).await;
     if found.is_ok() {
-        found = reads(server).await.map_err(|reason| format!("RANGE ERROR:{}", reason.escape_default()));
+        found = agrees(server).await.map_err(|reason| format!("RANGE ERROR:{}", reason.escape_default()));
     }
     match found {
         Ok(()) => json(200, "{\"health\":\"true\",\"reason\":\"\"}".into()),
@@ -147,15 +155,17 @@ async fn metrics(server: &EtcdServer) -> String {
     let status = server.store.status().await.unwrap_or_default();
     let revision = u64::try_from(status.revision).unwrap_or(0);
     let compacted = u64::try_from(status.compacted).unwrap_or(0);
-    let serving = u64::from(status.failure.is_none());
+    let view = server.group.view(status.revision);
+    let has_leader = u64::from(status.failure.is_none() && view.leader != 0);
+    let leads = u64::from(has_leader == 1 && view.leader == server.group.stamp().member);
     let mut text = String::new();
     for (kind, name, value) in [
-        ("gauge", "etcd_server_has_leader", serving),
-        ("gauge", "etcd_server_is_leader", serving),
-        ("gauge", "etcd_server_is_learner", 0),
-        ("counter", "etcd_server_leader_changes_seen_total", 1),
-        ("gauge", "etcd_server_proposals_committed_total", revision),
-        ("gauge", "etcd_server_proposals_applied_total", revision),
+        ("gauge", "etcd_server_has_leader", has_leader),
+        ("gauge", "etcd_server_is_leader", leads),
+        ("gauge", "etcd_server_is_learner", u64::from(view.is_learner)),
+        ("counter", "etcd_server_leader_changes_seen_total", view.term),
+        ("gauge", "etcd_server_proposals_committed_total", view.committed),
+        ("gauge", "etcd_server_proposals_applied_total", view.applied),
         ("gauge", "etcd_server_proposals_pending", 0),
         ("gauge", "etcd_server_quota_backend_bytes", server.config.quota_bytes),
         ("gauge", "etcd_mvcc_db_total_size_in_bytes", status.bytes_on_disk.max(status.bytes)),

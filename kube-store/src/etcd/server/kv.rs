@@ -45,8 +45,14 @@ impl pb::kv_server::Kv for EtcdServer {
             self.auth.require(&caller, Needs::of_range(&request)).await?;
         }
         self.alarms.check(false).await?;
-        let response = self.store.range(convert::range_request(request)).await;
-        Ok(Response::new(convert::range_response(response.map_err(convert::status)?)))
+        let serializable = request.serializable;
+        let request = convert::range_request(request);
+        let response = match serializable {
+            true => self.group.range_here(&*self.store, request).await,
+            false => self.store.range(request).await,
+        };
+        let response = response.map_err(convert::status)?;
+        Ok(Response::new(convert::range_response(self.group.stamp(), response)))
     }
 
     async fn put(&self, request: Request<pb::PutRequest>) -> Answer<pb::PutResponse> {
@@ -57,7 +63,7 @@ impl pb::kv_server::Kv for EtcdServer {
             self.auth.require(&caller, Needs::of_put(&request)).await?;
         }
         match self.op(convert::put_request(request).into()).await? {
-            OpResult::Put(put) => Ok(Response::new(convert::put_response(put))),
+            OpResult::Put(put) => Ok(Response::new(convert::put_response(self.group.stamp(), put))),
             _ => Err(mismatch()),
         }
     }
@@ -73,7 +79,9 @@ impl pb::kv_server::Kv for EtcdServer {
             self.auth.require(&caller, Needs::of_delete(&request)).await?;
         }
         match self.op(convert::delete_request(request).into()).await? {
-            OpResult::Delete(delete) => Ok(Response::new(convert::delete_response(delete))),
+            OpResult::Delete(delete) => {
+                Ok(Response::new(convert::delete_response(self.group.stamp(), delete)))
+            }
             _ => Err(mismatch()),
         }
     }
@@ -87,7 +95,8 @@ impl pb::kv_server::Kv for EtcdServer {
         }
         let request = convert::txn_request(request);
         let puts = has_put(&request);
-        Ok(Response::new(convert::txn_response(self.write(request, puts).await?)))
+        let done = self.write(request, puts).await?;
+        Ok(Response::new(convert::txn_response(self.group.stamp(), done)))
     }
 
     async fn compact(&self, request: Request<pb::CompactionRequest>) -> Answer<pb::CompactionResponse> {
@@ -106,6 +115,6 @@ impl pb::watch_server::Watch for EtcdServer {
         let guard = Guard::new(&self.auth, &request);
         // Without a valid token there is nothing to ask for later.
         guard.caller().await?;
-        Ok(Response::new(watch::serve(self.store.clone(), guard, request.into_inner())))
+        Ok(Response::new(watch::serve(self.clone(), guard, request.into_inner())))
     }
 }

@@ -66,7 +66,7 @@ impl pb::lease_server::Lease for EtcdServer {
         self.auth.require_lease(&caller, Access::Write, id).await?;
         match self.lease(LeaseRequest::Revoke { id }).await? {
             LeaseResponse::Revoked { revision } => {
-                Ok(Response::new(pb::LeaseRevokeResponse { header: convert::header(revision) }))
+                Ok(Response::new(pb::LeaseRevokeResponse { header: self.group.stamp().header(revision) }))
             }
             _ => Err(mismatch()),
         }
@@ -86,7 +86,7 @@ impl pb::lease_server::Lease for EtcdServer {
                 server.keep_alive(request?.id).await
             }
         });
-        Ok(Response::new(Box::pin(responses)))
+        Ok(Response::new(Box::pin(responses.take_until(self.shutdown.clone().cancelled_owned()))))
     }
 
     async fn lease_time_to_live(

@@ -26,15 +26,15 @@ const QUEUE: usize = 16;
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// A connection, with or without TLS.
-pub(super) type Connection = Tolerant<Box<dyn Io>>;
+pub(crate) type Connection = Tolerant<Box<dyn Io>>;
 
-pub(super) trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
+pub(crate) trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<C: AsyncRead + AsyncWrite + Unpin + Send> Io for C {}
 
 type Tls = watch::Receiver<Arc<rustls::ServerConfig>>;
 
 /// Accepts until `shutdown`.
-pub(super) fn connections(
+pub(crate) fn connections(
     listener: TcpListener,
     tls: Option<Tls>,
     shutdown: CancellationToken,

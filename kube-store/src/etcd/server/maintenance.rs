@@ -9,7 +9,8 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, async_trait};
 
-use super::etcd_server::{Answer, EtcdServer, MEMBER, VERSION};
+use super::etcd_server::{Answer, EtcdServer, VERSION};
+use super::group::Stamp;
 use super::history::{self, History};
 use super::{checksum, convert};
 use crate::etcd::r#gen::etcdserverpb as pb;
@@ -47,6 +48,7 @@ impl EtcdServer {
 
 /// Writes a database into a file without a name, and sends it, its checksum last.
 fn send_snapshot(
+    stamp: Stamp,
     history: &History,
     leases: &[pb::LeaseRecord],
     records: &std::collections::BTreeMap<Bytes, Bytes>,
@@ -56,7 +58,7 @@ fn send_snapshot(
     let mut file: File = history.write(out, leases, records)?.into_inner().map_err(io::Error::from)?;
     let mut left = file.seek(SeekFrom::End(0))?;
     file.seek(SeekFrom::Start(0))?;
-    let header = convert::header(history.revision);
+    let header = stamp.header(history.revision);
     let send = |blob: Bytes, remaining_bytes| {
         let response = pb::SnapshotResponse { header, remaining_bytes, blob, version: VERSION.into() };
         // A client that went away wants no more.
@@ -97,22 +99,24 @@ impl pb::maintenance_server::Maintenance for EtcdServer {
         self.caller(&request).await?.require_user()?;
         let status = self.state().await?;
         let bytes = |n| i64::try_from(n).unwrap_or(i64::MAX);
-        let index = u64::try_from(status.revision).unwrap_or(0);
+        let view = self.group.view(status.revision);
         let alarms = self.alarms.list(pb::AlarmType::None).await?;
         let alarms = alarms
             .iter()
             .map(|alarm| format!("memberID:{} alarm:{} ", alarm.member_id, alarm.alarm().as_str_name()));
+        let no_leader = (view.leader == 0).then(|| "etcdserver: no leader".to_owned());
         Ok(Response::new(pb::StatusResponse {
-            header: convert::header(status.revision),
+            header: self.group.stamp().header(status.revision),
             version: VERSION.into(),
             db_size: bytes(status.bytes_on_disk.max(status.bytes)),
             db_size_in_use: bytes(status.bytes),
             db_size_quota: bytes(self.config.quota_bytes),
-            leader: MEMBER,
-            raft_index: index,
-            raft_applied_index: index,
-            raft_term: 1,
-            errors: status.failure.iter().map(ToString::to_string).chain(alarms).collect(),
+            leader: view.leader,
+            raft_index: view.committed,
+            raft_applied_index: view.applied,
+            raft_term: view.term,
+            errors: status.failure.iter().map(ToString::to_string).chain(no_leader).chain(alarms).collect(),
+            is_learner: view.is_learner,
             ..Default::default()
         }))
     }
@@ -129,7 +133,7 @@ impl pb::maintenance_server::Maintenance for EtcdServer {
         let mut hash = checksum::Crc32c::default();
         hash.update(&history.compacted.to_be_bytes());
         hash.update(&history.hash().to_be_bytes());
-        let header = convert::header(history.revision);
+        let header = self.group.stamp().header(history.revision);
         Ok(Response::new(pb::HashResponse { header, hash: hash.finish() }))
     }
 
@@ -154,8 +158,9 @@ impl pb::maintenance_server::Maintenance for EtcdServer {
         let leases = history::leases(&*self.store).await.map_err(convert::status)?;
         let records = self.store.records(Vec::new()).await.map_err(convert::status)?;
         let (sender, receiver) = mpsc::channel(QUEUE);
+        let stamp = self.group.stamp();
         tokio::task::spawn_blocking(move || {
-            if let Err(error) = send_snapshot(&history, &leases, &records, &sender) {
+            if let Err(error) = send_snapshot(stamp, &history, &leases, &records, &sender) {
                 tracing::warn!(%error, "a snapshot was not sent");
                 // The client may be the one that is gone.
                 let _ = sender.blocking_send(Err(Status::unavailable(format!("etcdserver: {error}"))));
@@ -166,9 +171,7 @@ impl pb::maintenance_server::Maintenance for EtcdServer {
 
     async fn move_leader(&self, request: Request<pb::MoveLeaderRequest>) -> Answer<pb::MoveLeaderResponse> {
         let request = self.administrator(request).await?;
-        if request.target_id != MEMBER {
-            return Err(Status::failed_precondition("etcdserver: bad leader transferee"));
-        }
+        self.group.move_leader(request.target_id).await?;
         Ok(Response::new(pb::MoveLeaderResponse { header: self.header().await? }))
     }
 }

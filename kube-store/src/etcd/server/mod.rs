@@ -12,6 +12,7 @@ mod convert;
 mod decode;
 mod etcd_server;
 mod front;
+mod group;
 mod history;
 mod kv;
 mod lease;
@@ -23,6 +24,8 @@ mod watch;
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use self::decode::decode_requests;
 pub use self::etcd_server::{EtcdServer, Member, ServerConfig};
+#[cfg(feature = "raft")]
+pub(crate) use self::listen::{Io, connections};
 pub use self::restore::SnapshotCheck;
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use self::restore::fill;

@@ -13,8 +13,10 @@ use tonic::{Status, Streaming};
 
 use super::auth::{Access, Guard};
 use super::convert;
+use super::etcd_server::EtcdServer;
+use super::group::{Group, Stamp};
 use crate::etcd::r#gen::etcdserverpb as pb;
-use crate::{Error, Event, Revision, Store, WatchProgress, WatchResponse, WatchStream};
+use crate::{Error, Event, Revision, WatchProgress, WatchResponse, WatchStream};
 
 /// What a client reads.
 pub(super) type Responses = ReceiverStream<Result<pb::WatchResponse, Status>>;
@@ -32,24 +34,38 @@ const FRAGMENT: usize = 1 << 20;
 
 /// Serves the watches that `requests` create, until the client goes away.
 pub(super) fn serve(
-    store: Arc<dyn Store>,
+    server: EtcdServer,
     guard: Guard,
     mut requests: Streaming<pb::WatchRequest>,
 ) -> Responses {
     let (sender, receiver) = mpsc::channel(QUEUE);
     tokio::spawn(async move {
         let mut session = Session {
-            store,
+            server,
             guard,
             sender: sender.clone(),
             watches: HashMap::new(),
             next_id: 0,
             asked: Arc::default(),
         };
+        let shutdown = session.server.shutdown.clone();
+        let (group, wants_leader) = (session.server.group.clone(), session.guard.wants_leader());
+        let mut leaderless = std::pin::pin!(async {
+            match wants_leader {
+                true => group.lose_leader().await,
+                false => std::future::pending().await,
+            }
+        });
         loop {
             let request = tokio::select! {
                 request = requests.message() => request,
                 () = sender.closed() => return,
+                () = shutdown.cancelled() => return,
+                () = &mut leaderless => {
+                    // The client looks for a member that has one.
+                    let _ = sender.send(Err(Status::unavailable("etcdserver: no leader"))).await;
+                    return;
+                }
             };
             match request {
                 Ok(Some(request)) => {
@@ -62,14 +78,17 @@ pub(super) fn serve(
                 Err(_) => return,
             }
         }
-        sender.closed().await;
+        tokio::select! {
+            () = sender.closed() => {}
+            () = shutdown.cancelled() => {}
+        }
     });
     ReceiverStream::new(receiver)
 }
 
 /// All watches of one stream.
 struct Session {
-    store: Arc<dyn Store>,
+    server: EtcdServer,
     guard: Guard,
     sender: Sender,
     /// By number; `None` for one that ended at once. One that ended by itself keeps its number until it is cancelled.
@@ -106,8 +125,8 @@ impl Asked {
 }
 
 /// The response that is about all watches of a stream.
-fn progress_of_all(revision: Revision) -> pb::WatchResponse {
-    pb::WatchResponse { header: convert::header(revision), watch_id: NO_WATCH, ..Default::default() }
+fn progress_of_all(stamp: Stamp, revision: Revision) -> pb::WatchResponse {
+    pb::WatchResponse { header: stamp.header(revision), watch_id: NO_WATCH, ..Default::default() }
 }
 
 /// Why a watch cannot be made, before the store is asked.
@@ -146,25 +165,30 @@ impl Session {
         }
         let id = if create.watch_id == 0 { self.free_id() } else { create.watch_id };
         let fragment = create.fragment;
-        let created = self.store.watch(convert::watch_request(create)).await;
+        let created = self.server.store.watch(convert::watch_request(create)).await;
         let revision = match &created {
             Ok(stream) => stream.revision(),
             Err(_) => self.revision().await,
         };
-        let header = convert::header(revision);
+        let header = self.stamp().header(revision);
         self.send(pb::WatchResponse { created: true, watch_id: id, header, ..Default::default() }).await?;
         match created {
             Ok(stream) => {
                 let progress = stream.progress();
-                let reports =
-                    Reports { id, fragment, sender: self.sender.clone(), asked: self.asked.clone() };
+                let reports = Reports {
+                    id,
+                    fragment,
+                    group: self.server.group.clone(),
+                    sender: self.sender.clone(),
+                    asked: self.asked.clone(),
+                };
                 let task = AbortOnDropHandle::new(tokio::spawn(reports.forward(stream)));
                 self.watches.insert(id, Some(Running { task, progress }));
                 Some(())
             }
             Err(error) => {
                 self.watches.insert(id, None);
-                self.send(closed(id, Some(error))).await
+                self.send(closed(self.stamp(), id, Some(error))).await
             }
         }
     }
@@ -175,9 +199,10 @@ impl Session {
     }
 
     async fn refuse(&self, watch_id: i64, reason: &str) -> Option<()> {
-        let header = convert::header(self.revision().await);
+        let header = self.stamp().header(self.revision().await);
         let cancel_reason = reason.to_owned();
-        self.send(pb::WatchResponse { created: true, header, cancel_reason, ..closed(watch_id, None) }).await
+        let closed = closed(self.stamp(), watch_id, None);
+        self.send(pb::WatchResponse { created: true, header, cancel_reason, ..closed }).await
     }
 
     async fn cancel(&mut self, id: i64) -> Option<()> {
@@ -188,14 +213,15 @@ impl Session {
             let _ = watch.task.await;
         }
         let revision = self.revision().await;
-        self.send(pb::WatchResponse { header: convert::header(revision), ..closed(id, None) }).await?;
+        let header = self.stamp().header(revision);
+        self.send(pb::WatchResponse { header, ..closed(self.stamp(), id, None) }).await?;
         let last = {
             let mut asked = self.asked.lock();
             asked.ended.remove(&id);
             asked.reported(id, revision)
         };
         match last {
-            Some(revision) => self.send(progress_of_all(revision)).await,
+            Some(revision) => self.send(progress_of_all(self.stamp(), revision)).await,
             None => Some(()),
         }
     }
@@ -209,7 +235,7 @@ impl Session {
             !asked.waiting.is_empty()
         };
         if !waiting {
-            return self.send(progress_of_all(self.revision().await)).await;
+            return self.send(progress_of_all(self.stamp(), self.revision().await)).await;
         }
         self.running().for_each(|(_, watch)| watch.progress.request());
         Some(())
@@ -220,7 +246,11 @@ impl Session {
     }
 
     async fn revision(&self) -> Revision {
-        self.store.status().await.map_or(0, |status| status.revision)
+        self.server.store.status().await.map_or(0, |status| status.revision)
+    }
+
+    fn stamp(&self) -> Stamp {
+        self.server.group.stamp()
     }
 
     fn free_id(&mut self) -> i64 {
@@ -239,16 +269,16 @@ impl Session {
 }
 
 /// The last response of a watch.
-fn closed(watch_id: i64, why: Option<Error>) -> pb::WatchResponse {
+fn closed(stamp: Stamp, watch_id: i64, why: Option<Error>) -> pb::WatchResponse {
     let mut response = pb::WatchResponse { watch_id, canceled: true, ..Default::default() };
     match why {
         // etcd says neither its revision nor the reason, which the revision is.
         Some(Error::Compacted { compacted }) => {
-            response.header = convert::header(0);
+            response.header = stamp.header(0);
             response.compact_revision = compacted;
         }
         Some(error) => {
-            response.header = convert::header(0);
+            response.header = stamp.header(0);
             response.cancel_reason = convert::status(error).message().to_owned();
         }
         None => {}
@@ -260,6 +290,7 @@ fn closed(watch_id: i64, why: Option<Error>) -> pb::WatchResponse {
 struct Reports {
     id: i64,
     fragment: bool,
+    group: Group,
     sender: Sender,
     asked: Arc<Mutex<Asked>>,
 }
@@ -276,7 +307,7 @@ impl Reports {
                 }
                 Err(error) => {
                     // The client may be gone, which ends the watch as well.
-                    let _ = self.sender.send(Ok(closed(self.id, Some(error)))).await;
+                    let _ = self.sender.send(Ok(closed(self.group.stamp(), self.id, Some(error)))).await;
                     None
                 }
             };
@@ -293,7 +324,9 @@ impl Reports {
         if response.events.is_empty() && self.asked.lock().waiting.contains(&self.id) {
             return self.told(response.revision).await;
         }
-        for part in parts(response, self.id, if self.fragment { FRAGMENT } else { usize::MAX }) {
+        for part in
+            parts(self.group.stamp(), response, self.id, if self.fragment { FRAGMENT } else { usize::MAX })
+        {
             self.sender.send(Ok(part)).await.ok()?;
         }
         Some(())
@@ -303,15 +336,18 @@ impl Reports {
     async fn told(&self, revision: Revision) -> Option<()> {
         let last = self.asked.lock().reported(self.id, revision);
         match last {
-            Some(revision) => self.sender.send(Ok(progress_of_all(revision))).await.ok(),
+            Some(revision) => {
+                let all = progress_of_all(self.group.stamp(), revision);
+                self.sender.send(Ok(all)).await.ok()
+            }
             None => Some(()),
         }
     }
 }
 
 /// Splits a response so that each part but a single large event is under `limit` bytes; all but the last say so.
-fn parts(response: WatchResponse, id: i64, limit: usize) -> Vec<pb::WatchResponse> {
-    let header = convert::header(response.revision);
+fn parts(stamp: Stamp, response: WatchResponse, id: i64, limit: usize) -> Vec<pb::WatchResponse> {
+    let header = stamp.header(response.revision);
     let fresh = || pb::WatchResponse { header, watch_id: id, fragment: true, ..Default::default() };
     let (mut parts, mut part, mut bytes) = (Vec::new(), fresh(), 0usize);
     for event in response.events {

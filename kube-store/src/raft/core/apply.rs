@@ -110,6 +110,7 @@ impl Core {
             self.answers.push((number, Err(Error::Unavailable { reason })));
         }
         new.publish(i64::MAX);
+        new.follow_records_of(state);
         snapshot::replace(state, &new, batch);
         *state = new;
         let gone = self.node.mut_store().restart(applied);
@@ -146,7 +147,7 @@ pub(super) fn conf_change(changes: &[MemberChange]) -> Option<ConfChangeV2> {
     (!changes.is_empty()).then(|| ConfChangeV2 { changes: changes.into(), ..ConfChangeV2::default() })
 }
 
-/// Adds what the commands applied since the last batch did to the store's records. A lease may have come and gone in
+/// Adds what the commands applied since the last batch did to the store's records. A lease or a record may have come and gone in
 /// between, and a batch must not hold a key twice.
 pub(super) fn put_changes(state: &mut State, batch: &mut Batch) {
     let (_, changes) = state.take_changes();
@@ -164,12 +165,13 @@ pub(super) fn put_changes(state: &mut State, batch: &mut Batch) {
 }
 
 /// Names the record of a change that can be there several times.
-fn key(change: &Change) -> Option<(u8, i64)> {
+fn key(change: &Change) -> Option<(u8, i64, Bytes)> {
     match change {
-        Change::Grant { id, .. } | Change::Revoke { id } => Some((b'l', *id)),
-        Change::Compact { .. } => Some((b'm', 0)),
-        Change::Format => Some((b'f', 0)),
-        // Versions are written once, and a replicated store keeps no records beside the keys.
-        Change::Write { .. } | Change::Drop { .. } | Change::Record { .. } => None,
+        Change::Grant { id, .. } | Change::Revoke { id } => Some((b'l', *id, Bytes::new())),
+        Change::Compact { .. } => Some((b'm', 0, Bytes::new())),
+        Change::Format => Some((b'f', 0, Bytes::new())),
+        Change::Record { key, .. } => Some((b's', 0, key.clone())),
+        // Versions are written once.
+        Change::Write { .. } | Change::Drop { .. } => None,
     }
 }

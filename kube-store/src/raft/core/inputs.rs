@@ -8,12 +8,16 @@ use raft::SnapshotStatus;
 use raft::prelude::{Entry, Message, MessageType};
 use tokio::time::Instant;
 
+use super::super::MemberChange;
 use super::super::command::{Command, RequestId};
 use super::super::wire::{Frame, Refusal};
 use super::apply::conf_change;
 use super::{Core, StateRole};
 use crate::mvcc::State;
-use crate::{Error, Result};
+use crate::{Error, Precondition, Result};
+
+/// Commands that wait while another member is being made the leader; more are refused.
+const HELD: usize = 4096;
 
 /// Requests of this member's clients that were not answered yet, by number.
 #[derive(Debug, Default)]
@@ -61,8 +65,8 @@ pub(super) enum Origin {
     Here(u64),
     /// A client of another, which sent it to the leader of a term.
     From(u64, RequestId),
-    /// Nobody: it is asked for again.
-    Nobody,
+    /// Nobody: this leader asked for the end of a lease, and asks again.
+    Lease(i64),
 }
 
 impl Proposals {
@@ -116,12 +120,15 @@ impl Core {
         self.set_timeout();
     }
 
+    /// Another member says that the group has removed this one: it cannot hear of that in the log, for nobody sends it any.
+    pub(crate) fn was_removed(&mut self) {
+        self.told_removed = true;
+    }
+
     /// Takes a frame. One that is damaged or makes no sense is dropped, as if it had been lost.
     pub(crate) fn step(&mut self, frame: Bytes, state: &mut State, now: Instant) {
         match Frame::decode(frame, self.config.cluster) {
-            Ok((from, frame))
-                if from != self.id && !self.is_removed() && !self.members().removed.contains(&from) =>
-            {
+            Ok((from, frame)) if from != self.id && !self.is_removed() && !self.is_out(from) => {
                 self.step_frame(from, frame, state, now);
                 self.set_timeout();
             }
@@ -215,9 +222,7 @@ impl Core {
         if let Command::Members(changes) = &command
             && let Some(change) = conf_change(changes)
         {
-            if !self.may_change(changes) {
-                return Err(Refusal::NotNow);
-            }
+            self.may_change(changes)?;
             let proposed = self.node.propose_conf_change(encoded.to_vec(), change);
             return proposed.map_err(|_| Refusal::Busy);
         }
@@ -236,7 +241,9 @@ impl Core {
 
     /// Puts everything that came in together into the log, so that it travels together.
     pub(super) fn log_staged(&mut self) {
-        if self.staged.is_empty() {
+        let hands_over = self.is_leader() && self.node.raft.lead_transferee.is_some();
+        // While another is being made the leader nothing is taken, and that ends soon, one way or the other.
+        if self.staged.is_empty() || (hands_over && self.staged.len() < HELD) {
             return;
         }
         let (entries, origins): (Vec<_>, Vec<_>) =
@@ -309,14 +316,17 @@ impl Core {
     /// Says that a command was not taken.
     fn refuse(&mut self, origin: Origin, reason: Refusal) {
         let number = match origin {
-            Origin::Nobody => return,
+            Origin::Lease(id) => {
+                self.expiring.remove(&id);
+                return;
+            }
             Origin::From(term, request) => {
                 let refused = self.outgoing(request.member, &Frame::Refused { term, request, reason });
                 return self.outbox.push(refused);
             }
             Origin::Here(number) => number,
         };
-        let reason = match reason {
+        let error = match reason {
             Refusal::NotLeader => {
                 // It is placed again at the next tick.
                 if let Some(proposal) = self.proposals.0.get_mut(&number) {
@@ -324,30 +334,32 @@ impl Core {
                 }
                 return;
             }
-            Refusal::Busy => "too many requests",
+            Refusal::Busy => Error::Unavailable { reason: "too many requests".into() },
             Refusal::NotNow => {
-                "another change of the members is under way, or the learner is not in sync with the leader"
+                Error::Unavailable { reason: "another change of the members is under way".into() }
             }
+            Refusal::Behind => Precondition::LearnerBehind.into(),
         };
         self.proposals.done(number);
-        self.answers.push((number, Err(Error::Unavailable { reason: reason.into() })));
+        self.answers.push((number, Err(error)));
     }
 
     /// Whether a change of the members may begin now: none is under way, and nobody gets a vote who is far behind.
-    fn may_change(&self, changes: &[super::super::MemberChange]) -> bool {
+    fn may_change(&self, changes: &[MemberChange]) -> Result<(), Refusal> {
         let raft = &self.node.raft;
         let is_joint = !self.node.store().applied.conf.voters_outgoing.is_empty();
-        let caught_up = |change: &super::super::MemberChange| match change {
-            super::super::MemberChange::Promote(id) => {
+        if raft.state != StateRole::Leader || raft.has_pending_conf() || is_joint {
+            return Err(Refusal::NotNow);
+        }
+        let caught_up = |change: &MemberChange| match change {
+            // Whether it is a learner at all is looked at when the change is applied.
+            MemberChange::Promote(id) if self.members().all.get(id).is_some_and(|m| m.learner) => {
                 let matched = raft.prs().get(*id).map_or(0, |progress| progress.matched);
                 // As etcd: nine tenths of the leader's log.
                 matched.saturating_mul(10) >= raft.raft_log.committed.saturating_mul(9)
             }
             _ => true,
         };
-        raft.state == StateRole::Leader
-            && !raft.has_pending_conf()
-            && !is_joint
-            && changes.iter().all(caught_up)
+        if changes.iter().all(caught_up) { Ok(()) } else { Err(Refusal::Behind) }
     }
 }

@@ -83,7 +83,7 @@ impl Core {
             state.leases_due(now).filter(|id| !self.expiring.contains(id)).take(EXPIRE_AT_ONCE).collect();
         for id in due {
             let nobody = RequestId::default();
-            self.stage(Command::Revoke(id).encode(nobody), Origin::Nobody);
+            self.stage(Command::Revoke(id).encode(nobody), Origin::Lease(id));
             self.expiring.insert(id);
         }
     }

@@ -46,3 +46,10 @@ fn planted_faults_are_found() {
         assert!(found, "{mutation:?} was not found within {ENOUGH} seeds");
     }
 }
+
+/// The end of a lease, asked for while the leader was handing over to a member that was cut off, was never asked for again.
+#[test]
+fn a_lease_ends_though_the_leader_was_to_hand_over() {
+    let violation = run(628, &Settings::default()).err();
+    assert!(violation.is_none(), "{violation:?}");
+}

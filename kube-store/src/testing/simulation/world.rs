@@ -455,7 +455,7 @@ impl World {
     }
 
     fn send(&mut self, from: u64, frames: Vec<Outgoing>) {
-        for Outgoing { to, frame } in frames {
+        for Outgoing { to, frame, is_part: _ } in frames {
             for (delay, copy) in self.network.send(from, to, &frame, &mut self.rng) {
                 self.at(self.now + delay, Event::Frame(to, copy));
             }

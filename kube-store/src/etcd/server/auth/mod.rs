@@ -27,11 +27,13 @@ pub(super) use self::needs::Needs;
 /// Passwords hashed at once; each takes a thread for a tenth of a second.
 const HASHING: usize = 2;
 
-/// Users, roles and tokens of a server. The store keeps all but the tokens; they are read once.
+/// Users, roles and tokens of a server. The store keeps all but the tokens; they are read when its
+/// records changed.
 #[derive(Debug)]
 pub(super) struct Auth {
     store: Arc<dyn Store>,
-    model: RwLock<Option<Arc<Model>>>,
+    /// What the records said when they had this version.
+    model: RwLock<Option<(u64, Arc<Model>)>>,
     tokens: Mutex<Tokens>,
     /// Changes go one after the other.
     turn: tokio::sync::Mutex<()>,
@@ -129,13 +131,18 @@ impl Auth {
     }
 
     async fn model(&self) -> Result<Arc<Model>, Status> {
-        if let Some(model) = &*self.model.read() {
+        let version = self.store.records_version();
+        if let Some((known, model)) = &*self.model.read()
+            && *known == version
+        {
             return Ok(model.clone());
         }
         let records = self.store.records(Vec::new()).await.map_err(convert::status)?;
         // Without knowing who may what, nobody may anything.
         let model = Model::load(&records).map_err(|error| Status::data_loss(error.to_string()))?;
-        Ok(self.model.write().get_or_insert_with(|| Arc::new(model)).clone())
+        let model = Arc::new(model);
+        *self.model.write() = Some((version, model.clone()));
+        Ok(model)
     }
 
     /// Changes users or roles, durably.
@@ -147,7 +154,6 @@ impl Auth {
         let changes = old.changes_to(&mut new);
         if !changes.is_empty() {
             self.store.records(changes).await.map_err(convert::status)?;
-            *self.model.write() = Some(Arc::new(new));
         }
         Ok(answer)
     }
@@ -200,5 +206,10 @@ impl Guard {
 
     pub(super) async fn caller(&self) -> Result<Caller, Status> {
         self.auth.caller(&self.metadata).await
+    }
+
+    /// Whether the stream should end when the group has no leader, instead of waiting for one.
+    pub(super) fn wants_leader(&self) -> bool {
+        self.metadata.get("hasleader").is_some_and(|value| value == "true")
     }
 }

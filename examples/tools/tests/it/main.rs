@@ -1,0 +1,3 @@
+//! The binaries, as processes.
+
+mod store_group;
