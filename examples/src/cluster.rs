@@ -121,7 +121,7 @@ async fn demo(flags: &Flags, admin: &kube::Client, progress: &mut Progress) -> R
         progress.say("  the demo's containers are simulated: nothing answers at its address");
         return Ok(());
     }
-    let pods = demo_app::ask_all(&address, || progress.ready("demo", "first answer")).await?;
+    let pods = demo_app::ask_all(admin, &address, || progress.ready("demo", "first answer")).await?;
     progress.ready("demo", &format!("answers through http://{address}/ from {}", summary::list(&pods)));
     Ok(())
 }

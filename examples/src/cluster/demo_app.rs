@@ -4,8 +4,8 @@ use std::time::Duration;
 use http_body_util::BodyExt;
 use hyper_util::rt::TokioIo;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::Service;
-use kube::api::PostParams;
+use k8s_openapi::api::core::v1::{Pod, Service};
+use kube::api::{ListParams, PostParams};
 use kube::{Api, Client};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -63,7 +63,11 @@ fn service() -> Value {
 ///
 /// # Errors
 /// If they have not all answered in a minute.
-pub(super) async fn ask_all(address: &str, mut first: impl FnMut()) -> Result<BTreeSet<String>, Failure> {
+pub(super) async fn ask_all(
+    client: &Client,
+    address: &str,
+    mut first: impl FnMut(),
+) -> Result<BTreeSet<String>, Failure> {
     let deadline = Instant::now() + Duration::from_secs(60);
     let mut answered = BTreeSet::new();
     while answered.len() < REPLICAS {
@@ -75,16 +79,37 @@ pub(super) async fn ask_all(address: &str, mut first: impl FnMut()) -> Result<BT
                 answered.insert(pod);
             }
             _ if Instant::now() > deadline => {
-                return Err(format!(
-                    "only {} of {REPLICAS} replicas answer at http://{address}/",
-                    answered.len()
-                )
-                .into());
+                let (count, why) = (answered.len(), waiting(client).await?);
+                return Err(
+                    format!("{count} of {REPLICAS} replicas answer at http://{address}/; {why}").into()
+                );
             }
             _ => sleep(Duration::from_millis(20)).await,
         }
     }
     Ok(answered)
+}
+
+/// What the demo's pods wait for, the same reason told once.
+async fn waiting(client: &Client) -> Result<String, Failure> {
+    let pods = Api::<Pod>::default_namespaced(client.clone());
+    let pods = pods.list(&ListParams::default().labels("app=demo")).await?;
+    let reasons: BTreeSet<String> = pods.items.into_iter().map(reason).collect();
+    Ok(reasons.into_iter().collect::<Vec<_>>().join("; "))
+}
+
+/// Why a pod is not ready: what its container says, or else the first condition that does not hold.
+fn reason(pod: Pod) -> String {
+    let status = pod.status.unwrap_or_default();
+    let containers = status.container_statuses.into_iter().flatten();
+    let waits = containers.filter_map(|container| container.state?.waiting).next();
+    let unmet = status.conditions.into_iter().flatten().find(|condition| condition.status == "False");
+    let (reason, message) = match (waits, unmet) {
+        (Some(waits), _) => (waits.reason, waits.message),
+        (None, Some(unmet)) => (unmet.reason, unmet.message),
+        (None, None) => (status.phase, None),
+    };
+    [reason, message].into_iter().flatten().collect::<Vec<_>>().join(": ")
 }
 
 /// One request on a connection of its own, since a connection stays with one pod.
@@ -95,4 +120,20 @@ async fn ask(address: &str) -> Result<String, Failure> {
     let request = http::Request::get("/").header("host", address).body(String::new())?;
     let body = sender.send_request(request).await?.into_body().collect().await?.to_bytes();
     Ok(String::from_utf8_lossy(&body).trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pod_that_is_not_ready_says_why() {
+        let reason = |status| reason(serde_json::from_value(json!({"status": status})).unwrap());
+        let unplaced = json!([{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no nodes"}]);
+        assert_eq!(reason(json!({"phase": "Pending", "conditions": unplaced})), "Unschedulable: no nodes");
+        let waiting = json!({"waiting": {"reason": "ErrImagePull", "message": "not found"}});
+        let container = json!({"name": "demo", "image": "", "imageID": "", "ready": false, "restartCount": 0, "state": waiting});
+        assert_eq!(reason(json!({"containerStatuses": [container]})), "ErrImagePull: not found");
+        assert_eq!(reason(json!({"phase": "Pending"})), "Pending");
+    }
 }
