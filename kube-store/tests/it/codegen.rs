@@ -11,6 +11,7 @@ fn generate(proto_file: &str, package: &str) -> String {
         .out_dir(out.path())
         .build_transport(false)
         .bytes(".")
+        .server_mod_attribute("etcdserverpb", "#[cfg(feature = \"server\")]")
         .compile_fds(descriptors)
         .unwrap();
     std::fs::read_to_string(out.path().join(format!("{package}.rs"))).unwrap()

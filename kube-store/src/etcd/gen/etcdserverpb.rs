@@ -1314,6 +1314,7 @@ pub mod kv_client {
     }
 }
 /// Generated server implementations.
+#[cfg(feature = "server")]
 pub mod kv_server {
     #![allow(
         unused_variables,
@@ -1788,6 +1789,7 @@ pub mod watch_client {
     }
 }
 /// Generated server implementations.
+#[cfg(feature = "server")]
 pub mod watch_server {
     #![allow(
         unused_variables,
@@ -2178,6 +2180,7 @@ pub mod lease_client {
     }
 }
 /// Generated server implementations.
+#[cfg(feature = "server")]
 pub mod lease_server {
     #![allow(
         unused_variables,
@@ -2773,6 +2776,7 @@ pub mod cluster_client {
     }
 }
 /// Generated server implementations.
+#[cfg(feature = "server")]
 pub mod cluster_server {
     #![allow(
         unused_variables,
@@ -3399,6 +3403,7 @@ pub mod maintenance_client {
     }
 }
 /// Generated server implementations.
+#[cfg(feature = "server")]
 pub mod maintenance_server {
     #![allow(
         unused_variables,
@@ -4367,6 +4372,7 @@ pub mod auth_client {
     }
 }
 /// Generated server implementations.
+#[cfg(feature = "server")]
 pub mod auth_server {
     #![allow(
         unused_variables,
