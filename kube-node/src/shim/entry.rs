@@ -13,11 +13,12 @@ use rustix::fs::{Mode, OFlags, open};
 use rustix::mount::mount_bind;
 use rustix::process::{WaitId, WaitIdOptions, getpid, set_child_subreaper, setsid, waitid};
 use rustix::system::sethostname;
-use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use super::cgroup::Hierarchies;
 use super::protocol::ShimConfig;
 use super::server::Server;
+use super::sys::{Namespaces, unshare};
 
 /// The name (`argv[0]`) under which a program becomes a supervisor.
 pub const PROGRAM_NAME: &str = "kube-shim";
@@ -89,7 +90,6 @@ fn prepare(path: &Path) -> io::Result<Server> {
     let _refused = fs::write("/proc/self/oom_score_adj", "-998");
     std::env::set_current_dir("/")?;
     namespaces(&config)?;
-    fs::create_dir_all(config.dir.join("oci"))?;
     let (_folder, socket) = short_path(&config.dir.join(SOCKET))?;
     let _stale = fs::remove_file(&socket);
     let listener = UnixListener::bind(socket)?;
@@ -103,10 +103,10 @@ fn join_cgroup(config: &ShimConfig) -> io::Result<()> {
 }
 
 fn namespaces(config: &ShimConfig) -> io::Result<()> {
-    let mut flags = UnshareFlags::empty();
-    flags.set(UnshareFlags::NEWNET, config.netns.is_some());
-    flags.set(UnshareFlags::NEWIPC, !config.host_ipc);
-    flags.set(UnshareFlags::NEWUTS, config.hostname.is_some());
+    let mut flags = Namespaces::empty();
+    flags.set(Namespaces::NEWNET, config.netns.is_some());
+    flags.set(Namespaces::NEWIPC, !config.host_ipc);
+    flags.set(Namespaces::NEWUTS, config.hostname.is_some());
     unshare(flags)?;
     if let Some(netns) = &config.netns {
         File::create(netns)?;
@@ -134,7 +134,7 @@ fn set_sysctl(name: &str, value: &str) -> io::Result<()> {
 /// Starts the first process of the pod's shared process namespace, which lives as long as that process; `<dir>/pid` names it.
 fn start_pause(dir: &Path) -> io::Result<()> {
     let own = File::open("/proc/thread-self/ns/pid_for_children")?;
-    unshare(UnshareFlags::NEWPID)?;
+    unshare(Namespaces::NEWPID)?;
     let child = Command::new("/proc/self/exe")
         .arg0(PAUSE_NAME)
         .env_clear()
@@ -155,10 +155,4 @@ pub(super) fn short_path(path: &Path) -> io::Result<(File, PathBuf)> {
     let folder = File::from(open(folder, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?);
     let short = Path::new("/proc/self/fd").join(folder.as_raw_fd().to_string()).join(name);
     Ok((folder, short))
-}
-
-#[expect(unsafe_code, reason = "unshare is unsafe in rustix because of the file table flag")]
-fn unshare(flags: UnshareFlags) -> io::Result<()> {
-    // SAFETY: only namespace flags are passed, never `FILES`, so no file descriptor that other code relies on goes away.
-    Ok(unsafe { rustix::thread::unshare_unsafe(flags) }?)
 }
