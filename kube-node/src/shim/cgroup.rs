@@ -1,15 +1,20 @@
-//! Control groups, version 1, 2 and the hybrid of both, for what libcontainer does not do: the pod's own group and its limits, moving
-//! the supervisor, counting kills for want of memory, statistics, killing what is left, removing.
+//! Control groups, version 1, 2 and the hybrid of both: groups and their limits, moving processes into them, counting kills for want of
+//! memory, statistics, killing what is left, removing.
 //!
 //! A group is named by its path below each hierarchy's root, as in `/kubepods/burstable/pod<uid>`.
 
+mod device_program;
+mod limits;
+
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::Value;
+
+pub(super) use device_program::Instruction;
 
 /// The mounted hierarchies.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -76,6 +81,17 @@ impl Hierarchies {
         roots
     }
 
+    /// Each hierarchy's root and the group's folder in it.
+    pub(super) fn views(&self, group: &str) -> Vec<(&Path, PathBuf)> {
+        self.roots().into_iter().map(|root| (root, below(root, group))).collect()
+    }
+
+    /// Version 1's controllers that share a hierarchy or have one under another name, with the name of its folder.
+    pub(super) fn aliases(&self) -> impl Iterator<Item = (&str, &OsStr)> {
+        let named = self.v1.iter().filter(|(controller, _)| !controller.contains('='));
+        named.filter_map(|(controller, root)| Some((controller.as_str(), root.file_name()?)))
+    }
+
     fn file(&self, controller: &str, group: &str, file: &str) -> Option<PathBuf> {
         let root = if self.is_unified() { self.v2.as_ref()? } else { self.v1.get(controller)? };
         Some(below(root, group).join(file))
@@ -101,12 +117,18 @@ impl Hierarchies {
         for root in self.roots() {
             let file = below(root, group).join("cgroup.procs");
             let moved = fs::write(&file, pid.as_raw_pid().to_string());
-            // A controller of no account (one this process cannot use) must not stop a pod; the main ones must work.
-            if self.is_unified() || self.v1.get("memory").is_some_and(|memory| memory == root) {
+            if self.is_needed(root) {
                 moved?;
             }
         }
         Ok(())
+    }
+
+    /// Whether limits or device rules depend on a hierarchy. A controller of no account (one this process cannot use) must not stop a pod.
+    fn is_needed(&self, root: &Path) -> bool {
+        let holds = |controller: &str| self.v1.get(controller).is_some_and(|known| known == root);
+        let rules = !self.v1.contains_key("devices") && self.v2.as_deref() == Some(root);
+        self.is_unified() || rules || ["memory", "pids", "devices"].into_iter().any(holds)
     }
 
     /// The processes in the group and below it.
@@ -184,46 +206,6 @@ impl Hierarchies {
             pids,
         }
     }
-
-    /// Applies OCI `linux.resources` (memory limit, CPU shares, quota, period and sets, process limit).
-    pub(crate) fn limit(&self, group: &str, resources: &Value) -> io::Result<()> {
-        let number = |pointer: &str| resources.pointer(pointer).and_then(Value::as_i64);
-        for (controller, file, value) in self.settings(&number) {
-            if let Some(path) = self.file(controller, group, file) {
-                fs::write(&path, &value).map_err(|error| {
-                    io::Error::new(error.kind(), format!("write {value:?} to {}: {error}", path.display()))
-                })?;
-            }
-        }
-        Ok(())
-    }
-
-    fn settings(&self, number: &impl Fn(&str) -> Option<i64>) -> Vec<(&'static str, &'static str, String)> {
-        let mut out = Vec::new();
-        let memory = number("/memory/limit");
-        let (shares, quota) = (number("/cpu/shares"), number("/cpu/quota"));
-        let period = number("/cpu/period").unwrap_or(100_000);
-        let pids =
-            number("/pids/limit").map(|limit| if limit <= 0 { "max".to_owned() } else { limit.to_string() });
-        let or_max = |value: i64| if value < 0 { "max".to_owned() } else { value.to_string() };
-        if self.is_unified() {
-            out.extend(memory.map(|limit| ("memory", "memory.max", or_max(limit))));
-            out.extend(shares.map(|shares| ("cpu", "cpu.weight", weight(shares).to_string())));
-            out.extend(quota.map(|quota| ("cpu", "cpu.max", format!("{} {period}", or_max(quota)))));
-        } else {
-            out.extend(memory.map(|limit| ("memory", "memory.limit_in_bytes", limit.to_string())));
-            out.extend(shares.map(|shares| ("cpu", "cpu.shares", shares.to_string())));
-            out.extend(quota.map(|_| ("cpu", "cpu.cfs_period_us", period.to_string())));
-            out.extend(quota.map(|quota| ("cpu", "cpu.cfs_quota_us", quota.to_string())));
-        }
-        out.extend(pids.map(|pids| ("pids", "pids.max", pids)));
-        out
-    }
-}
-
-/// Version 2's weight (1 to 10000) for version 1's shares (2 to 262144), as in the kernel's and runc's conversion.
-fn weight(shares: i64) -> i64 {
-    1 + (shares.clamp(2, 262_144) - 2) * 9999 / 262_142
 }
 
 fn parts(group: &str) -> impl Iterator<Item = &str> {
@@ -294,8 +276,6 @@ fn subfolders(path: &Path) -> Vec<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     const HYBRID: &str = "\
@@ -303,34 +283,16 @@ mod tests {
 31 25 0:27 / /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory
 32 25 0:28 / /sys/fs/cgroup/systemd rw,relatime - cgroup cgroup rw,name=systemd
 33 25 0:29 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw";
-    const UNIFIED: &str = "30 25 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate";
-
-    fn settings(mountinfo: &str) -> Vec<String> {
-        let resources =
-            json!({"memory": {"limit": 1024}, "cpu": {"shares": 1024, "quota": 50000}, "pids": {"limit": 7}});
-        let number = |pointer: &str| resources.pointer(pointer).and_then(Value::as_i64);
-        let settings = Hierarchies::parse(mountinfo).settings(&number);
-        settings.into_iter().map(|(_, file, value)| format!("{file}={value}")).collect()
-    }
 
     #[test]
-    fn limits_go_to_version_1_files_on_a_hybrid_machine() {
-        let expected = [
-            "memory.limit_in_bytes=1024",
-            "cpu.shares=1024",
-            "cpu.cfs_period_us=100000",
-            "cpu.cfs_quota_us=50000",
-            "pids.max=7",
-        ];
-        assert_eq!(settings(HYBRID), expected);
-    }
-
-    #[test]
-    fn limits_go_to_version_2_files_on_a_unified_machine() {
-        assert_eq!(
-            settings(UNIFIED),
-            ["memory.max=1024", "cpu.weight=39", "cpu.max=50000 100000", "pids.max=7"]
-        );
+    fn every_hierarchy_is_shown_and_shared_ones_under_each_name() {
+        let hybrid = Hierarchies::parse(HYBRID);
+        let shown: Vec<PathBuf> = hybrid.views("/a").into_iter().map(|(_, path)| path).collect();
+        let expected = ["cpu", "memory", "systemd", "unified"].map(|name| format!("/sys/fs/cgroup/{name}/a"));
+        assert_eq!(shown, expected.map(PathBuf::from));
+        let shared = Hierarchies::parse("30 25 0:26 / /c/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct");
+        let names: Vec<_> = shared.aliases().map(|(name, folder)| (name, folder.to_str().unwrap())).collect();
+        assert_eq!(names, [("cpu", "cpu,cpuacct"), ("cpuacct", "cpu,cpuacct")]);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use tokio::sync::Mutex;
 
 use super::entry::{FAILED, PROGRAM_NAME, READY, SOCKET, short_path};
 use super::protocol::{Frame, HEADER, Kind, Reply, Report, Request, ShimConfig, encode, parse_header};
+use super::seal::Sealed;
 use crate::{Error, Result};
 
 /// Starts a supervisor and waits until it serves. `program` is the program to execute, normally `/proc/self/exe`; `args` come before
@@ -25,7 +26,8 @@ pub async fn start(program: &Path, args: &[String], config: &ShimConfig) -> Resu
     let text = serde_json::to_vec(config).map_err(|error| Error::Invalid(error.to_string()))?;
     tokio::fs::write(&file, text).await.map_err(Error::io(doing()))?;
     let errors = std::fs::File::create(config.dir.join("shim.log")).map_err(Error::io(doing()))?;
-    let mut command = Command::new(program);
+    let sealed = Sealed::new(program).map_err(Error::io(doing()))?;
+    let mut command = Command::new(sealed.path());
     command.arg0(PROGRAM_NAME).args(args).arg(&file).env_clear();
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(errors);
     let mut child = command.spawn().map_err(Error::io(doing()))?;

@@ -1,28 +1,28 @@
 //! The supervisor's beginning, before its loop.
 
-use std::ffi::OsString;
+use std::ffi::{CStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixListener;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use rustix::fs::{Mode, OFlags, open};
 use rustix::mount::mount_bind;
 use rustix::process::{WaitId, WaitIdOptions, getpid, set_child_subreaper, setsid, waitid};
+use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
 use rustix::system::sethostname;
-use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use super::cgroup::Hierarchies;
 use super::protocol::ShimConfig;
 use super::server::Server;
+use super::sys::{Namespaces, close_all_but, fork, unshare};
 
 /// The name (`argv[0]`) under which a program becomes a supervisor.
 pub const PROGRAM_NAME: &str = "kube-shim";
-/// The name under which a program becomes the first process of a shared process namespace.
-const PAUSE_NAME: &str = "kube-pause";
+/// What the first process of a shared process namespace calls itself.
+const PAUSE_NAME: &CStr = c"kube-pause";
 /// What the supervisor prints once it serves its socket.
 pub(super) const READY: &str = "kube-shim: ready";
 /// What it prints, with the reason, when it cannot.
@@ -37,22 +37,8 @@ pub(super) const SOCKET: &str = "shim.sock";
 pub fn maybe_run() {
     let mut args = std::env::args_os();
     let name = args.next();
-    if name.as_deref() == Some(PAUSE_NAME.as_ref()) {
-        pause();
-    }
     if name.as_deref() == Some(PROGRAM_NAME.as_ref()) {
         std::process::exit(run(args.last()));
-    }
-}
-
-/// The first process of a process namespace: inherits orphans and buries them.
-fn pause() -> ! {
-    loop {
-        // With no child there is nothing to wait for; the pod's end kills this process.
-        if waitid(WaitId::All, WaitIdOptions::EXITED).is_err() {
-            let _woken =
-                rustix::event::poll(&mut [], Some(&rustix::event::Timespec { tv_sec: 1, tv_nsec: 0 }));
-        }
     }
 }
 
@@ -89,7 +75,6 @@ fn prepare(path: &Path) -> io::Result<Server> {
     let _refused = fs::write("/proc/self/oom_score_adj", "-998");
     std::env::set_current_dir("/")?;
     namespaces(&config)?;
-    fs::create_dir_all(config.dir.join("oci"))?;
     let (_folder, socket) = short_path(&config.dir.join(SOCKET))?;
     let _stale = fs::remove_file(&socket);
     let listener = UnixListener::bind(socket)?;
@@ -103,10 +88,10 @@ fn join_cgroup(config: &ShimConfig) -> io::Result<()> {
 }
 
 fn namespaces(config: &ShimConfig) -> io::Result<()> {
-    let mut flags = UnshareFlags::empty();
-    flags.set(UnshareFlags::NEWNET, config.netns.is_some());
-    flags.set(UnshareFlags::NEWIPC, !config.host_ipc);
-    flags.set(UnshareFlags::NEWUTS, config.hostname.is_some());
+    let mut flags = Namespaces::empty();
+    flags.set(Namespaces::NEWNET, config.netns.is_some());
+    flags.set(Namespaces::NEWIPC, !config.host_ipc);
+    flags.set(Namespaces::NEWUTS, config.hostname.is_some());
     unshare(flags)?;
     if let Some(netns) = &config.netns {
         File::create(netns)?;
@@ -134,18 +119,30 @@ fn set_sysctl(name: &str, value: &str) -> io::Result<()> {
 /// Starts the first process of the pod's shared process namespace, which lives as long as that process; `<dir>/pid` names it.
 fn start_pause(dir: &Path) -> io::Result<()> {
     let own = File::open("/proc/thread-self/ns/pid_for_children")?;
-    unshare(UnshareFlags::NEWPID)?;
-    let child = Command::new("/proc/self/exe")
-        .arg0(PAUSE_NAME)
-        .env_clear()
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn();
-    move_into_link_name_space(rustix::fd::AsFd::as_fd(&own), Some(LinkNameSpaceType::ProcessID))?;
+    unshare(Namespaces::NEWPID)?;
+    let child = fork(pause);
+    move_into_link_name_space(own.as_fd(), Some(LinkNameSpaceType::ProcessID))?;
     let path = dir.join("pid");
     let _stale = fs::remove_file(&path);
-    std::os::unix::fs::symlink(format!("/proc/{}/ns/pid", child?.id()), path)
+    std::os::unix::fs::symlink(format!("/proc/{}/ns/pid", child?.as_raw_pid()), path)
+}
+
+/// What that process does: it inherits orphans and buries them. A copy of the supervisor and not a program of its own, so it costs no
+/// memory but what the two do not share.
+fn pause() {
+    let _named = rustix::thread::set_name(PAUSE_NAME);
+    let Ok(null) = File::options().read(true).write(true).open("/dev/null") else { return };
+    let streams = dup2_stdin(&null).and_then(|()| dup2_stdout(&null)).and_then(|()| dup2_stderr(&null));
+    if streams.is_err() || close_all_but(null.as_fd()).is_err() {
+        return;
+    }
+    loop {
+        // With no child there is nothing to wait for; the pod's end kills this process.
+        if waitid(WaitId::All, WaitIdOptions::EXITED).is_err() {
+            let _woken =
+                rustix::event::poll(&mut [], Some(&rustix::event::Timespec { tv_sec: 1, tv_nsec: 0 }));
+        }
+    }
 }
 
 /// A path of at most a socket address's 107 bytes that leads to `path`, valid while the returned folder is open.
@@ -155,10 +152,4 @@ pub(super) fn short_path(path: &Path) -> io::Result<(File, PathBuf)> {
     let folder = File::from(open(folder, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?);
     let short = Path::new("/proc/self/fd").join(folder.as_raw_fd().to_string()).join(name);
     Ok((folder, short))
-}
-
-#[expect(unsafe_code, reason = "unshare is unsafe in rustix because of the file table flag")]
-fn unshare(flags: UnshareFlags) -> io::Result<()> {
-    // SAFETY: only namespace flags are passed, never `FILES`, so no file descriptor that other code relies on goes away.
-    Ok(unsafe { rustix::thread::unshare_unsafe(flags) }?)
 }

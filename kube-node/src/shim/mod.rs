@@ -12,9 +12,9 @@
 //! ```
 //!
 //! The supervisor is single-threaded: one `poll` loop over its socket, the standard streams of its processes and their process
-//! descriptors. It creates and holds the pod's network, IPC and UTS namespaces, runs containers through libcontainer, writes their
+//! descriptors. It creates and holds the pod's network, IPC and UTS namespaces, starts containers from OCI bundles, writes their
 //! logs in the CRI format, and notes each exit in a state file before telling anybody, so that nothing that happens while the agent
-//! is away is lost.
+//! is away is lost. Needs Linux 5.12.
 //!
 //! | module | what |
 //! |---|---|
@@ -24,19 +24,25 @@
 //! | `server` | its loop |
 //! | `conn` | one connection: framing and bounded buffers |
 //! | `task` | one process (a container's first, or an exec) and its streams |
-//! | `launch` | libcontainer: create, start, exec |
+//! | [`oci`] | what a supervisor reads of the OCI runtime specification |
+//! | `container` | starting a container, and executing in one |
 //! | `log` | CRI log files |
-//! | `cgroup` | cgroup v1 and v2: pod groups, limits, statistics |
+//! | `cgroup` | cgroup v1 and v2: groups, limits, statistics |
+//! | `seal` | the supervisor's program, safe from containers |
+//! | `sys` | system calls that need `unsafe` |
 
 pub(crate) mod cgroup;
 mod client;
 mod conn;
+mod container;
 mod entry;
 mod forward;
-mod launch;
 mod log;
+pub mod oci;
 mod protocol;
+mod seal;
 mod server;
+mod sys;
 mod task;
 
 pub use client::{ShimClient, ShimStream, ShimWriter, start};

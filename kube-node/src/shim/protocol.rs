@@ -10,6 +10,8 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::oci::Resources;
+
 /// The largest payload of a frame in bytes; a larger one closes the connection.
 pub(crate) const MAX_FRAME: usize = 4 << 20;
 /// Bytes before a payload.
@@ -137,7 +139,7 @@ pub(crate) fn parse_header(header: [u8; HEADER]) -> Option<(Kind, usize)> {
 pub struct ShimConfig {
     /// The sandbox's id.
     pub id: String,
-    /// The folder for the socket (`shim.sock`), the state file (`state.json`) and libcontainer's state (`oci/`); exists.
+    /// The folder for the socket (`shim.sock`) and the state file (`state.json`); exists.
     pub dir: PathBuf,
     /// Where to bind-mount the pod's network namespace; `None` shares the host's network.
     pub netns: Option<PathBuf>,
@@ -219,8 +221,8 @@ pub enum Request {
     Update {
         /// The container.
         id: String,
-        /// OCI `linux.resources`.
-        resources: serde_json::Value,
+        /// The limits; what is unset stays as it is.
+        resources: Resources,
     },
     /// The connection becomes a stream of [`Event`]s.
     Subscribe,
@@ -344,20 +346,18 @@ impl Overlay {
 pub struct StartContainer {
     /// Its id.
     pub id: String,
-    /// The OCI bundle: `config.json` and an empty `rootfs/`.
+    /// The OCI bundle: `config.json`, an [`oci::Spec`](super::oci::Spec), and an empty `rootfs/`.
     pub bundle: PathBuf,
     /// The layers to put at `rootfs/`.
     pub overlay: Overlay,
     /// Its log file; `None` for no log.
     pub log: Option<PathBuf>,
-    /// Whether it has a terminal.
+    /// Whether it has a terminal; as in its specification.
     pub tty: bool,
     /// Whether its standard input stays open for attachers; otherwise it is empty.
     pub stdin: bool,
     /// Whether standard input ends when the first attacher leaves.
     pub stdin_once: bool,
-    /// The kernel's out-of-memory preference, -1000 to 1000; one the system refuses is replaced by the nearest it takes.
-    pub oom_score_adj: i32,
     /// The container's cgroup, relative to each hierarchy's root.
     pub cgroup: String,
 }
@@ -374,7 +374,6 @@ impl StartContainer {
             tty: false,
             stdin: false,
             stdin_once: false,
-            oom_score_adj: 0,
             cgroup,
         }
     }

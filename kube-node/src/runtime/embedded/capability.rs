@@ -1,51 +1,8 @@
 //! Capabilities.
 
-use crate::seam::Capabilities;
+use rustix::thread::CapabilitySet;
 
-/// All names without `CAP_`, in the kernel's numbering.
-const NAMES: [&str; 41] = [
-    "CHOWN",
-    "DAC_OVERRIDE",
-    "DAC_READ_SEARCH",
-    "FOWNER",
-    "FSETID",
-    "KILL",
-    "SETGID",
-    "SETUID",
-    "SETPCAP",
-    "LINUX_IMMUTABLE",
-    "NET_BIND_SERVICE",
-    "NET_BROADCAST",
-    "NET_ADMIN",
-    "NET_RAW",
-    "IPC_LOCK",
-    "IPC_OWNER",
-    "SYS_MODULE",
-    "SYS_RAWIO",
-    "SYS_CHROOT",
-    "SYS_PTRACE",
-    "SYS_PACCT",
-    "SYS_ADMIN",
-    "SYS_BOOT",
-    "SYS_NICE",
-    "SYS_RESOURCE",
-    "SYS_TIME",
-    "SYS_TTY_CONFIG",
-    "MKNOD",
-    "LEASE",
-    "AUDIT_WRITE",
-    "AUDIT_CONTROL",
-    "SETFCAP",
-    "MAC_OVERRIDE",
-    "MAC_ADMIN",
-    "SYSLOG",
-    "WAKE_ALARM",
-    "BLOCK_SUSPEND",
-    "AUDIT_READ",
-    "PERFMON",
-    "BPF",
-    "CHECKPOINT_RESTORE",
-];
+use crate::seam::Capabilities;
 
 /// What a container has unless told otherwise; the same as in containerd and CRI-O.
 const DEFAULT: [&str; 14] = [
@@ -79,16 +36,16 @@ pub(super) fn resolve(wanted: &Capabilities, privileged: bool, own: u64) -> Resu
             || (add.contains(&name))
             || (all(&add) && !all(&drop) && !drop.contains(&name))
     };
-    let given = NAMES.iter().enumerate().filter(|(bit, name)| has(name) && own & (1 << bit) != 0);
-    Ok(given.map(|(_, name)| format!("CAP_{name}")).collect())
+    let own = CapabilitySet::from_bits_retain(own);
+    Ok(own.iter_names().filter(|(name, _)| has(name)).map(|(name, _)| format!("CAP_{name}")).collect())
 }
 
 fn parse(names: &[String]) -> Result<Vec<&'static str>, String> {
     let known = |name: &String| {
         let upper = name.to_ascii_uppercase();
         let short = upper.strip_prefix("CAP_").unwrap_or(&upper);
-        let found = NAMES.iter().copied().chain(["ALL"]).find(|known| *known == short);
-        found.ok_or_else(|| format!("unknown capability {name:?}"))
+        let mut known = CapabilitySet::all().iter_names().map(|(name, _)| name).chain(["ALL"]);
+        known.find(|known| *known == short).ok_or_else(|| format!("unknown capability {name:?}"))
     };
     names.iter().map(known).collect()
 }

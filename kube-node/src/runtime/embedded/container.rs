@@ -189,7 +189,7 @@ impl Inner {
                 fs::create_dir(folder.join(name))?;
                 fs::set_permissions(folder.join(name), fs::Permissions::from_mode(0o755))?;
             }
-            fs::write(folder.join("config.json"), spec.to_string())
+            fs::write(folder.join("config.json"), serde_json::to_vec(&spec)?)
         };
         write().map_err(Error::io(format!("create container {}", record.id)))
     }
@@ -220,7 +220,6 @@ impl Inner {
         request.tty = record.config.tty;
         request.stdin = record.config.stdin;
         request.stdin_once = record.config.stdin_once;
-        request.oom_score_adj = record.config.linux.resources.oom_score_adj.unwrap_or(0);
         request
     }
 

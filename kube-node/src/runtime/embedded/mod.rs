@@ -6,7 +6,7 @@
 //! below its data folder and holds nothing that a killed process could lose: supervisors go on without it, and the next
 //! [`open`](EmbeddedRuntime::open) finds them by their sockets.
 //!
-//! Needs root, overlayfs and cgroups (v1, v2 or both). Programs that use it call [`shim::maybe_run`](crate::shim::maybe_run) first.
+//! Needs root, Linux 5.12, overlayfs and cgroups (v1, v2 or both). Programs that use it call [`shim::maybe_run`](crate::shim::maybe_run) first.
 //!
 //! | module | what |
 //! |---|---|

@@ -1,13 +1,16 @@
 //! What the agent asks for.
 
+use std::os::fd::AsFd;
+
 use jiff::Timestamp;
 use rustix::process::Signal;
 
 use super::{Server, reply};
 use crate::shim::conn::Role;
+use crate::shim::container::{self, Target};
 use crate::shim::forward::Forward;
-use crate::shim::launch;
 use crate::shim::log::LogFile;
+use crate::shim::oci::Resources;
 use crate::shim::protocol::{ContainerReport, Event, Reply, Request, StartContainer, StartExec, Streams};
 use crate::shim::task::Task;
 
@@ -57,22 +60,20 @@ impl Server {
         if self.bundles.contains_key(&request.id) || self.shutdown.is_some() {
             return Err("the container has been started before".to_owned());
         }
-        let launched = launch::start(&self.config, request)?;
+        // Before the container runs: one that cannot be logged must not.
+        let log =
+            request.log.as_ref().map(|path| LogFile::open(path, self.config.log_line_bytes)).transpose();
+        let log = log.map_err(|error| format!("log file: {error}"))?;
+        let launched = container::start(&self.config, &self.hierarchies, request)?;
         let pid = launched.pid.as_raw_pid();
         let mut task =
             Task::new(&request.id, true, request.tty, launched).map_err(|error| error.to_string())?;
+        task.log = log;
         task.stdin_once = request.stdin_once;
         task.cgroup.clone_from(&request.cgroup);
         if !request.stdin && !request.tty {
             task.stdin = None;
         }
-        let limit = self.config.log_line_bytes;
-        task.log = request
-            .log
-            .as_ref()
-            .map(|path| LogFile::open(path, limit))
-            .transpose()
-            .map_err(|e| e.to_string())?;
         let number = self.number();
         self.tasks.insert(number, task);
         self.bundles.insert(request.id.clone(), (request.bundle.clone(), request.cgroup.clone()));
@@ -91,7 +92,6 @@ impl Server {
             // A process that is still dying keeps the group busy; the agent removes the pod's whole group later.
             let _busy = self.hierarchies.remove(&cgroup);
         }
-        let _absent = std::fs::remove_dir_all(self.config.dir.join("oci").join(id));
         self.report.containers.retain(|container| container.id != id);
         self.save().map_err(|error| format!("state file: {error}"))
     }
@@ -107,10 +107,11 @@ impl Server {
     }
 
     fn start_exec(&mut self, conn: u64, request: &StartExec, number: u64) -> Result<(), Option<String>> {
-        let running =
-            self.tasks.values().any(|task| task.init && task.container == request.id && task.exit.is_none());
-        let (bundle, _) = self.bundles.get(&request.id).filter(|_| running).ok_or(None)?;
-        let launched = launch::exec(&self.config, bundle, request, number).map_err(Some)?;
+        let runs = |task: &&Task| task.init && task.container == request.id && task.exit.is_none();
+        let init = self.tasks.values().find(runs).ok_or(None)?;
+        let (bundle, cgroup) = self.bundles.get(&request.id).ok_or(None)?;
+        let target = Target { bundle, cgroup, init: init.pidfd.as_fd() };
+        let launched = container::exec(&self.hierarchies, target, request).map_err(Some)?;
         let mut task =
             Task::new(&request.id, false, request.tty, launched).map_err(|error| Some(error.to_string()))?;
         task.conns.push((conn, request.streams));
@@ -143,7 +144,7 @@ impl Server {
         }
     }
 
-    fn update(&self, id: &str, resources: &serde_json::Value) -> Reply {
+    fn update(&self, id: &str, resources: &Resources) -> Reply {
         match self.bundles.get(id) {
             Some((_, cgroup)) => {
                 done(self.hierarchies.limit(cgroup, resources).map_err(|error| error.to_string()))

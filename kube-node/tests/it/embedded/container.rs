@@ -135,13 +135,14 @@ async fn root_containers_of_a_pod_can_share_processes() {
     let pod = (node.runtime.run_sandbox(&config).await.unwrap(), config);
     let mut first = script("first", "echo up; sleep 1000");
     first.linux.security.namespaces.pid = NamespaceMode::Pod;
-    let mut second = script("second", "cat /proc/*/cmdline");
+    let mut second = script("second", "cat /proc/1/comm /proc/*/cmdline");
     second.linux.security.namespaces.pid = NamespaceMode::Pod;
     let first = node.run(&pod, first).await;
     node.logged(&first, "up").await;
     let second = node.run(&pod, second).await;
-    assert_eq!(node.ended(&second).await.exit_code, 0);
+    let status = node.ended(&second).await;
     let log = node.log(&second).await.concat();
+    assert_eq!(status.exit_code, 0, "{log}");
     assert!(log.contains("sleep") && log.contains("kube-pause"), "{log}");
     node.finish().await;
 }

@@ -4,6 +4,9 @@
 #![expect(clippy::unwrap_used, reason = "a step that fails is a failed test")]
 
 mod container;
+mod exec;
+mod isolation;
+mod mounts;
 mod network;
 mod node;
 mod stream;

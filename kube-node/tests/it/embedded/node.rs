@@ -157,6 +157,28 @@ impl Node {
         text.lines().map(|line| line.split_once(' ').map_or(line, |(_, rest)| rest).to_owned()).collect()
     }
 
+    /// Runs a container to its end and returns what it printed.
+    pub(crate) async fn output(
+        &self,
+        sandbox: &(SandboxId, SandboxConfig),
+        config: ContainerConfig,
+    ) -> Vec<String> {
+        let id = self.run(sandbox, config).await;
+        self.ended(&id).await;
+        let log = self.log(&id).await;
+        log.iter().filter_map(|line| Some(line.splitn(3, ' ').nth(2)?.to_owned())).collect()
+    }
+
+    /// Tries to start a container and returns why it could not be.
+    pub(crate) async fn refusal(
+        &self,
+        sandbox: &(SandboxId, SandboxConfig),
+        config: ContainerConfig,
+    ) -> String {
+        let id = self.runtime.create_container(&sandbox.0, &config, &sandbox.1).await.unwrap();
+        self.runtime.start_container(&id).await.unwrap_err().to_string()
+    }
+
     /// Waits until the log has a line that ends with `text`.
     pub(crate) async fn logged(&self, id: &ContainerId, text: &str) {
         let found = async {
@@ -261,12 +283,17 @@ async fn open(dir: &Path, host: &HostNetwork) -> (EmbeddedRuntime, Arc<RoutedNet
     (EmbeddedRuntime::open(config).await.unwrap(), network)
 }
 
-/// An image of this machine's shell and some tools.
+/// An image of this machine's shell and some tools. It has none of the folders that are mounted in every container.
 pub(crate) async fn build_image(runtime: &EmbeddedRuntime, name: &str) {
+    build_image_with(runtime, name, Vec::new()).await;
+}
+
+/// The same with more files.
+pub(crate) async fn build_image_with(runtime: &EmbeddedRuntime, name: &str, more: Vec<ImageFile>) {
     let mut files: BTreeMap<PathBuf, PathBuf> = BTreeMap::new();
     for tool in [
         "sh", "cat", "sleep", "id", "hostname", "tail", "head", "tty", "stty", "mkdir", "ls", "touch", "env",
-        "dd",
+        "dd", "mknod", "mount",
     ] {
         let host =
             ["/bin", "/usr/bin"].iter().map(|folder| Path::new(folder).join(tool)).find(|path| path.exists());
@@ -278,6 +305,7 @@ pub(crate) async fn build_image(runtime: &EmbeddedRuntime, name: &str) {
     let mut files: Vec<ImageFile> = files.into_iter().map(host).collect();
     let passwd = b"root:x:0:0:root:/root:/bin/sh\nweb:x:33:33:web:/srv:/bin/sh\n".to_vec();
     files.push(ImageFile { path: "/etc/passwd".into(), source: Source::Bytes(passwd), mode: 0o644 });
+    files.extend(more);
     let config = ImageConfig { env: vec!["PATH=/bin".into()], ..ImageConfig::default() };
     runtime.image_store().build(name, files, config).await.unwrap();
 }
