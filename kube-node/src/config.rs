@@ -13,6 +13,10 @@ pub struct Config {
     pub node_name: String,
     /// Directory for pod volumes and `/etc/hosts` files; default `/var/lib/kubelet`.
     pub root_dir: PathBuf,
+    /// Folder of static pods: manifests (one pod each, YAML or JSON) of pods that run here whatever the API server says; default none.
+    pub static_pod_path: Option<PathBuf>,
+    /// Time between two looks into that folder; default 20 s.
+    pub file_check: Duration,
     /// Directory for container logs; default `/var/log/pods`.
     pub log_dir: PathBuf,
     /// Whether volumes and pod files are really made; default [`Files::Write`].
@@ -82,6 +86,8 @@ impl Default for Config {
         Self {
             node_name: "localhost".to_owned(),
             root_dir: PathBuf::from("/var/lib/kubelet"),
+            static_pod_path: None,
+            file_check: Duration::from_secs(20),
             log_dir: PathBuf::from("/var/log/pods"),
             files: Files::Write,
             node_ips: vec![IpAddr::from([127, 0, 0, 1])],
@@ -120,8 +126,9 @@ impl Config {
         if self.lease_renew >= self.lease_duration {
             return invalid("lease_renew: must be shorter than lease_duration");
         }
-        if [self.lease_renew, self.status_check, self.status_report, self.relist].contains(&Duration::ZERO) {
-            return invalid("lease_renew, status_check, status_report, relist: must not be 0");
+        let times = [self.lease_renew, self.status_check, self.status_report, self.relist, self.file_check];
+        if times.contains(&Duration::ZERO) {
+            return invalid("lease_renew, status_check, status_report, relist, file_check: must not be 0");
         }
         if !self.root_dir.is_absolute() || !self.log_dir.is_absolute() {
             return invalid("root_dir, log_dir: must be absolute");

@@ -1,6 +1,8 @@
 //! The agent: a node's pods from the API server, each to its worker.
 
 mod dispatch;
+mod manifest;
+mod mirrors;
 mod run;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -2,6 +2,7 @@
 
 pub(crate) mod api;
 mod sandbox;
+mod statics;
 mod volumes;
 
 use std::{sync::Arc, time::Duration};
