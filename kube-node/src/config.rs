@@ -19,6 +19,12 @@ pub struct Config {
     pub file_check: Duration,
     /// Directory for container logs; default `/var/log/pods`.
     pub log_dir: PathBuf,
+    /// How long a container's log may get before another one is begun, in bytes; default 10 MiB.
+    pub container_log_max_size: u64,
+    /// How many logs of a container there are at most, the current one among them; default 5, at least 2.
+    pub container_log_max_files: u32,
+    /// Time between two looks at the logs; default 10 s.
+    pub container_log_check: Duration,
     /// Whether volumes and pod files are really made; default [`Files::Write`].
     pub files: Files,
     /// Addresses of the node, the primary one first; default `127.0.0.1`.
@@ -89,6 +95,9 @@ impl Default for Config {
             static_pod_path: None,
             file_check: Duration::from_secs(20),
             log_dir: PathBuf::from("/var/log/pods"),
+            container_log_max_size: 10 << 20,
+            container_log_max_files: 5,
+            container_log_check: Duration::from_secs(10),
             files: Files::Write,
             node_ips: vec![IpAddr::from([127, 0, 0, 1])],
             labels: BTreeMap::new(),
@@ -126,9 +135,16 @@ impl Config {
         if self.lease_renew >= self.lease_duration {
             return invalid("lease_renew: must be shorter than lease_duration");
         }
-        let times = [self.lease_renew, self.status_check, self.status_report, self.relist, self.file_check];
-        if times.contains(&Duration::ZERO) {
-            return invalid("lease_renew, status_check, status_report, relist, file_check: must not be 0");
+        let node = [self.lease_renew, self.status_check, self.status_report];
+        if node.contains(&Duration::ZERO) {
+            return invalid("lease_renew, status_check, status_report: must not be 0");
+        }
+        let checks = [self.relist, self.file_check, self.container_log_check];
+        if checks.contains(&Duration::ZERO) {
+            return invalid("relist, file_check, container_log_check: must not be 0");
+        }
+        if self.container_log_max_files < 2 {
+            return invalid("container_log_max_files: must be 2 at least");
         }
         if !self.root_dir.is_absolute() || !self.log_dir.is_absolute() {
             return invalid("root_dir, log_dir: must be absolute");

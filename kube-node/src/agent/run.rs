@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     PodTable,
     dispatch::Dispatcher,
+    logs,
     manifest::{self, Statics},
     mirrors::Mirrors,
 };
@@ -100,7 +101,9 @@ impl Agent {
             let dispatcher = Dispatcher::new(Arc::clone(&context), table, mirrors.clone(), shutdown.clone());
             let unstaging = context.volumes.unstage_unused(self.config.relist, shutdown.clone());
             let mirroring = shutdown.run_until_cancelled(mirrors.keep(&self.client, &self.config.node_name));
-            tokio::join!(self.pods(dispatcher, shutdown.clone()), unstaging, mirroring);
+            let rotating = logs::rotate(&*self.runtime, self.clock, &self.config);
+            let rotating = shutdown.run_until_cancelled(rotating);
+            tokio::join!(self.pods(dispatcher, shutdown.clone()), unstaging, mirroring, rotating);
         };
         tokio::join!(write_events, heartbeat.run(shutdown.clone()), pods);
     }

@@ -1,6 +1,7 @@
 //! The whole agent against a small API and the fake runtime, with paused time.
 
 pub(crate) mod api;
+mod logs;
 mod sandbox;
 mod statics;
 mod volumes;
