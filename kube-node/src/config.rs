@@ -25,6 +25,14 @@ pub struct Config {
     pub container_log_max_files: u32,
     /// Time between two looks at the logs; default 10 s.
     pub container_log_check: Duration,
+    /// How full the disk of images may get before images that nobody uses are removed, in percent; default 85, 100 for never.
+    pub image_gc_high_percent: u8,
+    /// How full the disk may be after that, in percent; default 80.
+    pub image_gc_low_percent: u8,
+    /// How long an image stays at least; default 2 min.
+    pub image_gc_min_age: Duration,
+    /// Time between two looks at the disk of images; default 5 min.
+    pub image_gc_check: Duration,
     /// Whether volumes and pod files are really made; default [`Files::Write`].
     pub files: Files,
     /// Addresses of the node, the primary one first; default `127.0.0.1`.
@@ -98,6 +106,10 @@ impl Default for Config {
             container_log_max_size: 10 << 20,
             container_log_max_files: 5,
             container_log_check: Duration::from_secs(10),
+            image_gc_high_percent: 85,
+            image_gc_low_percent: 80,
+            image_gc_min_age: Duration::from_secs(120),
+            image_gc_check: Duration::from_secs(300),
             files: Files::Write,
             node_ips: vec![IpAddr::from([127, 0, 0, 1])],
             labels: BTreeMap::new(),
@@ -139,9 +151,12 @@ impl Config {
         if node.contains(&Duration::ZERO) {
             return invalid("lease_renew, status_check, status_report: must not be 0");
         }
-        let checks = [self.relist, self.file_check, self.container_log_check];
+        let checks = [self.relist, self.file_check, self.container_log_check, self.image_gc_check];
         if checks.contains(&Duration::ZERO) {
-            return invalid("relist, file_check, container_log_check: must not be 0");
+            return invalid("relist, file_check, container_log_check, image_gc_check: must not be 0");
+        }
+        if self.image_gc_low_percent >= self.image_gc_high_percent || self.image_gc_high_percent > 100 {
+            return invalid("image_gc_low_percent, image_gc_high_percent: must rise and not exceed 100");
         }
         if self.container_log_max_files < 2 {
             return invalid("container_log_max_files: must be 2 at least");

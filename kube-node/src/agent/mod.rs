@@ -1,6 +1,7 @@
 //! The agent: a node's pods from the API server, each to its worker.
 
 mod dispatch;
+mod images;
 mod logs;
 mod manifest;
 mod mirrors;

@@ -1,6 +1,6 @@
 //! The agent itself.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::Pod;
@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     PodTable,
     dispatch::Dispatcher,
+    images::Collector,
     logs,
     manifest::{self, Statics},
     mirrors::Mirrors,
@@ -97,13 +98,22 @@ impl Agent {
         let pods = async {
             let Some(name) = shutdown.run_until_cancelled(self.runtime_name()).await else { return };
             let context = Arc::new(self.context(&machine, events, name, &shutdown).await);
+            let collector = Collector {
+                runtime: Arc::clone(&self.runtime),
+                clock: self.clock,
+                config: Arc::clone(&self.config),
+                events: context.events.clone(),
+                seen: BTreeMap::new(),
+            };
             let (table, mirrors) = (self.table.clone(), Mirrors::default());
             let dispatcher = Dispatcher::new(Arc::clone(&context), table, mirrors.clone(), shutdown.clone());
             let unstaging = context.volumes.unstage_unused(self.config.relist, shutdown.clone());
             let mirroring = shutdown.run_until_cancelled(mirrors.keep(&self.client, &self.config.node_name));
             let rotating = logs::rotate(&*self.runtime, self.clock, &self.config);
             let rotating = shutdown.run_until_cancelled(rotating);
-            tokio::join!(self.pods(dispatcher, shutdown.clone()), unstaging, mirroring, rotating);
+            let collecting = shutdown.run_until_cancelled(collector.run());
+            let pods = self.pods(dispatcher, shutdown.clone());
+            tokio::join!(pods, unstaging, mirroring, rotating, collecting);
         };
         tokio::join!(write_events, heartbeat.run(shutdown.clone()), pods);
     }
