@@ -13,8 +13,26 @@ pub struct Config {
     pub node_name: String,
     /// Directory for pod volumes and `/etc/hosts` files; default `/var/lib/kubelet`.
     pub root_dir: PathBuf,
+    /// Folder of static pods: manifests (one pod each, YAML or JSON) of pods that run here whatever the API server says; default none.
+    pub static_pod_path: Option<PathBuf>,
+    /// Time between two looks into that folder; default 20 s.
+    pub file_check: Duration,
     /// Directory for container logs; default `/var/log/pods`.
     pub log_dir: PathBuf,
+    /// How long a container's log may get before another one is begun, in bytes; default 10 MiB.
+    pub container_log_max_size: u64,
+    /// How many logs of a container there are at most, the current one among them; default 5, at least 2.
+    pub container_log_max_files: u32,
+    /// Time between two looks at the logs; default 10 s.
+    pub container_log_check: Duration,
+    /// How full the disk of images may get before images that nobody uses are removed, in percent; default 85, 100 for never.
+    pub image_gc_high_percent: u8,
+    /// How full the disk may be after that, in percent; default 80.
+    pub image_gc_low_percent: u8,
+    /// How long an image stays at least; default 2 min.
+    pub image_gc_min_age: Duration,
+    /// Time between two looks at the disk of images; default 5 min.
+    pub image_gc_check: Duration,
     /// Whether volumes and pod files are really made; default [`Files::Write`].
     pub files: Files,
     /// Addresses of the node, the primary one first; default `127.0.0.1`.
@@ -82,7 +100,16 @@ impl Default for Config {
         Self {
             node_name: "localhost".to_owned(),
             root_dir: PathBuf::from("/var/lib/kubelet"),
+            static_pod_path: None,
+            file_check: Duration::from_secs(20),
             log_dir: PathBuf::from("/var/log/pods"),
+            container_log_max_size: 10 << 20,
+            container_log_max_files: 5,
+            container_log_check: Duration::from_secs(10),
+            image_gc_high_percent: 85,
+            image_gc_low_percent: 80,
+            image_gc_min_age: Duration::from_secs(120),
+            image_gc_check: Duration::from_secs(300),
             files: Files::Write,
             node_ips: vec![IpAddr::from([127, 0, 0, 1])],
             labels: BTreeMap::new(),
@@ -120,8 +147,19 @@ impl Config {
         if self.lease_renew >= self.lease_duration {
             return invalid("lease_renew: must be shorter than lease_duration");
         }
-        if [self.lease_renew, self.status_check, self.status_report, self.relist].contains(&Duration::ZERO) {
-            return invalid("lease_renew, status_check, status_report, relist: must not be 0");
+        let node = [self.lease_renew, self.status_check, self.status_report];
+        if node.contains(&Duration::ZERO) {
+            return invalid("lease_renew, status_check, status_report: must not be 0");
+        }
+        let checks = [self.relist, self.file_check, self.container_log_check, self.image_gc_check];
+        if checks.contains(&Duration::ZERO) {
+            return invalid("relist, file_check, container_log_check, image_gc_check: must not be 0");
+        }
+        if self.image_gc_low_percent >= self.image_gc_high_percent || self.image_gc_high_percent > 100 {
+            return invalid("image_gc_low_percent, image_gc_high_percent: must rise and not exceed 100");
+        }
+        if self.container_log_max_files < 2 {
+            return invalid("container_log_max_files: must be 2 at least");
         }
         if !self.root_dir.is_absolute() || !self.log_dir.is_absolute() {
             return invalid("root_dir, log_dir: must be absolute");

@@ -52,7 +52,7 @@
 //! - [`seam`] has the traits and their plain values: [`seam::Runtime`], [`seam::ImageService`], [`seam::NetworkPlugin`], [`seam::StoragePlugin`].
 //! - [`runtime`] implements the first two without anybody else: [`runtime::embedded`] with supervisors ([`shim`]), [`image`]s and the routed
 //!   [`network`]; [`runtime::fake`] runs nothing. [`adapter`] implements them over others: [`adapter::cri`] for containerd and CRI-O.
-//! - `agent` hands pods to workers; `worker` looks, asks and acts for one pod; `pod` holds what it asks: decisions as functions from values to values.
+//! - `agent` hands pods, the API server's and static ones, to workers; `worker` looks, asks and acts for one pod; `pod` holds what it asks: decisions as functions from values to values.
 //! - `volumes`, `env`, `dns` and `objects` prepare what containers find; `probe` watches over them; [`log`] reads what they print.
 //! - `testing` (feature): what every implementation of a seam has to pass, with a network and a driver in memory.
 //! - `node` keeps the Node object and its Lease; `events` tells `kubectl describe`.

@@ -12,10 +12,17 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::PodTable;
+use super::{
+    PodTable,
+    manifest::Statics,
+    mirrors::{Mirrors, name_of},
+};
 use crate::{
     Result,
-    pod::names,
+    pod::{
+        mirror::{is_mirror, is_static, with_status_of, without_source},
+        names,
+    },
     seam::{ContainerFilter, RuntimeEvent, RuntimeEventKind, SandboxFilter},
     worker::{Context, Latest, Worker},
 };
@@ -23,6 +30,8 @@ use crate::{
 struct Handle {
     latest: watch::Sender<Latest>,
     poke: Arc<Notify>,
+    /// Of a static pod, namespace and name.
+    static_name: Option<(String, String)>,
 }
 
 /// Keeps one worker per pod.
@@ -34,6 +43,8 @@ pub(super) struct Dispatcher {
     shutdown: CancellationToken,
     /// Pods of a listing that is not complete yet.
     listing: Option<BTreeSet<String>>,
+    statics: Statics,
+    mirrors: Mirrors,
 }
 
 fn uid_of(pod: &Pod) -> String {
@@ -41,8 +52,48 @@ fn uid_of(pod: &Pod) -> String {
 }
 
 impl Dispatcher {
-    pub(super) fn new(context: Arc<Context>, table: PodTable, shutdown: CancellationToken) -> Self {
-        Self { context, table, workers: HashMap::new(), tasks: JoinSet::new(), shutdown, listing: None }
+    pub(super) fn new(
+        context: Arc<Context>,
+        table: PodTable,
+        mirrors: Mirrors,
+        shutdown: CancellationToken,
+    ) -> Self {
+        let (workers, tasks, statics) = (HashMap::new(), JoinSet::new(), Statics::new());
+        Self { context, table, workers, tasks, shutdown, listing: None, statics, mirrors }
+    }
+
+    /// These are the static pods from now on.
+    pub(super) fn statics(&mut self, pods: Statics) {
+        self.mirrors.want(pods.clone());
+        self.statics = pods;
+        let wanted: BTreeSet<String> = self.statics.values().map(|pod| uid_of(pod)).collect();
+        let gone = self.workers.iter().filter(|(uid, h)| h.static_name.is_some() && !wanted.contains(*uid));
+        let gone: Vec<String> = gone.map(|(uid, _)| uid.clone()).collect();
+        gone.iter().for_each(|uid| self.vanish(uid));
+        self.start_statics();
+    }
+
+    /// Starts the static pods that do not run. One whose manifest has changed waits for its predecessor to end: the two may want the same port.
+    fn start_statics(&mut self) {
+        let busy: BTreeSet<_> = self.workers.values().filter_map(|h| h.static_name.clone()).collect();
+        let waiting = self.statics.iter().filter(|(name, _)| !busy.contains(*name));
+        for (name, pod) in waiting.map(|(n, p)| (n.clone(), Arc::clone(p))).collect::<Vec<_>>() {
+            let uid = uid_of(&pod);
+            let pod = Arc::new(with_status_of(&pod, self.mirrors.get(&name).as_deref()));
+            self.table.insert(&uid, Arc::clone(&pod));
+            self.spawn(&uid, &pod, Latest::Pod(Arc::clone(&pod)));
+        }
+    }
+
+    /// The mirror of a static pod has changed, or has gone.
+    fn mirrored(&self, mirror: &Pod) {
+        let name = name_of(mirror);
+        let Some(pod) = self.statics.get(&name) else { return };
+        let pod = Arc::new(with_status_of(pod, self.mirrors.get(&name).as_deref()));
+        if let Some(handle) = self.workers.get(&uid_of(&pod)) {
+            // A worker that has ended does not listen.
+            let _ = handle.latest.send(Latest::Pod(pod));
+        }
     }
 
     /// A listing begins: pods that it does not name are gone.
@@ -52,8 +103,12 @@ impl Dispatcher {
 
     pub(super) fn end_list(&mut self) {
         let Some(listed) = self.listing.take() else { return };
-        let gone: Vec<String> = self.workers.keys().filter(|uid| !listed.contains(*uid)).cloned().collect();
+        let gone = self.workers.iter().filter(|(uid, h)| h.static_name.is_none() && !listed.contains(*uid));
+        let gone: Vec<String> = gone.map(|(uid, _)| uid.clone()).collect();
         gone.iter().for_each(|uid| self.vanish(uid));
+        for mirror in self.mirrors.all().iter().filter(|pod| !listed.contains(&uid_of(pod))) {
+            self.delete(mirror);
+        }
     }
 
     /// A pod is there or has changed.
@@ -62,7 +117,11 @@ impl Dispatcher {
         if let Some(listing) = &mut self.listing {
             listing.insert(uid.clone());
         }
-        let pod = Arc::new(pod);
+        if is_mirror(&pod) {
+            self.mirrors.show(pod.clone());
+            return self.mirrored(&pod);
+        }
+        let pod = Arc::new(without_source(pod));
         self.table.insert(&uid, Arc::clone(&pod));
         match self.workers.get(&uid) {
             // A worker that has ended does not listen; its pod is done with.
@@ -72,6 +131,10 @@ impl Dispatcher {
     }
 
     pub(super) fn delete(&mut self, pod: &Pod) {
+        if is_mirror(pod) {
+            self.mirrors.hide(pod);
+            return self.mirrored(pod);
+        }
         self.vanish(&uid_of(pod));
     }
 
@@ -90,7 +153,8 @@ impl Dispatcher {
         });
         let others: Vec<_> = counted.collect();
         // A pod that ran here before was admitted before.
-        let is_new = pod.status.as_ref().is_none_or(|s| s.start_time.is_none())
+        let is_new = !is_static(pod)
+            && pod.status.as_ref().is_none_or(|s| s.start_time.is_none())
             && pod.metadata.deletion_timestamp.is_none();
         let refused = if is_new { self.context.refusal(pod, &others) } else { None };
         let (latest, mut receiver) = watch::channel(first);
@@ -105,7 +169,8 @@ impl Dispatcher {
             run.await;
             ended
         });
-        self.workers.insert(uid, Handle { latest, poke });
+        let static_name = is_static(pod).then(|| name_of(pod));
+        self.workers.insert(uid, Handle { latest, poke, static_name });
     }
 
     /// Something happened in the runtime.
@@ -120,7 +185,10 @@ impl Dispatcher {
     /// Resolves when a worker has ended; never when there is none.
     pub(super) async fn reap(&mut self) {
         match self.tasks.join_next().await {
-            Some(Ok(uid)) => drop(self.workers.remove(&uid)),
+            Some(Ok(uid)) => {
+                self.workers.remove(&uid);
+                self.start_statics();
+            }
             Some(Err(error)) => tracing::error!(%error, "a pod worker failed"),
             None => std::future::pending().await,
         }

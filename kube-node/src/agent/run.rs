@@ -1,6 +1,6 @@
 //! The agent itself.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::Pod;
@@ -12,7 +12,14 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{PodTable, dispatch::Dispatcher};
+use super::{
+    PodTable,
+    dispatch::Dispatcher,
+    images::Collector,
+    logs,
+    manifest::{self, Statics},
+    mirrors::Mirrors,
+};
 use crate::{
     Clock, Result,
     config::Config,
@@ -91,9 +98,22 @@ impl Agent {
         let pods = async {
             let Some(name) = shutdown.run_until_cancelled(self.runtime_name()).await else { return };
             let context = Arc::new(self.context(&machine, events, name, &shutdown).await);
-            let dispatcher = Dispatcher::new(Arc::clone(&context), self.table.clone(), shutdown.clone());
+            let collector = Collector {
+                runtime: Arc::clone(&self.runtime),
+                clock: self.clock,
+                config: Arc::clone(&self.config),
+                events: context.events.clone(),
+                seen: BTreeMap::new(),
+            };
+            let (table, mirrors) = (self.table.clone(), Mirrors::default());
+            let dispatcher = Dispatcher::new(Arc::clone(&context), table, mirrors.clone(), shutdown.clone());
             let unstaging = context.volumes.unstage_unused(self.config.relist, shutdown.clone());
-            tokio::join!(self.pods(dispatcher, shutdown.clone()), unstaging);
+            let mirroring = shutdown.run_until_cancelled(mirrors.keep(&self.client, &self.config.node_name));
+            let rotating = logs::rotate(&*self.runtime, self.clock, &self.config);
+            let rotating = shutdown.run_until_cancelled(rotating);
+            let collecting = shutdown.run_until_cancelled(collector.run());
+            let pods = self.pods(dispatcher, shutdown.clone());
+            tokio::join!(pods, unstaging, mirroring, rotating, collecting);
         };
         tokio::join!(write_events, heartbeat.run(shutdown.clone()), pods);
     }
@@ -141,6 +161,19 @@ impl Agent {
 
     /// Feeds pods and runtime events to workers.
     async fn pods(&self, mut dispatcher: Dispatcher, shutdown: CancellationToken) {
+        let (statics, mut manifests) = watch::channel(manifest::read(&self.config).await);
+        // Before the API server is asked: a static pod may be what brings it up, and a mirror without its pod would be deleted.
+        dispatcher.statics(manifests.borrow_and_update().clone());
+        let following = shutdown.run_until_cancelled(manifest::follow(&self.config, statics));
+        tokio::join!(self.dispatch(dispatcher, manifests, shutdown.clone()), following);
+    }
+
+    async fn dispatch(
+        &self,
+        mut dispatcher: Dispatcher,
+        mut manifests: watch::Receiver<Statics>,
+        shutdown: CancellationToken,
+    ) {
         let api: Api<Pod> = Api::all(self.client.clone());
         let config = watcher::Config::default().fields(&format!("spec.nodeName={}", self.config.node_name));
         let mut pods = std::pin::pin!(watcher(api, config).default_backoff());
@@ -163,6 +196,7 @@ impl Agent {
                     }
                     Err(error) => tracing::debug!(%error, "watching pods"),
                 },
+                Ok(()) = manifests.changed() => dispatcher.statics(manifests.borrow_and_update().clone()),
                 Some(event) = happenings.next() => dispatcher.runtime_event(&event),
                 () = dispatcher.reap() => {}
                 _ = audits.tick(), if listed => {

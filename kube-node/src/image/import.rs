@@ -92,6 +92,7 @@ impl ImageStore {
         for (parts, names) in images {
             let mut image = self.unpack_parts(&parts).map_err(failed)?;
             image.tags = names.iter().map(|name| normalize(name)).collect();
+            image.imported = true;
             ids.push(image.id.clone());
             self.add(image, source.clone())?;
         }

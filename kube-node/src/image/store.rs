@@ -58,6 +58,9 @@ pub struct Image {
     pub size: u64,
     /// How its containers run.
     pub config: ImageConfig,
+    /// Whether it was imported, so that no registry may have it and garbage collection must leave it alone.
+    #[serde(default)]
+    pub imported: bool,
 }
 
 impl Image {
@@ -68,7 +71,8 @@ impl Image {
             repo_digests: self.digests.iter().cloned().collect(),
             size: self.size,
             user: self.config.user.clone(),
-            pinned: self.tags.iter().all(|tag| tag.starts_with("localhost/")) && !self.tags.is_empty(),
+            pinned: self.imported
+                || (self.tags.iter().all(|tag| tag.starts_with("localhost/")) && !self.tags.is_empty()),
         }
     }
 }
@@ -215,6 +219,7 @@ impl ImageStore {
             Some(known) => {
                 known.tags.extend(image.tags);
                 known.digests.extend(image.digests);
+                known.imported |= image.imported;
             }
             None => index.images.push(image),
         }

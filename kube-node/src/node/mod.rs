@@ -8,6 +8,6 @@ mod pressure;
 mod tests;
 
 pub(crate) use heartbeat::Heartbeat;
-pub(crate) use machine::Machine;
+pub(crate) use machine::{Left, Machine, disk_left};
 pub(crate) use object::{allocatable, allocatable_amounts, labels};
 pub use pressure::EvictionHard;

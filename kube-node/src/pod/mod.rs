@@ -7,6 +7,7 @@ pub(crate) mod conditions;
 pub(crate) mod config;
 pub(crate) mod expand;
 pub(crate) mod fields;
+pub(crate) mod mirror;
 pub(crate) mod names;
 pub(crate) mod observed;
 pub(crate) mod phase;

@@ -8,7 +8,10 @@ use kube::{
 use serde_json::{Map, Value, json};
 
 use super::ops::Subject;
-use crate::{Error, Result, pod::spec::pod_ref};
+use crate::{
+    Error, Result,
+    pod::{mirror::is_static, spec::pod_ref},
+};
 
 /// The strategic merge patch that turns `known` into `wanted`; `None` when there is nothing to change.
 pub(super) fn difference(known: &PodStatus, wanted: &PodStatus) -> Option<Value> {
@@ -70,8 +73,12 @@ pub(super) async fn send(subject: &Subject, known: &PodStatus, wanted: &PodStatu
     let Some(status) = difference(known, wanted) else { return Ok(None) };
     let whose = pod_ref(&subject.pod);
     let api: Api<Pod> = Api::namespaced(subject.context.client.clone(), &whose.namespace);
-    // The uid makes sure that a new pod of the same name is left alone.
-    let patch = json!({"metadata": {"uid": whose.uid}, "status": status});
+    let patch = match is_static(&subject.pod) {
+        // Its mirror has another uid, and is this pod's whatever that is.
+        true => json!({"status": status}),
+        // The uid makes sure that a new pod of the same name is left alone.
+        false => json!({"metadata": {"uid": whose.uid}, "status": status}),
+    };
     let sent = api.patch_status(&whose.name, &PatchParams::default(), &Patch::Strategic(&patch)).await;
     Ok(Some(sent?))
 }

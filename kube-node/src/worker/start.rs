@@ -1,5 +1,7 @@
 //! Starting one container: image, environment, mounts, create, start, postStart.
 
+use futures::FutureExt;
+
 use super::{hooks, ops::Subject, pull};
 use crate::{
     Error,
@@ -9,6 +11,7 @@ use crate::{
     objects::Reference,
     pod::{
         config::{ContainerInputs, container_config},
+        mirror::is_static,
         spec::{PodContainer, pod_ref},
     },
     seam::{ContainerConfig, ContainerId, ImageStatus, Mount},
@@ -97,7 +100,12 @@ async fn configure(
 async fn environment(subject: &Subject, container: &PodContainer) -> Result<Vec<(String, String)>, Error> {
     let (context, namespace) = (&subject.context, pod_ref(&subject.pod).namespace);
     let mut env = EnvContext { fields: context.fields(subject.ips()), ..EnvContext::default() };
-    env.services = context.objects.services(&namespace).await;
+    let services = context.objects.services(&namespace);
+    env.services = match is_static(&subject.pod) {
+        // It may be what the API server is waiting for.
+        true => services.now_or_never().unwrap_or_default(),
+        false => services.await,
+    };
     for reference in env::references(&container.spec) {
         match reference {
             Reference::ConfigMap(name) => {

@@ -207,6 +207,7 @@ impl FakeApi {
             None => {}
         }
         object["metadata"]["namespace"] = json!(target.namespace);
+        object["metadata"]["uid"] = json!(format!("api-{}", self.state.lock().log.len()));
         let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
         let key = (target.resource.clone(), target.namespace.clone(), name);
         if self.state.lock().objects.contains_key(&key) {

@@ -1,7 +1,9 @@
 //! The whole agent against a small API and the fake runtime, with paused time.
 
 pub(crate) mod api;
+mod logs;
 mod sandbox;
+mod statics;
 mod volumes;
 
 use std::{sync::Arc, time::Duration};

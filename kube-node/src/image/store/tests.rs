@@ -69,7 +69,8 @@ async fn layouts_and_archives_in_the_images_folder_are_imported_at_start() {
     assert_eq!(file_of(&store, &two, "two"), "2");
     assert_eq!(store.get(&two.id).as_ref(), Some(&two));
     let again = ImageStore::open(data.path()).await.unwrap();
-    assert_eq!(again.list().await.unwrap().len(), 2);
+    let list = again.list().await.unwrap();
+    assert!(list.len() == 2 && list.iter().all(|image| image.pinned), "{list:?}");
 }
 
 #[tokio::test]
@@ -194,6 +195,7 @@ async fn images_are_pulled_by_tag_and_by_digest() {
     let id = store.pull(&name, None).await.unwrap();
     let image = store.get(&name).unwrap();
     assert_eq!(image.id, id);
+    assert!(!image.status().pinned);
     assert_eq!(file_of(&store, &image, "f"), "pulled");
     let by_digest = image.digests.first().unwrap();
     assert_eq!(store.pull(by_digest, None).await.unwrap(), id);

@@ -8,7 +8,10 @@ use k8s_openapi::api::core::v1::{Pod, PodStatus};
 use super::{RETRY, Worker};
 use crate::{
     Result,
-    pod::spec::{containers, pod_ref},
+    pod::{
+        mirror::{is_mirror, is_static, with_status_of},
+        spec::{containers, pod_ref},
+    },
     worker::{
         Latest,
         ops::{Subject, send_status},
@@ -28,6 +31,9 @@ impl Worker {
     }
 
     fn accept(&mut self, pod: &Pod) {
+        // The answer to a report about a static pod is its mirror, of which only the status counts.
+        let own = is_mirror(pod).then(|| with_status_of(&self.pod, Some(pod)));
+        let pod = own.as_ref().unwrap_or(pod);
         let number = |p: &Pod| p.metadata.resource_version.as_deref().and_then(|v| v.parse::<u64>().ok());
         // The answer to a status patch may overtake the watch.
         if let (Some(new), Some(old)) = (number(pod), number(&self.pod))
@@ -48,7 +54,9 @@ impl Worker {
 
     /// Sends the status when it differs; true when the API server has it.
     pub(super) fn report(&mut self, subject: &Subject, wanted: PodStatus, now: Timestamp) -> bool {
-        if self.vanished.is_some() || difference(&self.known, &wanted).is_none() {
+        // A static pod without a mirror has nowhere to be told of; its name may be another pod's.
+        let unseen = is_static(&self.pod) && self.pod.metadata.resource_version.is_none();
+        if unseen || self.vanished.is_some() || difference(&self.known, &wanted).is_none() {
             return !self.reporting;
         }
         if self.reporting || self.report_after.is_some_and(|at| at > now) {
