@@ -89,6 +89,7 @@ pub(crate) fn server_config(flags: &Flags) -> ServerConfig {
         max_txn_ops: flags.max_txn_ops,
         quota_bytes: flags.quota(),
         bcrypt_cost: flags.bcrypt_cost,
+        ..ServerConfig::default()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use tokio::net::TcpListener;
 use tokio::sync::watch as watched;
@@ -47,11 +48,24 @@ pub struct ServerConfig {
     pub quota_bytes: u64,
     /// How often a password is hashed, as a power of two, from 4 to 31. Default 10, as etcd.
     pub bcrypt_cost: u32,
+    /// The time that members share, for tokens, which all of them honour. Default: the machine's.
+    pub clock: fn() -> SystemTime,
+}
+
+#[expect(clippy::disallowed_methods, reason = "the clock that is handed in when nobody hands in another")]
+fn machine_clock() -> SystemTime {
+    SystemTime::now()
 }
 
 impl Default for ServerConfig {
     fn default() -> Self {
-        Self { member: Member::default(), max_txn_ops: 128, quota_bytes: 8 << 30, bcrypt_cost: 10 }
+        Self {
+            member: Member::default(),
+            max_txn_ops: 128,
+            quota_bytes: 8 << 30,
+            bcrypt_cost: 10,
+            clock: machine_clock,
+        }
     }
 }
 
@@ -78,9 +92,9 @@ impl Default for ServerConfig {
 ///   wrote and that were not changed since before the last compaction, the numbers within the transaction are made anew.
 /// - Outside of a group, the member and the cluster are both 1, the term is always 1, and the index of the log is the
 ///   revision; members cannot be added or removed.
-/// - In a group, a member answers a request to create a watch once it has caught up with the leader. A token is known only
-///   to the member that gave it; Go's client asks another for one when it has to. What a change of users, roles or alarms
-///   means is known to another member a moment later.
+/// - In a group, a member answers a request to create a watch once it has caught up with the leader. What a change of users,
+///   roles or alarms means is known to another member a moment later.
+/// - Tokens are signed, so that every member honours them; one that is used at one member lives longer at that.
 /// - `status` tells the release 3.5.21, and sizes of the store's own engine; `defragment` has nothing to do.
 ///
 /// With users enabled, more is denied than in 3.4: compaction and all of maintenance but `status` need root, leases and
@@ -122,7 +136,7 @@ impl EtcdServer {
         let member = group.stamp().member;
         Self {
             group,
-            auth: Arc::new(Auth::new(store.clone(), config.bcrypt_cost)),
+            auth: Arc::new(Auth::new(store.clone(), config.bcrypt_cost, config.clock)),
             alarms: Arc::new(Alarms::new(store.clone(), member)),
             calls: Arc::default(),
             shutdown: CancellationToken::new(),

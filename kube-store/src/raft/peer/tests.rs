@@ -3,13 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::RootCertStore;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{PeerConfig, PeerNetwork, PeerServer, ask_for_members, found};
+use super::{PeerConfig, PeerNetwork, PeerServer, PeerTls, ask_for_members, found};
 use crate::engine::MemoryEngine;
 use crate::raft::{MemberChange, MemberInfo, RaftConfig, RaftStore, Start};
-use crate::{Error, Store, StoreExt};
+use crate::{Error, StoreExt};
 
 /// A member with all that serves it.
 struct Member {
@@ -20,13 +25,24 @@ struct Member {
 
 impl Member {
     async fn start(listener: TcpListener, config: RaftConfig, members: Vec<MemberInfo>) -> Self {
-        let network = PeerNetwork::new(PeerConfig::new(config.cluster, config.id, members));
+        Self::start_with(listener, config, members, None).await
+    }
+
+    async fn start_with(
+        listener: TcpListener,
+        config: RaftConfig,
+        members: Vec<MemberInfo>,
+        tls: Option<Tls>,
+    ) -> Self {
+        let (shown, asked) = tls.map(|tls| (tls.client, tls.server)).unzip();
+        let peer = PeerConfig { tls: shown, ..PeerConfig::new(config.cluster, config.id, members) };
+        let network = PeerNetwork::new(peer);
         let config = RaftConfig { tick: Duration::from_millis(20), ..config };
         let transport = Arc::new(network.clone());
         let store = RaftStore::open(MemoryEngine::default(), config, transport).await.unwrap();
         network.attach(store.inbox());
         let (store, shutdown) = (Arc::new(store), CancellationToken::new());
-        let serving = tokio::spawn(PeerServer::new(&store).serve(listener, None, shutdown.clone()));
+        let serving = tokio::spawn(PeerServer::new(&store).serve(listener, asked, shutdown.clone()));
         Self { store, shutdown, serving }
     }
 
@@ -48,17 +64,79 @@ async fn listeners(count: usize) -> Vec<(TcpListener, String)> {
 
 /// A new group of so many members.
 async fn group(count: usize) -> Vec<Member> {
-    let listeners = listeners(count).await;
+    group_with(listeners(count).await, &vec![None; count]).await
+}
+
+async fn group_with(listeners: Vec<(TcpListener, String)>, tls: &[Option<Tls>]) -> Vec<Member> {
     let named = listeners.iter().enumerate().map(|(n, (_, url))| (format!("m{n}"), vec![url.clone()]));
     let (cluster, members) = found("token", named);
     let mut started = Vec::new();
-    for (listener, url) in listeners {
+    for ((listener, url), tls) in listeners.into_iter().zip(tls) {
         let id = members.iter().find(|member| member.peer_urls == [url.clone()]).unwrap().id;
         let start = Start::New(members.clone());
         let config = RaftConfig { cluster, start, ..RaftConfig::member(id, 1) };
-        started.push(Member::start(listener, config, members.clone()).await);
+        started.push(Member::start_with(listener, config, members.clone(), tls.clone()).await);
     }
     started
+}
+
+/// What a member shows, and whom it believes.
+#[derive(Debug, Clone)]
+struct Tls {
+    server: watch::Receiver<Arc<rustls::ServerConfig>>,
+    client: PeerTls,
+}
+
+impl Tls {
+    /// Of a member that `own` vouches for, and that believes whom `others` vouches for.
+    fn new(own: &Issuer<'_, KeyPair>, others: &CertificateDer<'static>) -> Self {
+        let key = KeyPair::generate().unwrap();
+        let leaf = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+        let chain = vec![leaf.signed_by(&key, own).unwrap().der().clone()];
+        let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+        let mut roots = RootCertStore::empty();
+        roots.add(others.clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier = WebPkiClientVerifier::builder_with_provider(roots.clone().into(), provider.clone());
+        let server = rustls::ServerConfig::builder_with_provider(provider.clone())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_client_cert_verifier(verifier.build().unwrap());
+        let mut server = server.with_single_cert(chain.clone(), key.clone_key()).unwrap();
+        server.alpn_protocols = vec![b"h2".to_vec()];
+        let client = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots);
+        let mut client = client.with_client_auth_cert(chain, key).unwrap();
+        client.alpn_protocols = vec![b"h2".to_vec()];
+        Self { server: watch::channel(Arc::new(server)).1, client: watch::channel(Arc::new(client)).1 }
+    }
+}
+
+fn authority() -> (Issuer<'static, KeyPair>, CertificateDer<'static>) {
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().unwrap();
+    let root = params.self_signed(&key).unwrap().der().clone();
+    (Issuer::new(params, key), root)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn members_believe_only_their_authority() {
+    let ((issuer, root), (stranger, _)) = (authority(), authority());
+    let mut listeners = listeners(3).await;
+    listeners.iter_mut().for_each(|(_, url)| *url = url.replace("http://", "https://"));
+    // The third shows a certificate of somebody else's, though it believes the others.
+    let tls = [&issuer, &issuer, &stranger].map(|own| Some(Tls::new(own, &root)));
+    let members = group_with(listeners, &tls).await;
+    members[0].store.put("a", "1").await.unwrap();
+    assert_eq!(members[1].store.get("a").await.unwrap().unwrap().value, "1");
+    let outside = members[2].store.raft_status();
+    assert_eq!((outside.leader, outside.applied), (None, 1), "nobody listens to it, and it to nobody");
+    for member in members {
+        member.stop().await;
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The processes, their disks and their cables.
 
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use kube_store::{EtcdStore, StoreExt};
@@ -89,6 +89,8 @@ impl Cluster {
             .args(["--listen-peer-urls", &machine.peer_url()])
             .args(["--initial-advertise-peer-urls", &machine.peer_url()])
             .args(["--initial-cluster", &all.join(","), "--initial-cluster-state", machine.state])
+            // The cheapest hash: passwords of tests are no secrets.
+            .args(["--bcrypt-cost", "4"])
             .env("RUST_LOG", "error")
             .stdin(Stdio::null())
             .spawn()
@@ -108,8 +110,7 @@ impl Cluster {
     /// Asks it to end, and waits until it has.
     pub(super) async fn stop(&mut self, member: usize) {
         self.process(member).signal(Signal::TERM);
-        let mut process = self.machines[member].process.take().unwrap();
-        let status = tokio::task::spawn_blocking(move || process.0.wait().unwrap()).await.unwrap();
+        let status = self.ended(member).await;
         assert!(status.success(), "a member that was asked to stop ended with {status}");
     }
 
@@ -154,15 +155,14 @@ impl Cluster {
         }
     }
 
-    async fn etcdctl(&self, member: usize, args: &[&str]) -> String {
-        let mut command = tokio::process::Command::new("etcdctl");
-        command.env("ETCDCTL_API", "3").args(["--endpoints", &self.machines[member].client_url()]);
-        command.args(["--dial-timeout", "2s"]).args(args).kill_on_drop(true);
-        String::from_utf8(command.output().await.unwrap().stdout).unwrap()
+    /// What etcdctl says, asking this member.
+    pub(super) async fn etcdctl(&self, member: usize, args: &[&str]) -> String {
+        let endpoint = self.machines[member].client_url();
+        etcdctl(&[&["--endpoints", endpoint.as_str()], args].concat()).await
     }
 
     /// Runs etcdctl until it succeeds: the group may be between two leaders.
-    async fn insist(&self, member: usize, args: &[&str], done: &str) {
+    pub(super) async fn insist(&self, member: usize, args: &[&str], done: &str) {
         loop {
             let said = self.etcdctl(member, args).await;
             if said.contains(done) {
@@ -172,12 +172,40 @@ impl Cluster {
         }
     }
 
+    /// Number of the member at a URL, according to another.
+    pub(super) async fn listed(&self, member: usize, url: &str) -> String {
+        let listed = self.etcdctl(member, &["member", "list"]).await;
+        let line = listed.lines().find(|line| line.contains(url)).unwrap();
+        line.split(", ").next().unwrap().to_owned()
+    }
+
+    /// Number of a member, according to itself.
+    pub(super) async fn id(&self, member: usize) -> String {
+        let status = self.etcdctl(member, &["endpoint", "status"]).await;
+        status.split(", ").nth(1).unwrap().to_owned()
+    }
+
+    pub(super) fn peer_url(&self, member: usize) -> String {
+        self.machines[member].peer_url()
+    }
+
+    /// A machine for one more member, which the group does not know yet.
+    pub(super) fn add_machine(&mut self) -> usize {
+        let member = self.machines.len();
+        self.machines.push(Machine { state: "existing", ..Machine::new(member) });
+        member
+    }
+
+    /// Waits until a member has ended by itself.
+    pub(super) async fn ended(&mut self, member: usize) -> ExitStatus {
+        let mut process = self.machines[member].process.take().unwrap();
+        tokio::task::spawn_blocking(move || process.0.wait().unwrap()).await.unwrap()
+    }
+
     /// Puts a new member, with a new disk, in the place of one that is gone.
     pub(super) async fn replace(&mut self, member: usize) {
         let (other, url) = ((member + 1) % SIZE, self.machines[member].peer_url());
-        let listed = self.etcdctl(other, &["member", "list"]).await;
-        let line = listed.lines().find(|line| line.contains(&url)).unwrap();
-        let id = line.split(", ").next().unwrap().to_owned();
+        let id = self.listed(other, &url).await;
         std::fs::remove_dir_all(self.data(member)).unwrap();
         self.insist(other, &["member", "remove", &id], "removed from cluster").await;
         let name = format!("new{member}");
@@ -186,6 +214,14 @@ impl Cluster {
         self.machines[member].state = "existing";
         self.spawn(member);
     }
+}
+
+/// What etcdctl says.
+pub(super) async fn etcdctl(args: &[&str]) -> String {
+    let mut command = tokio::process::Command::new("etcdctl");
+    command.env("ETCDCTL_API", "3").args(["--dial-timeout", "2s"]).args(args).kill_on_drop(true);
+    let output = command.output().await.unwrap();
+    String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
 }
 
 /// Whether a member takes a write: then it has applied all that was written before.

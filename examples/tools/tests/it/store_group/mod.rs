@@ -69,6 +69,75 @@ fn nothing_acknowledged_is_lost_whatever_fails() {
     });
 }
 
+#[test]
+fn etcdctl_manages_the_members() {
+    if std::env::var_os(INSIDE).is_none() {
+        return run_inside("store_group::etcdctl_manages_the_members");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut cluster = Cluster::start().await;
+        leadership_moves(&cluster).await;
+        a_learner_comes_and_goes(&mut cluster).await;
+        users_are_known_to_every_member(&cluster).await;
+    });
+}
+
+async fn leadership_moves(cluster: &Cluster) {
+    let (leader, follower) = (cluster.pick(true).await, cluster.pick(false).await);
+    let (from, to) = (cluster.id(leader).await, cluster.id(follower).await);
+    let said = cluster.etcdctl(leader, &["move-leader", &to]).await;
+    assert_eq!(said.trim(), format!("Leadership transferred from {from} to {to}"));
+    assert_eq!(cluster.pick(true).await, follower);
+}
+
+async fn a_learner_comes_and_goes(cluster: &mut Cluster) {
+    let member = cluster.add_machine();
+    let url = cluster.peer_url(member);
+    cluster.insist(0, &["member", "add", "new", "--learner", "--peer-urls", &url], "added to cluster").await;
+    let again = ["member", "add", "other", "--learner", "--peer-urls", "http://10.99.0.99:1"];
+    let said = cluster.etcdctl(1, &again).await;
+    assert!(said.contains("etcdserver: too many learner members in cluster"), "{said}");
+    cluster.spawn(member);
+    let id = cluster.listed(1, &url).await;
+    // It gets a vote once it has caught up, and not before.
+    cluster.insist(2, &["member", "promote", &id], "promoted in cluster").await;
+    let said = cluster.etcdctl(2, &["member", "promote", &id]).await;
+    assert!(said.contains("etcdserver: can only promote a learner member"), "{said}");
+    cluster.in_step().await;
+    cluster.insist(1, &["member", "remove", &id], "removed from cluster").await;
+    assert!(!cluster.ended(member).await.success(), "a removed member stops and says why");
+    let said = cluster.etcdctl(1, &["member", "remove", &id]).await;
+    assert!(said.contains("etcdserver: member not found"), "{said}");
+}
+
+async fn users_are_known_to_every_member(cluster: &Cluster) {
+    let all = cluster.endpoints()[..cluster::SIZE].join(",");
+    for (member, args) in [
+        (0, "user add root:pw"),
+        (1, "user grant-role root root"),
+        (2, "user add u:pw"),
+        (0, "role add r"),
+        (1, "role grant-permission r readwrite --prefix=true /u/"),
+        (2, "user grant-role u r"),
+        (0, "auth enable"),
+    ] {
+        let args: Vec<&str> = args.split(' ').collect();
+        let said = cluster.etcdctl(member, &args).await;
+        assert!(!said.contains("Error"), "{args:?}: {said}");
+    }
+    for member in 0..cluster::SIZE {
+        cluster.insist(member, &["--user", "u:pw", "put", "/u/a", "1"], "OK").await;
+        let said = cluster.etcdctl(member, &["--user", "u:pw", "put", "/other", "1"]).await;
+        assert!(said.contains("etcdserver: permission denied"), "{said}");
+    }
+    // One token is used at all of them.
+    let args = ["--endpoints", &all, "--user", "u:pw", "put", "/u/b", "1"];
+    for _ in 0..cluster::SIZE {
+        assert_eq!(cluster::etcdctl(&args).await.trim(), "OK");
+    }
+}
+
 /// Leader and follower in turn are killed, and stopped.
 async fn members_fail(cluster: &mut Cluster, load: &Load) {
     for is_leader in [true, false] {

@@ -8,16 +8,18 @@ mod span;
 mod token;
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
+use ring::rand::{SecureRandom, SystemRandom};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Status};
 
 use self::model::Model;
-use self::token::Tokens;
+use self::token::{Now, Tokens};
 use super::convert;
 use crate::{LeaseRequest, LeaseResponse, Store};
 
@@ -39,6 +41,15 @@ pub(super) struct Auth {
     turn: tokio::sync::Mutex<()>,
     hashing: Arc<Semaphore>,
     bcrypt_cost: u32,
+    clock: fn() -> SystemTime,
+}
+
+/// A key that nobody knows.
+fn new_key() -> Result<Bytes, Status> {
+    let mut key = vec![0; 32];
+    let filled = SystemRandom::new().fill(&mut key);
+    filled.map_err(|_| Status::unavailable("etcdserver: no randomness"))?;
+    Ok(key.into())
 }
 
 /// Who calls, and what they may as of now.
@@ -78,7 +89,7 @@ impl Caller {
 }
 
 impl Auth {
-    pub(super) fn new(store: Arc<dyn Store>, bcrypt_cost: u32) -> Self {
+    pub(super) fn new(store: Arc<dyn Store>, bcrypt_cost: u32, clock: fn() -> SystemTime) -> Self {
         Self {
             store,
             model: RwLock::default(),
@@ -86,6 +97,7 @@ impl Auth {
             turn: tokio::sync::Mutex::default(),
             hashing: Arc::new(Semaphore::new(HASHING)),
             bcrypt_cost,
+            clock,
         }
     }
 
@@ -97,7 +109,7 @@ impl Auth {
             && let Some(token) = metadata.get("token").or_else(|| metadata.get("authorization"))
         {
             let token = token.to_str().map_err(|_| refusal::invalid_token())?;
-            let known = self.tokens.lock().user(token, Instant::now());
+            let known = self.tokens.lock().user(&model, token, self.now());
             user = Some(known.ok_or_else(refusal::invalid_token)?);
         }
         Ok(Caller { model, user })
@@ -163,15 +175,24 @@ impl Auth {
         if !model.enabled {
             return Err(refusal::not_enabled());
         }
+        if model.token_key.is_none() {
+            // Users that came with a snapshot of etcd's have none.
+            let key = new_key()?;
+            self.change(|model| Ok(_ = model.token_key.get_or_insert(key))).await?;
+        }
         let hash = model.password(user)?.ok_or_else(refusal::auth_failed)?;
         let hash = String::from_utf8(hash.to_vec()).map_err(|_| refusal::auth_failed())?;
         let same = self.hash(move || bcrypt::verify(password, &hash)).await?;
         // The password may have been changed while it was compared.
-        if !same || self.model().await?.revision != model.revision {
+        let now = self.model().await?;
+        if !same || now.password(user)? != model.password(user)? {
             return Err(refusal::auth_failed());
         }
-        let token = self.tokens.lock().assign(user, Instant::now());
-        token.ok_or_else(|| Status::unavailable("etcdserver: no randomness"))
+        token::sign(&now, user, self.now()).ok_or_else(refusal::auth_failed)
+    }
+
+    fn now(&self) -> Now {
+        Now { here: Instant::now(), everywhere: (self.clock)() }
     }
 
     /// The stored form of a password.

@@ -17,6 +17,8 @@ pub(super) const ROOT: &str = "root";
 
 const ENABLED: &str = "auth/authEnabled";
 const REVISION: &str = "auth/authRevision";
+/// Not etcd's, which overlooks it.
+const TOKEN_KEY: &str = "auth/tokenKey";
 const USERS: &str = "authUsers/";
 const ROLES: &str = "authRoles/";
 
@@ -29,6 +31,8 @@ pub(super) struct Model {
     pub(super) enabled: bool,
     /// Counts the changes.
     pub(super) revision: u64,
+    /// What tokens are signed with.
+    pub(super) token_key: Option<Bytes>,
     users: BTreeMap<String, pb::User>,
     roles: BTreeMap<String, pb::Role>,
 }
@@ -62,6 +66,8 @@ impl Model {
                 model.roles.insert(role.to_owned(), pb::Role::decode(value.clone())?);
             } else if name == ENABLED {
                 model.enabled = value.as_ref() == [1];
+            } else if name == TOKEN_KEY {
+                model.token_key = Some(value.clone());
             } else if name == REVISION {
                 let number = value.first_chunk().map(|number| u64::from_be_bytes(*number));
                 model.revision = number.unwrap_or(model.revision);
@@ -77,6 +83,9 @@ impl Model {
         difference(ROLES, &self.roles, &new.roles, &mut changes);
         if self.enabled != new.enabled {
             changes.push((ENABLED.into(), Some(Bytes::from(vec![u8::from(new.enabled)]))));
+        }
+        if self.token_key != new.token_key {
+            changes.push((TOKEN_KEY.into(), new.token_key.clone()));
         }
         if !changes.is_empty() {
             new.revision = self.revision + 1;

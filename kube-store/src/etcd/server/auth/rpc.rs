@@ -17,7 +17,15 @@ macro_rules! answer {
 impl pb::auth_server::Auth for EtcdServer {
     async fn auth_enable(&self, request: Request<pb::AuthEnableRequest>) -> Answer<pb::AuthEnableResponse> {
         self.administrator(request).await?;
-        self.auth.change(|model| model.enable()).await?;
+        let key = super::new_key()?;
+        self.auth
+            .change(|model| {
+                model.enable()?;
+                // Nobody may come back with a token of before.
+                model.token_key = Some(key);
+                Ok(())
+            })
+            .await?;
         answer!(self, AuthEnableResponse)
     }
 
@@ -32,7 +40,6 @@ impl pb::auth_server::Auth for EtcdServer {
                 Ok(())
             })
             .await?;
-        self.auth.tokens.lock().clear();
         answer!(self, AuthDisableResponse)
     }
 
@@ -80,7 +87,6 @@ impl pb::auth_server::Auth for EtcdServer {
     ) -> Answer<pb::AuthUserDeleteResponse> {
         let request = self.administrator(request).await?;
         self.auth.change(|model| model.delete_user(&request.name)).await?;
-        self.auth.tokens.lock().forget(&request.name);
         answer!(self, AuthUserDeleteResponse)
     }
 
@@ -91,7 +97,6 @@ impl pb::auth_server::Auth for EtcdServer {
         let request = self.administrator(request).await?;
         let password = self.auth.hash_password(request.password).await?;
         self.auth.change(|model| model.change_password(&request.name, password)).await?;
-        self.auth.tokens.lock().forget(&request.name);
         answer!(self, AuthUserChangePasswordResponse)
     }
 
