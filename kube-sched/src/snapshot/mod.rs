@@ -43,6 +43,7 @@ use tallies::Tallies;
 
 pub use budgets::Budget;
 pub use nodes::TaintSet;
+pub(crate) use pods::Extent;
 pub use selecting::SelectingKind;
 pub(crate) use storage::SELECTED_NODE;
 pub use storage::{Claim, Storage, Volume, VolumePlan};
