@@ -57,6 +57,7 @@ mod node;
 pub mod plugins;
 mod pod;
 pub mod queue;
+mod request;
 pub mod resources;
 pub mod schedule;
 pub mod selector;

@@ -1,6 +1,7 @@
 //! A pod as the scheduler sees it.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -11,7 +12,7 @@ use crate::resources::{Amounts, Resources, effective_requests, nonzero_requests}
 use crate::terms::PodTerms;
 
 /// A pod in parsed form: what decisions read, computed once when the object arrives.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct PodInfo {
     /// `namespace/name`.
     pub key: Arc<str>,
@@ -56,6 +57,15 @@ impl HostPort {
         self.port == other.port
             && self.protocol == other.protocol
             && (self.ip == other.ip || &*self.ip == ANY || &*other.ip == ANY)
+    }
+}
+
+impl fmt::Debug for PodInfo {
+    /// Which pod it is and where; the object may be pages long.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut pod = f.debug_struct("PodInfo");
+        pod.field("key", &self.key).field("uid", &self.uid).field("node_name", &self.node_name);
+        pod.field("priority", &self.priority).field("requests", &self.requests).finish_non_exhaustive()
     }
 }
 

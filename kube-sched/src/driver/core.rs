@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fastrand::Rng;
-use k8s_openapi::api::core::v1::{Node, Pod};
 use tokio::time::Instant;
 
 use super::run::UNSCHEDULABLE;
@@ -95,11 +94,7 @@ impl Core {
         self.queue.flush(now);
     }
 
-    pub(super) fn node_applied(&mut self, node: &Node, now: Instant) {
-        let new = match NodeInfo::parse(node) {
-            Ok(info) => Arc::new(info),
-            Err(error) => return tracing::warn!(%error, node = node.metadata.name, "ignoring a node"),
-        };
+    pub(super) fn node_applied(&mut self, new: Arc<NodeInfo>, now: Instant) {
         let old = self.snapshot.node(&new.name).and_then(|view| view.info()).cloned();
         if old.as_ref() == Some(&new) {
             return;
@@ -118,12 +113,7 @@ impl Core {
         self.queue.on_event(&ClusterEvent::NodeRemoved(info), now);
     }
 
-    pub(super) fn pod_applied(&mut self, pod: Pod, now: Instant) {
-        let name = pod.metadata.name.clone();
-        let pod = match PodInfo::parse(pod) {
-            Ok(pod) => Arc::new(pod),
-            Err(error) => return tracing::warn!(%error, pod = name, "ignoring a pod"),
-        };
+    pub(super) fn pod_applied(&mut self, pod: Arc<PodInfo>, now: Instant) {
         if pod.node_name.is_some() && !pod.is_finished() {
             return self.placed(pod, now);
         }

@@ -1,17 +1,93 @@
-//! How the snapshot takes in the objects that say something about pods: namespaces, budgets, services and workloads.
+//! How the snapshot takes in the objects that say something about pods: storage, namespaces, budgets, services and workloads.
 //!
 //! Each function is given the key of an object and how it is now, `None` if it is gone, and says what that is for waiting
 //! pods. Budgets and selectors keep no pod from a node, they only weigh what is possible, so they wake nobody.
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::apps::v1::{ReplicaSet, StatefulSet};
-use k8s_openapi::api::core::v1::{Namespace, ReplicationController, Service};
+use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use k8s_openapi::api::storage::v1::{CSIDriver, CSINode, CSIStorageCapacity, StorageClass};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+use serde::Deserialize;
 
+use super::watched::Described;
 use crate::framework::ClusterEvent;
 use crate::snapshot::{Budget, SelectingKind, Snapshot};
+
+/// A namespace, as far as it matters here.
+#[derive(Debug, Deserialize)]
+pub(super) struct Namespace {
+    metadata: ObjectMeta,
+}
+
+impl Described for Namespace {
+    fn described(&self) -> &ObjectMeta {
+        &self.metadata
+    }
+}
+
+/// A service or workload, as far as it matters here: what it makes pods of may be large and is not read.
+#[derive(Debug, Deserialize)]
+pub(super) struct Selecting<S> {
+    #[serde(default)]
+    metadata: ObjectMeta,
+    spec: Option<Selection<S>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Selection<S> {
+    selector: Option<S>,
+}
+
+/// What services and replication controllers select pods by.
+type EqualLabels = BTreeMap<String, String>;
+
+impl<S> Described for Selecting<S> {
+    fn described(&self) -> &ObjectMeta {
+        &self.metadata
+    }
+}
+
+impl<S> Selecting<S> {
+    fn into_selector(self) -> Option<S> {
+        self.spec?.selector
+    }
+}
+
+/// Storage keeps pods from nodes, so that every change of it may help some.
+macro_rules! storage {
+    ($($take_in:ident $kind:ident $upsert:ident $remove:ident),+ $(,)?) => {
+        $(pub(super) fn $take_in(snapshot: &mut Snapshot, key: &str, object: Option<$kind>) -> Option<ClusterEvent> {
+            match object {
+                Some(object) => snapshot.storage_mut().$upsert(object),
+                None => snapshot.storage_mut().$remove(key),
+            }
+            Some(ClusterEvent::StorageChanged { claim: None })
+        })+
+    };
+}
+
+storage! {
+    volume PersistentVolume upsert_volume remove_volume,
+    class StorageClass upsert_class remove_class,
+    csi_node CSINode upsert_csi_node remove_csi_node,
+    csi_driver CSIDriver upsert_csi_driver remove_csi_driver,
+    capacity CSIStorageCapacity upsert_capacity remove_capacity,
+}
+
+/// A claim concerns the pods that use it and no others.
+pub(super) fn claim(
+    snapshot: &mut Snapshot,
+    key: &str,
+    claim: Option<PersistentVolumeClaim>,
+) -> Option<ClusterEvent> {
+    match claim {
+        Some(claim) => snapshot.storage_mut().upsert_claim(claim),
+        None => snapshot.storage_mut().remove_claim(key),
+    }
+    Some(ClusterEvent::StorageChanged { claim: Some(key.into()) })
+}
 
 /// Affinity may look at the labels of namespaces. A list names all of them again, so those that are as before wake nobody.
 pub(super) fn namespace(
@@ -43,41 +119,47 @@ pub(super) fn budget(
     None
 }
 
-pub(super) fn service(snapshot: &mut Snapshot, key: &str, service: Option<Service>) -> Option<ClusterEvent> {
-    let selector = service.and_then(|service| service.spec?.selector).map(equal);
-    selecting(snapshot, SelectingKind::Service, key, selector.as_ref())
+pub(super) fn service(
+    snapshot: &mut Snapshot,
+    key: &str,
+    service: Option<Selecting<EqualLabels>>,
+) -> Option<ClusterEvent> {
+    by_labels(snapshot, SelectingKind::Service, key, service)
 }
 
 pub(super) fn replication_controller(
     snapshot: &mut Snapshot,
     key: &str,
-    controller: Option<ReplicationController>,
+    controller: Option<Selecting<EqualLabels>>,
 ) -> Option<ClusterEvent> {
-    let selector = controller.and_then(|controller| controller.spec?.selector).map(equal);
-    selecting(snapshot, SelectingKind::ReplicationController, key, selector.as_ref())
+    by_labels(snapshot, SelectingKind::ReplicationController, key, controller)
 }
 
 pub(super) fn replica_set(
     snapshot: &mut Snapshot,
     key: &str,
-    set: Option<ReplicaSet>,
+    set: Option<Selecting<LabelSelector>>,
 ) -> Option<ClusterEvent> {
-    let selector = set.and_then(|set| set.spec).map(|spec| spec.selector);
-    selecting(snapshot, SelectingKind::ReplicaSet, key, selector.as_ref())
+    selecting(snapshot, SelectingKind::ReplicaSet, key, set.and_then(Selecting::into_selector))
 }
 
 pub(super) fn stateful_set(
     snapshot: &mut Snapshot,
     key: &str,
-    set: Option<StatefulSet>,
+    set: Option<Selecting<LabelSelector>>,
 ) -> Option<ClusterEvent> {
-    let selector = set.and_then(|set| set.spec).map(|spec| spec.selector);
-    selecting(snapshot, SelectingKind::StatefulSet, key, selector.as_ref())
+    selecting(snapshot, SelectingKind::StatefulSet, key, set.and_then(Selecting::into_selector))
 }
 
-/// The selector that demands these labels.
-fn equal(labels: BTreeMap<String, String>) -> LabelSelector {
-    LabelSelector { match_labels: Some(labels), ..LabelSelector::default() }
+fn by_labels(
+    snapshot: &mut Snapshot,
+    kind: SelectingKind,
+    key: &str,
+    object: Option<Selecting<EqualLabels>>,
+) -> Option<ClusterEvent> {
+    let labels = object.and_then(Selecting::into_selector);
+    let selector = labels.map(|labels| LabelSelector { match_labels: Some(labels), match_expressions: None });
+    selecting(snapshot, kind, key, selector)
 }
 
 /// Takes in a selector. An object that has none spreads nothing, as one that is gone.
@@ -85,10 +167,10 @@ fn selecting(
     snapshot: &mut Snapshot,
     kind: SelectingKind,
     key: &str,
-    selector: Option<&LabelSelector>,
+    selector: Option<LabelSelector>,
 ) -> Option<ClusterEvent> {
     let (namespace, name) = key.split_once('/')?;
-    snapshot.upsert_selecting(kind, namespace, name, selector);
+    snapshot.upsert_selecting(kind, namespace, name, selector.as_ref());
     None
 }
 

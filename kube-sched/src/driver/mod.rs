@@ -1,10 +1,10 @@
-//! The thin part: informers feed the core, the core's commands go to the API server.
+//! The thin part: watches feed the core, the core's commands go to the API server.
 
 mod bind;
 mod core;
 mod feeds;
-mod informer;
 mod outbox;
+mod reflector;
 mod report;
 mod run;
 mod series;

@@ -3,13 +3,10 @@
 use std::sync::Arc;
 
 use futures::{StreamExt, future, stream};
-use k8s_openapi::api::core::v1::{ObjectReference, Pod};
-use k8s_openapi::api::events::v1::{Event, EventSeries};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta, Time};
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
-use kube::{Api, Client};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
+use kube::Client;
 use parking_lot::Mutex;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -17,6 +14,7 @@ use super::outbox::{Duty, Outbox};
 use super::series::{Occurrence, Series, SeriesKey};
 use crate::clock::Clock;
 use crate::pod::PodInfo;
+use crate::request::Objects;
 
 /// Longest note of an event, in bytes.
 const MAX_NOTE: usize = 1024;
@@ -110,37 +108,34 @@ impl Reporter {
         let key = SeriesKey { uid: Arc::clone(&pod.uid), reason, note: note.clone() };
         let now = self.clock.now();
         let occurrence = self.series.lock().count(key.clone(), pod.name(), now);
-        let api: Api<Event> = Api::namespaced(self.client.0.clone(), pod.namespace());
+        let events = Objects::events(&self.client.0, pod.namespace());
         let result = match occurrence {
             Occurrence::Again { name, count } => {
-                let series = EventSeries { count, last_observed_time: MicroTime(now) };
-                api.patch(&name, &PatchParams::default(), &Patch::Merge(json!({"series": series}))).await
+                let series = json!({"count": count, "lastObservedTime": MicroTime(now)});
+                events.merge(&name, json!({"series": series})).await
             }
             Occurrence::First { name } => {
-                let event = Event {
-                    metadata: ObjectMeta {
-                        name: Some(name),
-                        namespace: Some(pod.namespace().to_owned()),
-                        ..ObjectMeta::default()
-                    },
-                    action: Some(action.to_owned()),
-                    event_time: Some(MicroTime(now)),
-                    note: Some(note),
-                    reason: Some(reason.to_owned()),
-                    regarding: Some(reference(pod)),
-                    related: related.map(reference),
-                    reporting_controller: Some(pod.scheduler_name().to_owned()),
-                    reporting_instance: Some(self.instance.clone()),
-                    type_: Some(kind.to_owned()),
-                    ..Event::default()
-                };
-                api.create(&PostParams::default(), &event).await
+                let event = json!({
+                    "apiVersion": "events.k8s.io/v1",
+                    "kind": "Event",
+                    "metadata": {"name": name, "namespace": pod.namespace()},
+                    "action": action,
+                    "eventTime": MicroTime(now),
+                    "note": note,
+                    "reason": reason,
+                    "regarding": reference(pod),
+                    "related": related.map(reference),
+                    "reportingController": pod.scheduler_name(),
+                    "reportingInstance": self.instance,
+                    "type": kind,
+                });
+                events.create(&event).await
             }
         };
         if result.is_err() {
             self.series.lock().forget(&key);
         }
-        result.map(drop)
+        result
     }
 
     /// Sets `PodScheduled` to false, unless it says the same already.
@@ -181,12 +176,7 @@ impl Reporter {
             "lastProbeTime": null, "lastTransitionTime": Time(self.clock.now()),
         }]});
         self.patch_status(victim, &status).await?;
-        let uid = Some(victim.uid.to_string()).filter(|uid| !uid.is_empty());
-        let params = DeleteParams {
-            preconditions: Some(Preconditions { uid, resource_version: None }),
-            ..DeleteParams::default()
-        };
-        self.pods(victim).delete(victim.name(), &params).await?;
+        Objects::pods(&self.client.0, victim.namespace()).delete(victim.name(), &victim.uid).await?;
         let note = format!("Preempted by pod {} on node {node}", by.uid);
         if let Err(error) = self.event(victim, Some(by), "Normal", "Preempted", "Preempting", note).await {
             tracing::debug!(%error, "cannot record an event");
@@ -194,16 +184,9 @@ impl Reporter {
         Ok(())
     }
 
-    async fn patch_status(&self, pod: &PodInfo, status: &serde_json::Value) -> Result<(), kube::Error> {
+    async fn patch_status(&self, pod: &PodInfo, status: &Value) -> Result<(), kube::Error> {
         let patch = json!({"metadata": {"uid": *pod.uid}, "status": status});
-        self.pods(pod)
-            .patch_status(pod.name(), &PatchParams::default(), &Patch::Strategic(patch))
-            .await
-            .map(drop)
-    }
-
-    fn pods(&self, pod: &PodInfo) -> Api<Pod> {
-        Api::namespaced(self.client.0.clone(), pod.namespace())
+        Objects::pods(&self.client.0, pod.namespace()).patch_status(pod.name(), patch).await
     }
 }
 
@@ -222,16 +205,15 @@ fn incoming(mut reports: mpsc::Receiver<Report>) -> impl futures::Stream<Item = 
     stream::poll_fn(move |cx| reports.poll_recv(cx))
 }
 
-fn reference(pod: &PodInfo) -> ObjectReference {
-    ObjectReference {
-        api_version: Some("v1".to_owned()),
-        kind: Some("Pod".to_owned()),
-        name: Some(pod.name().to_owned()),
-        namespace: Some(pod.namespace().to_owned()),
-        resource_version: pod.object.metadata.resource_version.clone(),
-        uid: Some(pod.uid.to_string()),
-        ..ObjectReference::default()
-    }
+fn reference(pod: &PodInfo) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "name": pod.name(),
+        "namespace": pod.namespace(),
+        "resourceVersion": pod.object.metadata.resource_version,
+        "uid": *pod.uid,
+    })
 }
 
 /// Cuts a note to the length that the API accepts.

@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::stream::BoxStream;
-use futures::{FutureExt, StreamExt};
+use fastrand::Rng;
 use kube::Client;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
@@ -15,12 +14,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::bind::{Binder, Failure};
 use super::core::{Command, Core};
-use super::informer::{Change, key};
 use super::outbox::{Duty, Outbox};
 use super::report::{ClientHandle, Report, Reporter};
 use super::series::Series;
 use super::waiting::WaitingPods;
-use super::watched::{Kind, Observed, watch};
+use super::watched::{Kind, Observed, ROWS, Watches};
 use crate::framework::{Binding, Profile};
 use crate::metrics::{Attempt, Metrics};
 use crate::pod::PodInfo;
@@ -101,7 +99,7 @@ struct Loop<'a> {
     core: Core,
     client: Client,
     max_bindings: usize,
-    changes: BoxStream<'static, Observed>,
+    watches: Watches,
     bindings: JoinSet<Bound>,
     reports: mpsc::Sender<Report>,
     outbox: Arc<Outbox>,
@@ -117,7 +115,7 @@ impl<'a> Loop<'a> {
         let client = scheduler.client.0.clone();
         Self {
             core: Core::new(&scheduler.config),
-            changes: watch(&client),
+            watches: Watches::start(&client, &mut Rng::with_seed(scheduler.config.seed)),
             client,
             max_bindings: scheduler.config.max_bindings,
             bindings: JoinSet::new(),
@@ -126,7 +124,7 @@ impl<'a> Loop<'a> {
             metrics: scheduler.config.metrics.clone(),
             waiting: scheduler.config.waiting_pods.clone(),
             ready: &scheduler.ready,
-            unsynced: Kind::ALL.into(),
+            unsynced: ROWS.iter().map(|row| row.kind).collect(),
         }
     }
 
@@ -157,7 +155,7 @@ impl<'a> Loop<'a> {
     /// Takes in what has happened, without waiting.
     fn take_in(&mut self) {
         for _ in 0..BURST {
-            let Some(Some(change)) = self.changes.next().now_or_never() else { break };
+            let Some(change) = self.watches.take() else { break };
             self.observe(change);
         }
         while let Some(bound) = self.bindings.try_join_next() {
@@ -176,7 +174,7 @@ impl<'a> Loop<'a> {
             }
         };
         tokio::select! {
-            Some(change) = self.changes.next() => self.observe(change),
+            Some(change) = self.watches.next() => self.observe(change),
             Some(bound) = self.bindings.join_next() => self.bound(bound),
             () = rest => {}
         }
@@ -185,22 +183,20 @@ impl<'a> Loop<'a> {
     fn observe(&mut self, change: Observed) {
         let now = Instant::now();
         match change {
-            Observed::Node(Change::Applied(node)) => self.core.node_applied(&node, now),
-            Observed::Node(Change::Deleted(name)) => self.core.node_deleted(&name, now),
-            Observed::Pod(Change::Applied(pod)) => {
-                if pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some()) {
-                    self.outbox.withdraw_condition(&key(&*pod));
+            Observed::Node(node) => self.core.node_applied(node, now),
+            Observed::NodeGone(name) => self.core.node_deleted(&name, now),
+            Observed::Pod(pod) => {
+                if pod.node_name.is_some() {
+                    self.outbox.withdraw_condition(&pod.key);
                 }
-                self.core.pod_applied(*pod, now);
+                self.core.pod_applied(pod, now);
             }
-            Observed::Pod(Change::Deleted(key)) => {
+            Observed::PodGone(key) => {
                 self.outbox.withdraw(&key);
                 self.core.pod_deleted(&key, now);
             }
-            Observed::Object(_, Some(change)) => self.core.object_changed(change, now),
-            Observed::Object(kind, None) => self.synced(kind),
-            Observed::Node(Change::Synced) => self.synced(Kind::Node),
-            Observed::Pod(Change::Synced) => self.synced(Kind::Pod),
+            Observed::Object(change) => self.core.object_changed(change, now),
+            Observed::Synced(kind) => self.synced(kind),
         }
     }
 

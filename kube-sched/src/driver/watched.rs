@@ -1,22 +1,28 @@
-//! Everything that is watched, as one stream.
+//! The kinds that are watched: one row for each.
 
 use std::fmt::Debug;
+use std::sync::Arc;
 
-use futures::StreamExt;
-use futures::stream::{BoxStream, select_all};
-use k8s_openapi::api::apps::v1::{ReplicaSet, StatefulSet};
-use k8s_openapi::api::core::v1::{
-    Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, ReplicationController, Service,
-};
-use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use k8s_openapi::api::storage::v1::{CSIDriver, CSINode, CSIStorageCapacity, StorageClass};
-use kube::{Api, Client, Resource};
+use fastrand::Rng;
+use k8s_openapi::Metadata;
+use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Client;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 use super::feeds;
-use super::informer::{Change, changes, key};
+use super::reflector::Reflector;
+use crate::Error;
 use crate::framework::ClusterEvent;
-use crate::snapshot::{Snapshot, Storage};
+use crate::node::NodeInfo;
+use crate::pod::PodInfo;
+use crate::snapshot::Snapshot;
+
+/// Changes that were read and not taken in yet; watches wait beyond.
+const MAX_CHANGES: usize = 256;
 
 /// A watched kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,40 +43,72 @@ pub(super) enum Kind {
     StatefulSet,
 }
 
-impl Kind {
-    pub(super) const ALL: [Self; 14] = [
-        Self::Node,
-        Self::Pod,
-        Self::Claim,
-        Self::Volume,
-        Self::Class,
-        Self::CsiNode,
-        Self::CsiDriver,
-        Self::Capacity,
-        Self::Namespace,
-        Self::Budget,
-        Self::Service,
-        Self::ReplicationController,
-        Self::ReplicaSet,
-        Self::StatefulSet,
-    ];
+/// How a kind is watched.
+#[derive(Debug)]
+pub(super) struct Row {
+    pub(super) kind: Kind,
+    /// Where all objects of it are listed.
+    pub(super) path: &'static str,
+    /// Reads an object that is new or has changed.
+    pub(super) read: fn(&str) -> serde_json::Result<Seen>,
+    /// Says that the object with this key is gone.
+    pub(super) forget: fn(String) -> Observed,
 }
 
-/// A change of a watched kind.
+macro_rules! rows {
+    ($($kind:ident $path:literal $take_in:path),+ $(,)?) => {
+        /// All kinds.
+        pub(super) static ROWS: &[Row] = &[
+            Row { kind: Kind::Node, path: "/api/v1/nodes", read: node, forget: Observed::NodeGone },
+            Row { kind: Kind::Pod, path: "/api/v1/pods", read: pod, forget: Observed::PodGone },
+            $(Row {
+                kind: Kind::$kind,
+                path: $path,
+                read: |text| object(text, $take_in),
+                forget: |key| ObjectChange::new(key, None, $take_in),
+            }),+
+        ];
+    };
+}
+
+rows! {
+    Claim "/api/v1/persistentvolumeclaims" feeds::claim,
+    Volume "/api/v1/persistentvolumes" feeds::volume,
+    Class "/apis/storage.k8s.io/v1/storageclasses" feeds::class,
+    CsiNode "/apis/storage.k8s.io/v1/csinodes" feeds::csi_node,
+    CsiDriver "/apis/storage.k8s.io/v1/csidrivers" feeds::csi_driver,
+    Capacity "/apis/storage.k8s.io/v1/csistoragecapacities" feeds::capacity,
+    Namespace "/api/v1/namespaces" feeds::namespace,
+    Budget "/apis/policy/v1/poddisruptionbudgets" feeds::budget,
+    Service "/api/v1/services" feeds::service,
+    ReplicationController "/api/v1/replicationcontrollers" feeds::replication_controller,
+    ReplicaSet "/apis/apps/v1/replicasets" feeds::replica_set,
+    StatefulSet "/apis/apps/v1/statefulsets" feeds::stateful_set,
+}
+
+/// What has become known. Objects without a namespace go by their name, others by `namespace/name`.
 #[derive(Debug)]
 pub(super) enum Observed {
-    Node(Change<Node>),
-    Pod(Change<Pod>),
-    /// `None` when the kind has been listed.
-    Object(Kind, Option<ObjectChange>),
+    Node(Arc<NodeInfo>),
+    NodeGone(String),
+    Pod(Arc<PodInfo>),
+    PodGone(String),
+    Object(ObjectChange),
+    /// The kind has been listed.
+    Synced(Kind),
 }
 
-type TakeIn = dyn FnOnce(&mut Snapshot) -> Option<ClusterEvent> + Send;
+/// How an object is taken in, given its key and how it is now, `None` if it is gone.
+type TakeIn<K> = fn(&mut Snapshot, &str, Option<K>) -> Option<ClusterEvent>;
 
 /// A change of an object that the snapshot takes in as it is.
-pub(super) struct ObjectChange(Box<TakeIn>);
+pub(super) struct ObjectChange(Box<dyn FnOnce(&mut Snapshot) -> Option<ClusterEvent> + Send>);
 
 impl ObjectChange {
+    fn new<K: Send + 'static>(key: String, object: Option<K>, take_in: TakeIn<K>) -> Observed {
+        Observed::Object(Self(Box::new(move |snapshot| take_in(snapshot, &key, object))))
+    }
+
     /// Makes the change and says what it is for waiting pods, if any of them could be helped by it.
     pub(super) fn apply(self, snapshot: &mut Snapshot) -> Option<ClusterEvent> {
         (self.0)(snapshot)
@@ -83,68 +121,159 @@ impl Debug for ObjectChange {
     }
 }
 
-/// Watches everything, again and again when that fails.
-pub(super) fn watch(client: &Client) -> BoxStream<'static, Observed> {
-    let streams = [
-        changes(Api::<Node>::all(client.clone())).map(Observed::Node).boxed(),
-        changes(Api::<Pod>::all(client.clone())).map(Observed::Pod).boxed(),
-        storage::<PersistentVolumeClaim>(client, Kind::Claim, Storage::upsert_claim, Storage::remove_claim),
-        storage::<PersistentVolume>(client, Kind::Volume, Storage::upsert_volume, Storage::remove_volume),
-        storage::<StorageClass>(client, Kind::Class, Storage::upsert_class, Storage::remove_class),
-        storage::<CSINode>(client, Kind::CsiNode, Storage::upsert_csi_node, Storage::remove_csi_node),
-        storage::<CSIDriver>(client, Kind::CsiDriver, Storage::upsert_csi_driver, Storage::remove_csi_driver),
-        storage::<CSIStorageCapacity>(
-            client,
-            Kind::Capacity,
-            Storage::upsert_capacity,
-            Storage::remove_capacity,
-        ),
-        objects::<Namespace>(client, Kind::Namespace, feeds::namespace),
-        objects::<PodDisruptionBudget>(client, Kind::Budget, feeds::budget),
-        objects::<Service>(client, Kind::Service, feeds::service),
-        objects::<ReplicationController>(client, Kind::ReplicationController, feeds::replication_controller),
-        objects::<ReplicaSet>(client, Kind::ReplicaSet, feeds::replica_set),
-        objects::<StatefulSet>(client, Kind::StatefulSet, feeds::stateful_set),
-    ];
-    select_all(streams).boxed()
+/// Which object it is, and in which version.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Identity {
+    namespace: Option<String>,
+    name: String,
+    #[serde(rename = "resourceVersion")]
+    pub(super) version: Option<String>,
 }
 
-fn storage<K>(
-    client: &Client,
-    kind: Kind,
-    upsert: fn(&mut Storage, K),
-    remove: fn(&mut Storage, &str),
-) -> BoxStream<'static, Observed>
-where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
-{
-    objects(client, kind, move |snapshot, key, object| {
-        match object {
-            Some(object) => upsert(snapshot.storage_mut(), object),
-            None => remove(snapshot.storage_mut(), key),
+impl Identity {
+    /// Reads nothing else of the object.
+    pub(super) fn read(text: &str) -> serde_json::Result<Self> {
+        #[derive(Deserialize)]
+        struct Whole {
+            metadata: Identity,
         }
-        let claim = (kind == Kind::Claim).then(|| key.into());
-        Some(ClusterEvent::StorageChanged { claim })
-    })
+        Ok(serde_json::from_str::<Whole>(text)?.metadata)
+    }
+
+    fn of(metadata: &ObjectMeta) -> Self {
+        Self {
+            namespace: metadata.namespace.clone(),
+            name: metadata.name.clone().unwrap_or_default(),
+            version: metadata.resource_version.clone(),
+        }
+    }
+
+    pub(super) fn key(&self) -> String {
+        match &self.namespace {
+            Some(namespace) => format!("{namespace}/{}", self.name),
+            None => self.name.clone(),
+        }
+    }
 }
 
-/// The changes of a kind. `take_in` is given the key of an object and how it is now, `None` if it is gone.
-fn objects<K>(
-    client: &Client,
-    kind: Kind,
-    take_in: impl Fn(&mut Snapshot, &str, Option<K>) -> Option<ClusterEvent> + Copy + Send + 'static,
-) -> BoxStream<'static, Observed>
+/// An object that was read.
+#[derive(Debug)]
+pub(super) struct Seen {
+    pub(super) identity: Identity,
+    /// `None` for an object that is at fault.
+    pub(super) observed: Option<Observed>,
+}
+
+impl Seen {
+    fn parsed(identity: Identity, observed: Result<Observed, Error>) -> Self {
+        let ignore = |error: &Error| tracing::warn!(%error, object = identity.key(), "ignoring an object");
+        let observed = observed.inspect_err(ignore).ok();
+        Self { identity, observed }
+    }
+}
+
+/// An object's metadata.
+pub(super) trait Described {
+    fn described(&self) -> &ObjectMeta;
+}
+
+impl<K: Metadata<Ty = ObjectMeta>> Described for K {
+    fn described(&self) -> &ObjectMeta {
+        self.metadata()
+    }
+}
+
+fn node(text: &str) -> serde_json::Result<Seen> {
+    let node: Node = serde_json::from_str(text)?;
+    let parsed = NodeInfo::parse(&node).map(|node| Observed::Node(Arc::new(node)));
+    Ok(Seen::parsed(Identity::of(&node.metadata), parsed))
+}
+
+fn pod(text: &str) -> serde_json::Result<Seen> {
+    let mut pod: Pod = serde_json::from_str(text)?;
+    // Nobody here asks who wrote what, and it may be larger than all the rest.
+    pod.metadata.managed_fields = None;
+    let identity = Identity::of(&pod.metadata);
+    Ok(Seen::parsed(identity, PodInfo::parse(pod).map(|pod| Observed::Pod(Arc::new(pod)))))
+}
+
+fn object<K>(text: &str, take_in: TakeIn<K>) -> serde_json::Result<Seen>
 where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
+    K: Described + DeserializeOwned + Send + 'static,
 {
-    let observed = changes(Api::<K>::all(client.clone())).map(move |observed| {
-        let (key, object) = match observed {
-            Change::Applied(object) => (key(&*object), Some(*object)),
-            Change::Deleted(key) => (key, None),
-            Change::Synced => return Observed::Object(kind, None),
-        };
-        let change = move |snapshot: &mut Snapshot| take_in(snapshot, &key, object);
-        Observed::Object(kind, Some(ObjectChange(Box::new(change))))
-    });
-    observed.boxed()
+    let object: K = serde_json::from_str(text)?;
+    let identity = Identity::of(object.described());
+    let observed = ObjectChange::new(identity.key(), Some(object), take_in);
+    Ok(Seen { identity, observed: Some(observed) })
+}
+
+/// The watches of all kinds; they end with the value.
+#[derive(Debug)]
+pub(super) struct Watches {
+    changes: mpsc::Receiver<Observed>,
+    _tasks: JoinSet<()>,
+}
+
+impl Watches {
+    /// Watches everything, again and again when that fails. Objects are read in tasks of their own, so that the scheduling loop only
+    /// takes them in.
+    pub(super) fn start(client: &Client, rng: &mut Rng) -> Self {
+        let (sender, changes) = mpsc::channel(MAX_CHANGES);
+        let mut tasks = JoinSet::new();
+        for row in ROWS {
+            tasks.spawn(Reflector::new(client.clone(), row, sender.clone(), rng.fork()).run());
+        }
+        Self { changes, _tasks: tasks }
+    }
+
+    /// What has become known since, without waiting.
+    pub(super) fn take(&mut self) -> Option<Observed> {
+        self.changes.try_recv().ok()
+    }
+
+    /// Waits for what becomes known next.
+    pub(super) async fn next(&mut self) -> Option<Observed> {
+        self.changes.recv().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_has_one_row() {
+        let mut kinds: Vec<_> = ROWS.iter().map(|row| row.kind).collect();
+        kinds.sort_unstable();
+        kinds.dedup();
+        assert_eq!(kinds.len(), ROWS.len());
+        assert_eq!(kinds.last(), Some(&Kind::StatefulSet));
+    }
+
+    #[test]
+    fn an_object_is_read_with_its_key_and_version() {
+        for (namespace, key) in [("", "web"), (r#""namespace":"ns","#, "ns/web")] {
+            let text =
+                format!(r#"{{"metadata":{{{namespace}"name":"web","resourceVersion":"7"}},"spec":{{}}}}"#);
+            for row in ROWS {
+                let seen = (row.read)(&text).unwrap();
+                assert_eq!(
+                    (seen.identity.key().as_str(), seen.identity.version.as_deref()),
+                    (key, Some("7"))
+                );
+                assert!(seen.observed.is_some());
+            }
+            assert_eq!(Identity::read(&text).unwrap().key(), key);
+        }
+    }
+
+    #[test]
+    fn an_object_with_a_bad_quantity_is_known_but_not_taken_in() {
+        let text = r#"{"metadata":{"name":"n"},"status":{"allocatable":{"cpu":"lots"}}}"#;
+        let seen = node(text).unwrap();
+        assert_eq!(seen.identity.key(), "n");
+        assert!(seen.observed.is_none());
+        assert!(node(r#"{"metadata":7}"#).is_err());
+    }
 }

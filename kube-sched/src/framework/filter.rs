@@ -34,7 +34,8 @@ pub trait PreFilter {
 
 /// Judges nodes one by one.
 pub trait Filter {
-    /// Compiles the pod's demands against the snapshot, once per attempt; `None` when every node meets them.
+    /// Compiles the pod's demands against the snapshot, once per attempt; `None` when every node meets them and would still do
+    /// so if any pods left their nodes.
     fn compile<'a>(&'a self, cycle: &Cycle<'a>) -> Option<Box<dyn NodeFilter + 'a>>;
 }
 

@@ -38,4 +38,4 @@ pub use profile::{EnabledPlugin, Profile};
 pub use queueing::{Hint, PreEnqueue, QueueSort, QueueingHints};
 pub use registry::{PluginArgs, Registry};
 pub use score::{MAX_NODE_SCORE, NodeScore, Score, normalize};
-pub use status::{Code, Reason, Status};
+pub use status::{Code, Reason, Reasons, Status};

@@ -1,6 +1,7 @@
 //! Why an extension point did not say yes.
 
 use std::borrow::Cow;
+use std::ops::Deref;
 use std::sync::Arc;
 
 /// Why a pod or node was refused; shared or static, so that repeating it for thousands of nodes is cheap.
@@ -44,6 +45,47 @@ impl From<Cow<'static, str>> for Reason {
     }
 }
 
+/// Reasons, one at least; the usual single one costs no allocation, for thousands of nodes may be refused for each pod.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reasons(Few);
+
+/// One reason is always `One`, so that equal reasons compare equal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Few {
+    One(Reason),
+    Several(Arc<[Reason]>),
+}
+
+impl Reasons {
+    /// These reasons; `None` if there are none.
+    #[must_use]
+    pub fn new(reasons: impl IntoIterator<Item = Reason>) -> Option<Self> {
+        let mut reasons = reasons.into_iter();
+        let first = reasons.next()?;
+        Some(match reasons.next() {
+            None => first.into(),
+            Some(second) => Self(Few::Several([first, second].into_iter().chain(reasons).collect())),
+        })
+    }
+}
+
+impl From<Reason> for Reasons {
+    fn from(reason: Reason) -> Self {
+        Self(Few::One(reason))
+    }
+}
+
+impl Deref for Reasons {
+    type Target = [Reason];
+
+    fn deref(&self) -> &[Reason] {
+        match &self.0 {
+            Few::One(reason) => std::slice::from_ref(reason),
+            Few::Several(reasons) => reasons,
+        }
+    }
+}
+
 /// What kind of no it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Code {
@@ -62,27 +104,27 @@ pub enum Code {
 pub struct Status {
     /// The kind.
     pub code: Code,
-    /// The reasons, one at least; texts follow upstream because users read and tools match them.
-    pub reasons: Vec<Reason>,
+    /// The reasons; texts follow upstream because users read and tools match them.
+    pub reasons: Reasons,
 }
 
 impl Status {
     /// A no that preemption might turn.
     #[must_use]
     pub fn unschedulable(reason: impl Into<Reason>) -> Self {
-        Self { code: Code::Unschedulable, reasons: vec![reason.into()] }
+        Self { code: Code::Unschedulable, reasons: reason.into().into() }
     }
 
     /// A no that preemption cannot turn.
     #[must_use]
     pub fn unresolvable(reason: impl Into<Reason>) -> Self {
-        Self { code: Code::Unresolvable, reasons: vec![reason.into()] }
+        Self { code: Code::Unresolvable, reasons: reason.into().into() }
     }
 
     /// A failure of the plugin.
     #[must_use]
     pub fn error(reason: impl Into<Reason>) -> Self {
-        Self { code: Code::Error, reasons: vec![reason.into()] }
+        Self { code: Code::Error, reasons: reason.into().into() }
     }
 
     /// Whether this says no rather than reporting a failure.
@@ -96,5 +138,20 @@ impl Status {
     pub fn message(&self) -> String {
         let texts: Vec<_> = self.reasons.iter().map(Reason::as_str).collect();
         texts.join(", ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_are_equal_however_they_were_made() {
+        let reasons = |texts: &[&'static str]| Reasons::new(texts.iter().map(|text| Reason::from(*text)));
+        assert_eq!(reasons(&[]), None);
+        assert_eq!(reasons(&["a"]), Some(Reason::from("a").into()));
+        assert_ne!(reasons(&["a"]), reasons(&["a", "b"]));
+        let several = Status { code: Code::Unschedulable, reasons: reasons(&["a", "b", "c"]).unwrap() };
+        assert_eq!((several.message().as_str(), several.reasons.len()), ("a, b, c", 3));
     }
 }

@@ -1,13 +1,12 @@
 //! Binding through the API server.
 
 use async_trait::async_trait;
-use k8s_openapi::api::core::v1::{Binding as BindingObject, ObjectReference, Pod};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::api::PostParams;
-use kube::{Api, Client};
+use kube::Client;
+use serde_json::json;
 
 use crate::Error;
 use crate::framework::{Bind, Binding, Plugin};
+use crate::request::Objects;
 
 /// Posts a `Binding` to the pod's `binding` subresource.
 #[derive(Debug, Clone, Copy)]
@@ -27,28 +26,14 @@ impl Plugin for DefaultBinder {
 impl Bind for DefaultBinder {
     async fn bind(&self, client: &Client, binding: &Binding<'_>) -> Result<bool, Error> {
         let pod = binding.pod;
-        let object = BindingObject {
-            metadata: ObjectMeta {
-                name: Some(pod.name().to_owned()),
-                namespace: Some(pod.namespace().to_owned()),
-                uid: Some(pod.uid.to_string()).filter(|uid| !uid.is_empty()),
-                ..ObjectMeta::default()
-            },
-            target: ObjectReference {
-                kind: Some("Node".to_owned()),
-                name: Some(binding.node.to_owned()),
-                ..ObjectReference::default()
-            },
-        };
-        let api: Api<Pod> = Api::namespaced(client.clone(), pod.namespace());
-        let answer = api
-            .create_subresource::<_, serde_json::Value>(
-                "binding",
-                pod.name(),
-                &PostParams::default(),
-                &object,
-            )
-            .await;
-        answer.map(|_| true).map_err(|error| Error::from_api(&pod.key, error))
+        let uid = Some(&*pod.uid).filter(|uid| !uid.is_empty());
+        let object = json!({
+            "apiVersion": "v1",
+            "kind": "Binding",
+            "metadata": {"name": pod.name(), "namespace": pod.namespace(), "uid": uid},
+            "target": {"kind": "Node", "name": binding.node},
+        });
+        let answer = Objects::pods(client, pod.namespace()).create_binding(pod.name(), &object).await;
+        answer.map(|()| true).map_err(|error| Error::from_api(&pod.key, error))
     }
 }

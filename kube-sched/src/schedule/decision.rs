@@ -134,7 +134,7 @@ impl Decision {
         let reasons = self
             .refused
             .iter()
-            .flat_map(|refused| &refused.status.reasons)
+            .flat_map(|refused| refused.status.reasons.iter())
             .map(|reason| (reason.as_str(), 1));
         let absent = self.total_nodes.saturating_sub(self.refused.len());
         let narrowed = format!("node(s) didn't satisfy plugin(s) [{}]", self.narrowed_by.join(" "));

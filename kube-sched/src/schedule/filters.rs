@@ -1,6 +1,6 @@
 //! The filters of a profile, compiled for one pod.
 
-use crate::framework::{Cycle, NodeFilter, Profile, Reach, Status};
+use crate::framework::{Cycle, NodeFilter, Plugin, Profile, Reach, Status};
 use crate::snapshot::NodeView;
 
 /// A plugin's refusal.
@@ -12,60 +12,80 @@ struct Compiled<'a> {
     reach: Reach,
 }
 
+impl<'a> Compiled<'a> {
+    fn new(plugin: &'a dyn Plugin, cycle: &Cycle<'a>) -> Option<Self> {
+        let filter = plugin.as_filter()?.compile(cycle)?;
+        Some(Self { plugin: plugin.name(), reach: filter.reach(), filter })
+    }
+
+    fn ask(&mut self, node: NodeView<'_>) -> Result<(), Refusal> {
+        self.filter.check(node).map_err(|status| (self.plugin, status))
+    }
+}
+
 /// Filters in the order in which they are asked. Which of them there are depends on the pod's kind alone for those that
 /// look at nothing but the node, so their places tell verdicts apart from one pod of a kind to the next.
-pub(crate) struct Filters<'a>(Vec<Compiled<'a>>);
+pub(crate) struct Filters<'a> {
+    all: Vec<Compiled<'a>>,
+    /// The places of those that look at more than the node.
+    wide: Vec<usize>,
+}
 
 impl<'a> Filters<'a> {
     pub(crate) fn compile(cycle: &Cycle<'a>, profile: &'a Profile) -> Self {
-        let filters = profile.plugins.iter().filter_map(|enabled| {
-            let filter = enabled.plugin.as_filter()?.compile(cycle)?;
-            Some(Compiled { plugin: enabled.plugin.name(), reach: filter.reach(), filter })
-        });
-        Self(filters.collect())
+        let filters = profile.plugins.iter().filter_map(|enabled| Compiled::new(&*enabled.plugin, cycle));
+        Self::of(filters.collect())
     }
 
-    /// Compiles, for another state of the cluster, the filters that look at more than the node.
-    pub(crate) fn compile_rest<'b>(&self, cycle: &Cycle<'b>, profile: &'b Profile) -> Filters<'b> {
-        let alone = |name| self.0.iter().any(|known| known.reach == Reach::Node && known.plugin == name);
-        let rest = profile.plugins.iter().filter(|enabled| !alone(enabled.plugin.name()));
-        let filters = rest.filter_map(|enabled| {
-            let filter = enabled.plugin.as_filter()?.compile(cycle)?;
-            Some(Compiled { plugin: enabled.plugin.name(), reach: filter.reach(), filter })
-        });
-        Filters(filters.collect())
+    fn of(all: Vec<Compiled<'a>>) -> Self {
+        let wide = (0..all.len()).filter(|place| all[*place].reach == Reach::Cluster).collect();
+        Self { all, wide }
+    }
+
+    /// Whether one of them looks at more than the node.
+    pub(crate) fn are_wide(&self) -> bool {
+        !self.wide.is_empty()
+    }
+
+    /// Compiles the filters that look at more than the node for the same cluster with fewer pods; `None` if there are none.
+    pub(crate) fn compile_wide<'b>(&self, cycle: &Cycle<'b>, profile: &'b Profile) -> Option<Filters<'b>> {
+        if self.wide.is_empty() {
+            return None;
+        }
+        let wide = |name| self.wide.iter().any(|place| self.all[*place].plugin == name);
+        let plugins = profile.plugins.iter().map(|enabled| &*enabled.plugin);
+        let filters =
+            plugins.filter(|plugin| wide(plugin.name())).filter_map(|plugin| Compiled::new(plugin, cycle));
+        Some(Filters::of(filters.collect()))
     }
 
     /// Asks all filters.
     pub(crate) fn check(&mut self, node: NodeView<'_>) -> Result<(), Refusal> {
-        self.0.iter_mut().try_for_each(|compiled| ask(compiled, node))
+        self.all.iter_mut().try_for_each(|compiled| compiled.ask(node))
     }
 
     /// Asks the filters that look at nothing but the node.
     pub(crate) fn check_node_alone(&mut self, node: NodeView<'_>) -> Result<(), Refusal> {
-        let mut alone = self.0.iter_mut().filter(|compiled| compiled.reach == Reach::Node);
-        alone.try_for_each(|compiled| ask(compiled, node))
+        let mut alone = self.all.iter_mut().filter(|compiled| compiled.reach == Reach::Node);
+        alone.try_for_each(|compiled| compiled.ask(node))
     }
 
     /// The verdict of all filters when that of those that look at nothing but the node is known.
+    #[inline]
     pub(crate) fn complete(
         &mut self,
         node: NodeView<'_>,
         alone: &Result<(), Refusal>,
     ) -> Result<(), Refusal> {
+        if self.wide.is_empty() {
+            return alone.clone();
+        }
         let refusing = alone.as_ref().err().map(|(plugin, _)| *plugin);
-        for compiled in &mut self.0 {
-            if Some(compiled.plugin) == refusing {
-                break;
-            }
-            if compiled.reach == Reach::Cluster {
-                ask(compiled, node)?;
-            }
+        let place = |name| self.all.iter().position(|compiled| compiled.plugin == name);
+        let before = refusing.and_then(place).unwrap_or(usize::MAX);
+        for place in self.wide.iter().take_while(|place| **place < before) {
+            self.all[*place].ask(node)?;
         }
         alone.clone()
     }
-}
-
-fn ask(compiled: &mut Compiled<'_>, node: NodeView<'_>) -> Result<(), Refusal> {
-    compiled.filter.check(node).map_err(|status| (compiled.plugin, status))
 }

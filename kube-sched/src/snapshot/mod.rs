@@ -23,6 +23,7 @@ mod view;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -42,6 +43,7 @@ use tallies::Tallies;
 
 pub use budgets::Budget;
 pub use nodes::TaintSet;
+pub(crate) use pods::Extent;
 pub use selecting::SelectingKind;
 pub(crate) use storage::SELECTED_NODE;
 pub use storage::{Claim, Storage, Volume, VolumePlan};
@@ -60,8 +62,9 @@ impl NodeId {
 
 /// Amounts of resources beyond the common four, sorted by name.
 type ExtendedAmounts = Vec<(Arc<str>, i64)>;
+
 /// The state that decisions are taken on: nodes and the pods placed on them.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Snapshot {
     /// Slots of the nodes that exist, in no particular order.
     order: Column<NodeId>,
@@ -122,6 +125,15 @@ struct Placement {
     assumed: bool,
     /// The tallies that it keeps, with its own weight in them.
     holds: Arc<[(u32, i64)]>,
+}
+
+impl fmt::Debug for Snapshot {
+    /// How much there is; all of it would be megabytes.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut snapshot = f.debug_struct("Snapshot");
+        snapshot.field("nodes", &self.node_count()).field("nominations", &self.nominations);
+        snapshot.field("storage", &self.storage).finish_non_exhaustive()
+    }
 }
 
 impl Snapshot {

@@ -6,6 +6,15 @@ use super::{NodeId, NodeView, Placement, Snapshot};
 use crate::pod::PodInfo;
 use crate::resources::add_extended;
 
+/// What a what-if keeps up to date.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// The node alone, for those who look at nothing else.
+    Node,
+    /// What is counted all over the cluster too.
+    Cluster,
+}
+
 impl Snapshot {
     /// Takes in what the API server says of a pod: places it where it is bound, or removes it if it is finished.
     ///
@@ -78,26 +87,33 @@ impl Snapshot {
         fork
     }
 
-    /// Takes pods off a node for a what-if, while their places stay known; they come back by [`resume`](Self::resume).
-    pub(crate) fn suspend(&mut self, node: NodeId, pods: &[Arc<PodInfo>]) {
-        for pod in pods {
-            self.occupy(node, pod, &self.holds_of(pod), -1);
-        }
+    /// Whether room is made for any pod.
+    pub(crate) fn has_nominations(&self) -> bool {
+        self.nominations > 0
+    }
+
+    /// Takes a pod off a node for a what-if, while its place stays known; it comes back by [`resume`](Self::resume).
+    pub(crate) fn suspend(&mut self, node: NodeId, pod: &Arc<PodInfo>, extent: Extent) {
+        self.shift(node, pod, extent, -1);
     }
 
     /// Puts a suspended pod back.
-    pub(crate) fn resume(&mut self, node: NodeId, pod: &Arc<PodInfo>) {
-        self.occupy(node, pod, &self.holds_of(pod), 1);
+    pub(crate) fn resume(&mut self, node: NodeId, pod: &Arc<PodInfo>, extent: Extent) {
+        self.shift(node, pod, extent, 1);
     }
 
-    fn holds_of(&self, pod: &PodInfo) -> Arc<[(u32, i64)]> {
-        self.pods_by_key.get(&pod.key).map_or_else(Arc::default, |placement| Arc::clone(&placement.holds))
+    fn shift(&mut self, node: NodeId, pod: &Arc<PodInfo>, extent: Extent, sign: i64) {
+        if extent == Extent::Cluster {
+            let placement = self.pods_by_key.get(&pod.key);
+            let holds = placement.map_or_else(Arc::default, |placement| Arc::clone(&placement.holds));
+            self.tally_pod(node, pod, &holds, sign);
+        }
+        self.occupy(node, pod, sign);
     }
 
     /// Adds a pod to what a node holds, or takes it off if `sign` is negative.
-    fn occupy(&mut self, node: NodeId, pod: &Arc<PodInfo>, holds: &[(u32, i64)], sign: i64) {
+    fn occupy(&mut self, node: NodeId, pod: &Arc<PodInfo>, sign: i64) {
         self.count(node, pod, sign);
-        self.tally_pod(node, pod, holds, sign);
         let pods = Arc::make_mut(self.pods.make_mut(node.index()));
         if sign > 0 {
             pods.push(Arc::clone(pod));
@@ -125,7 +141,9 @@ impl Snapshot {
         self.remove_pod(&pod.key);
         let node = self.slot_of(&node_name);
         let holds = self.hold_tallies(&pod);
-        self.occupy(node, &pod, &holds, 1);
+        self.touch(node);
+        self.tally_pod(node, &pod, &holds, 1);
+        self.occupy(node, &pod, 1);
         self.pods_by_key.insert(Arc::clone(&pod.key), Placement { node, node_name, pod, assumed, holds });
     }
 
@@ -138,13 +156,14 @@ impl Snapshot {
     }
 
     fn displace(&mut self, Placement { node, node_name, pod, holds, .. }: &Placement) {
-        self.occupy(*node, pod, holds, -1);
+        self.touch(*node);
+        self.tally_pod(*node, pod, holds, -1);
+        self.occupy(*node, pod, -1);
         holds.iter().for_each(|(id, _)| self.release_tally(*id));
         self.free_if_empty(*node, node_name);
     }
 
     fn count(&mut self, node: NodeId, pod: &PodInfo, sign: i64) {
-        self.touch(node);
         self.requested.make_mut(node.index()).add(&pod.requests.base, sign);
         self.nonzero.make_mut(node.index()).add(&pod.nonzero, sign);
         if !pod.requests.extended.is_empty() {

@@ -1,6 +1,7 @@
 //! The storage objects that volume plugins look at. A snapshot without any decides as if no pod had a claim.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{NodeSelector, ObjectReference, PersistentVolume, PersistentVolumeClaim};
@@ -18,7 +19,7 @@ pub(crate) const SELECTED_NODE: &str = "volume.kubernetes.io/selected-node";
 const BETA_CLASS: &str = "volume.beta.kubernetes.io/storage-class";
 
 /// A claim in parsed form.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Claim {
     /// `namespace/name`.
     pub key: Arc<str>,
@@ -32,6 +33,14 @@ pub struct Claim {
     pub size: i64,
     /// The object itself.
     pub object: Arc<PersistentVolumeClaim>,
+}
+
+impl fmt::Debug for Claim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut claim = f.debug_struct("Claim");
+        claim.field("key", &self.key).field("class", &self.class).field("volume", &self.volume);
+        claim.field("selected_node", &self.selected_node).field("size", &self.size).finish_non_exhaustive()
+    }
 }
 
 impl Claim {
@@ -76,7 +85,7 @@ impl Claim {
 }
 
 /// A volume in parsed form.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Volume {
     /// Its name.
     pub name: Arc<str>,
@@ -88,6 +97,14 @@ pub struct Volume {
     pub affinity: Option<NodeSelector>,
     /// The object itself.
     pub object: Arc<PersistentVolume>,
+}
+
+impl fmt::Debug for Volume {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut volume = f.debug_struct("Volume");
+        volume.field("name", &self.name).field("class", &self.class).field("capacity", &self.capacity);
+        volume.finish_non_exhaustive()
+    }
 }
 
 impl Volume {
@@ -136,7 +153,7 @@ impl VolumePlan {
 }
 
 /// The storage objects of a cluster, and what is planned with them.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Storage {
     claims: HashMap<Arc<str>, Claim>,
     volumes: HashMap<Arc<str>, Volume>,
@@ -147,6 +164,15 @@ pub struct Storage {
     capacities: HashMap<Arc<str>, Arc<CSIStorageCapacity>>,
     /// By the pod's key.
     plans: HashMap<Arc<str>, Arc<VolumePlan>>,
+}
+
+impl fmt::Debug for Storage {
+    /// How much there is; a cluster has thousands of each.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut storage = f.debug_struct("Storage");
+        storage.field("claims", &self.claims.len()).field("volumes", &self.volumes.len());
+        storage.field("plans", &self.plans.len()).finish_non_exhaustive()
+    }
 }
 
 impl Storage {

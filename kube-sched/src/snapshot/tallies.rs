@@ -78,7 +78,29 @@ impl Counts {
 pub(crate) struct Sums {
     topology: usize,
     slots: Column<u32>,
-    sums: Vec<i64>,
+    sums: Values,
+}
+
+/// A single tally is read where it is, for there may be thousands of domains and only a few are looked at.
+#[derive(Debug, Clone)]
+enum Values {
+    Scaled(Column<i64>, i64),
+    Added(Vec<i64>),
+}
+
+impl Values {
+    fn add(&mut self, counts: &Column<i64>, factor: i64, domains: usize) {
+        if let Self::Scaled(first, scale) = self {
+            let mut sums: Vec<_> = first.iter().map(|count| count * *scale).collect();
+            sums.resize(domains, 0);
+            *self = Self::Added(sums);
+        }
+        if let Self::Added(sums) = self {
+            for (sum, count) in sums.iter_mut().zip(counts.iter()) {
+                *sum += count * factor;
+            }
+        }
+    }
 }
 
 impl Sums {
@@ -86,7 +108,10 @@ impl Sums {
     #[inline]
     pub(crate) fn at(&self, node: NodeId) -> i64 {
         let slot = (self.slots.at(node.index()) as usize).wrapping_sub(1);
-        self.sums.get(slot).copied().unwrap_or_default()
+        match &self.sums {
+            Values::Scaled(counts, factor) => counts.at(slot) * factor,
+            Values::Added(sums) => sums.get(slot).copied().unwrap_or_default(),
+        }
     }
 }
 
@@ -186,14 +211,13 @@ impl Snapshot {
 
     fn add_to(&self, sums: &mut Vec<Sums>, tally: &Tally, factor: i64) {
         let Some(topology) = self.topologies.get(tally.topology) else { return };
-        let found = sums.iter().position(|sums| sums.topology == tally.topology);
-        let index = found.unwrap_or_else(|| {
-            let zeros = vec![0; topology.values.bound()];
-            sums.push(Sums { topology: tally.topology, slots: topology.slots.clone(), sums: zeros });
-            sums.len() - 1
-        });
-        for (sum, count) in sums[index].sums.iter_mut().zip(tally.counts.iter()) {
-            *sum += count * factor;
+        match sums.iter_mut().find(|sums| sums.topology == tally.topology) {
+            Some(known) => known.sums.add(&tally.counts, factor, topology.values.bound()),
+            None => sums.push(Sums {
+                topology: tally.topology,
+                slots: topology.slots.clone(),
+                sums: Values::Scaled(tally.counts.clone(), factor),
+            }),
         }
     }
 

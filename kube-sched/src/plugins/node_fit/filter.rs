@@ -1,7 +1,7 @@
 //! Room for a pod.
 
 use super::NodeResourcesFit;
-use crate::framework::{Code, Cycle, Filter, NodeFilter, Reach, Reason, Status};
+use crate::framework::{Code, Cycle, Filter, NodeFilter, Reach, Reason, Reasons, Status};
 use crate::resources::{Amounts, Resources};
 use crate::snapshot::NodeView;
 
@@ -57,31 +57,31 @@ impl Fit<'_> {
     /// Every resource that is short, in upstream's words.
     fn explain(&self, node: NodeView<'_>) -> Status {
         let (total, used) = (node.allocatable(), node.requested());
-        let mut status = Status { code: Code::Unschedulable, reasons: Vec::new() };
-        if used.pods + 1 > total.pods {
-            status.reasons.push("Too many pods".into());
-        }
-        let mut judge = |reason: Reason, wanted: i64, total: i64, used: i64| {
-            if wanted > 0 && wanted > total.saturating_sub(used) {
-                status.reasons.push(reason);
-                if wanted > total {
-                    status.code = Code::Unresolvable;
-                }
-            }
-        };
         let Amounts { milli_cpu, memory, ephemeral_storage, .. } = self.base;
-        judge("Insufficient cpu".into(), milli_cpu, total.milli_cpu, used.milli_cpu);
-        judge("Insufficient memory".into(), memory, total.memory, used.memory);
-        judge(
-            "Insufficient ephemeral-storage".into(),
-            ephemeral_storage,
-            total.ephemeral_storage,
-            used.ephemeral_storage,
-        );
-        for (name, wanted) in &self.extended {
+        let base = [
+            ("Insufficient cpu", milli_cpu, total.milli_cpu, used.milli_cpu),
+            ("Insufficient memory", memory, total.memory, used.memory),
+            (
+                "Insufficient ephemeral-storage",
+                ephemeral_storage,
+                total.ephemeral_storage,
+                used.ephemeral_storage,
+            ),
+        ];
+        let short =
+            |(wanted, total, used): (i64, i64, i64)| wanted > 0 && wanted > total.saturating_sub(used);
+        let extended = self.extended.iter().filter_map(|(name, wanted)| {
             let (total, used) = node.extended(name);
-            judge(format!("Insufficient {name}").into(), *wanted, total, used);
-        }
-        status
+            short((*wanted, total, used)).then(|| Reason::from(format!("Insufficient {name}")))
+        });
+        let base_short = base.into_iter().filter(|(_, wanted, total, used)| short((*wanted, *total, *used)));
+        let crowded = (used.pods + 1 > total.pods).then(|| Reason::from("Too many pods"));
+        let reasons = crowded.into_iter().chain(base_short.map(|(reason, ..)| reason.into())).chain(extended);
+        // The same comparisons have refused the node, so there is a reason.
+        let reasons = Reasons::new(reasons).unwrap_or_else(|| Reason::from("Insufficient resources").into());
+        let hopeless = base.iter().any(|(_, wanted, total, _)| wanted > total)
+            || self.extended.iter().any(|(name, wanted)| *wanted > node.extended(name).0);
+        let code = if hopeless { Code::Unresolvable } else { Code::Unschedulable };
+        Status { code, reasons }
     }
 }

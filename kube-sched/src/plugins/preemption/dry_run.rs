@@ -6,7 +6,7 @@ use super::candidate::{Candidate, importance};
 use crate::framework::{Cycle, Profile, Status};
 use crate::pod::PodInfo;
 use crate::schedule::{Filters, check_node};
-use crate::snapshot::{NodeId, Snapshot};
+use crate::snapshot::{Extent, NodeId, Snapshot};
 
 /// One fork for all nodes that are tried: it is put back in order after each, so that few chunks of it are ever copied.
 pub(super) struct DryRun<'a> {
@@ -15,12 +15,16 @@ pub(super) struct DryRun<'a> {
     /// Compiled once: what they depend on besides the node does not change by taking pods off.
     filters: Filters<'a>,
     fork: Snapshot,
+    /// What of the fork anybody looks at.
+    extent: Extent,
 }
 
 impl<'a> DryRun<'a> {
     pub(super) fn new(cycle: &Cycle<'a>, profile: &'a Profile) -> Self {
         let filters = Filters::compile(cycle, profile);
-        Self { cycle: *cycle, profile, filters, fork: cycle.snapshot.fork() }
+        let everything = filters.are_wide() || cycle.snapshot.has_nominations();
+        let extent = if everything { Extent::Cluster } else { Extent::Node };
+        Self { cycle: *cycle, profile, filters, fork: cycle.snapshot.fork(), extent }
     }
 
     /// The least important pods whose removal from `node` lets the pod fit.
@@ -30,14 +34,14 @@ impl<'a> DryRun<'a> {
         if lower.is_empty() {
             return Err(Status::unresolvable("No preemption victims found for incoming pod"));
         }
-        self.fork.suspend(node, &lower);
+        lower.iter().for_each(|pod| self.fork.suspend(node, pod, self.extent));
         if let Err(status) = self.fits(node) {
-            lower.iter().for_each(|pod| self.fork.resume(node, pod));
+            lower.iter().for_each(|pod| self.fork.resume(node, pod, self.extent));
             return Err(status);
         }
-        lower.sort_by_cached_key(|pod| importance(pod));
+        lower.sort_by_key(|pod| importance(pod));
         let candidate = self.reprieve(node, lower);
-        candidate.victims.iter().for_each(|pod| self.fork.resume(node, pod));
+        candidate.victims.iter().for_each(|pod| self.fork.resume(node, pod, self.extent));
         Ok(candidate)
     }
 
@@ -61,17 +65,17 @@ impl<'a> DryRun<'a> {
             }
         }
         if candidate.violations > 0 {
-            candidate.victims.sort_by_cached_key(|pod| importance(pod));
+            candidate.victims.sort_by_key(|pod| importance(pod));
         }
         candidate
     }
 
     /// Puts a pod back and takes it off again if the preemptor then does not fit.
     fn may_stay(&mut self, node: NodeId, pod: &Arc<PodInfo>) -> bool {
-        self.fork.resume(node, pod);
+        self.fork.resume(node, pod, self.extent);
         let stays = self.fits(node).is_ok();
         if !stays {
-            self.fork.suspend(node, std::slice::from_ref(pod));
+            self.fork.suspend(node, pod, self.extent);
         }
         stays
     }
@@ -80,7 +84,9 @@ impl<'a> DryRun<'a> {
         let (pod, view) = (self.cycle.pod, self.fork.view(node));
         self.filters.check_node_alone(view).map_err(|(_, status)| status)?;
         let cycle = Cycle { snapshot: &self.fork, pod };
-        self.filters.compile_rest(&cycle, self.profile).check(view).map_err(|(_, status)| status)?;
+        if let Some(mut wide) = self.filters.compile_wide(&cycle, self.profile) {
+            wide.check(view).map_err(|(_, status)| status)?;
+        }
         match self.fork.with_nominated(pod, view) {
             Some(fork) => check_node(&fork, pod, self.profile, node),
             None => Ok(()),

@@ -133,7 +133,7 @@ fn leaves_for_another(pod: &PodInfo) -> bool {
 /// The summary over all nodes, in upstream's words.
 fn message(snapshot: &Snapshot, statuses: &[Status]) -> Reason {
     let total = snapshot.node_count();
-    let reasons = statuses.iter().flat_map(|status| &status.reasons).map(|reason| (reason.as_str(), 1));
+    let reasons = statuses.iter().flat_map(|status| status.reasons.iter()).map(|reason| (reason.as_str(), 1));
     let hopeless = ("Preemption is not helpful for scheduling", total.saturating_sub(statuses.len()));
     let counts = count_reasons(reasons.chain([hopeless]));
     format!("preemption: 0/{total} nodes are available: {counts}.").into()

@@ -7,7 +7,7 @@ use super::{Use, storage_hint, uses};
 use crate::Error;
 use crate::framework::{
     Binding, ClusterEvent, Code, Cycle, EventKind, Feasible, Filter, Hint, NodeFilter, Plugin, PluginArgs,
-    PreBind, PreFilter, QueueingHints, Reason, Reserve, Status,
+    PreBind, PreFilter, QueueingHints, Reason, Reasons, Reserve, Status,
 };
 use crate::pod::PodInfo;
 use crate::snapshot::{Claim, NodeView, Snapshot, Storage, VolumePlan};
@@ -148,15 +148,13 @@ impl<'a> Claims<'a> {
     }
 
     /// What would have to be done on a node, or why that is impossible.
-    fn plan(&self, node: NodeView<'_>) -> Result<VolumePlan, Vec<Reason>> {
-        let mut reasons = Vec::new();
-        reasons.extend(self.bound_elsewhere(node));
-        match self.match_unbound(node) {
-            Ok(plan) if reasons.is_empty() => return Ok(plan),
-            Ok(_) => {}
-            Err(reason) => reasons.push(reason),
+    fn plan(&self, node: NodeView<'_>) -> Result<VolumePlan, Status> {
+        let (elsewhere, plan) = (self.bound_elsewhere(node), self.match_unbound(node));
+        let reasons = elsewhere.into_iter().chain(plan.as_ref().err().copied()).map(Reason::from);
+        match Reasons::new(reasons) {
+            Some(reasons) => Err(Status { code: Code::Unresolvable, reasons }),
+            None => Ok(plan.unwrap_or_default()),
         }
-        Err(reasons.into_iter().map(Reason::from).collect())
     }
 
     fn bound_elsewhere(&self, node: NodeView<'_>) -> Option<&'static str> {
@@ -198,17 +196,16 @@ impl Filter for VolumeBinding {
 
 impl NodeFilter for Claims<'_> {
     fn check(&mut self, node: NodeView<'_>) -> Result<(), Status> {
-        self.plan(node).map(drop).map_err(|reasons| Status { code: Code::Unresolvable, reasons })
+        self.plan(node).map(drop)
     }
 }
 
 impl Reserve for VolumeBinding {
     fn reserve(&self, snapshot: &mut Snapshot, binding: &Binding<'_>) -> Result<(), Status> {
         let plan = match (Claims::of(snapshot, binding.pod), snapshot.node(binding.node)) {
-            (Some(claims), Some(node)) => claims.plan(node),
+            (Some(claims), Some(node)) => claims.plan(node)?,
             _ => return Ok(()),
         };
-        let plan = plan.map_err(|reasons| Status { code: Code::Unresolvable, reasons })?;
         if !plan.is_empty() {
             snapshot.storage_mut().set_plan(binding.pod.key.clone(), binding.node, plan);
         }

@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
-use kube::api::{Patch, PatchParams};
-use kube::{Api, Client};
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use kube::Client;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
 use super::VolumeBinding;
 use crate::Error;
 use crate::framework::{Binding, PreBind};
+use crate::request::Objects;
 use crate::snapshot::{Claim, SELECTED_NODE, Storage, Volume};
 
 /// How often claims are looked at while they are being bound, as upstream.
@@ -53,9 +53,8 @@ async fn reserve(client: &Client, claim: &Claim, volume: &Volume) -> Result<(), 
         "spec": {"claimRef": {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": metadata.namespace, "name": metadata.name,
             "uid": metadata.uid, "resourceVersion": metadata.resource_version}},
     });
-    let api: Api<PersistentVolume> = Api::all(client.clone());
-    let answer = api.patch(&volume.name, &PatchParams::default(), &Patch::Merge(patch)).await;
-    answer.map(drop).map_err(|error| Error::from_api(&volume.name, error))
+    let answer = Objects::volumes(client).merge(&volume.name, patch).await;
+    answer.map_err(|error| Error::from_api(&volume.name, error))
 }
 
 /// Asks the provisioner to make a volume that the node can reach.
@@ -63,9 +62,8 @@ async fn select_node(client: &Client, claim: &Claim, node: &str) -> Result<(), E
     let patch = json!({
         "metadata": {"resourceVersion": claim.object.metadata.resource_version, "annotations": {SELECTED_NODE: node}},
     });
-    let answer =
-        claims(client, claim).patch(claim.name(), &PatchParams::default(), &Patch::Merge(patch)).await;
-    answer.map(drop).map_err(|error| Error::from_api(&claim.key, error))
+    let answer = claims(client, claim).merge(claim.name(), patch).await;
+    answer.map_err(|error| Error::from_api(&claim.key, error))
 }
 
 /// Waits until the claim is bound. A provisioner that fails takes the node's name away.
@@ -77,9 +75,9 @@ async fn bound(
 ) -> Result<(), Error> {
     let api = claims(client, claim);
     loop {
-        let object = api.get(claim.name()).await.map_err(|error| Error::from_api(&claim.key, error))?;
+        let object = api.get(claim.name()).await.and_then(|text| read_claim(&text));
         let mut seen = Storage::default();
-        seen.upsert_claim(object);
+        seen.upsert_claim(object.map_err(|error| Error::from_api(&claim.key, error))?);
         let Some(now) = seen.claim(&claim.key) else { return Err(Error::Gone(claim.key.to_string())) };
         if now.is_bound() {
             return Ok(());
@@ -94,7 +92,11 @@ async fn bound(
     }
 }
 
-fn claims(client: &Client, claim: &Claim) -> Api<PersistentVolumeClaim> {
+fn read_claim(text: &str) -> kube::Result<PersistentVolumeClaim> {
+    serde_json::from_str(text).map_err(kube::Error::SerdeError)
+}
+
+fn claims<'a>(client: &'a Client, claim: &Claim) -> Objects<'a> {
     let namespace = claim.key.split_once('/').map_or("", |(namespace, _)| namespace);
-    Api::namespaced(client.clone(), namespace)
+    Objects::claims(client, namespace)
 }
