@@ -4,13 +4,15 @@
 //! `kubectl get nodes,pods -A -o json | cargo run --example scheduler_plan_nodes -- - drain NODE`
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
+mod dump;
+
 use std::cmp::Reverse;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
+use dump::Dump;
 use examples::Failure;
-use examples::dump::Dump;
 use fastrand::Rng;
 use k8s_openapi::api::core::v1::Pod;
 use kube_sched::framework::Profile;

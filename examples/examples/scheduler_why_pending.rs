@@ -3,13 +3,15 @@
 //! `kubectl get nodes,pods -A -o json | cargo run --example scheduler_why_pending -- - [--add-node-like NODE]`
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
+mod dump;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Parser;
+use dump::Dump;
 use examples::Failure;
-use examples::dump::Dump;
 use fastrand::Rng;
 use kube_sched::framework::Profile;
 use kube_sched::{Decision, NodeInfo, PodInfo, Snapshot, schedule};

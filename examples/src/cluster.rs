@@ -6,6 +6,7 @@ mod dns;
 mod flags;
 mod identities;
 mod node;
+mod objects;
 mod store;
 mod summary;
 

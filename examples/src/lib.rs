@@ -7,7 +7,6 @@ pub mod client;
 pub mod cluster;
 pub mod demo;
 pub mod demo_image;
-pub mod dump;
 pub mod health;
 pub mod machine;
 pub mod node_role;

@@ -5,37 +5,25 @@ use http_body_util::BodyExt;
 use hyper_util::rt::TokioIo;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Pod, Service};
-use kube::api::{ListParams, PostParams};
-use kube::{Api, Client};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use kube::Client;
+use kube::api::ListParams;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{Failure, Runtime};
+use super::{Failure, Runtime, objects};
 
 /// How many pods the demo runs.
 pub(super) const REPLICAS: usize = 3;
 
 /// Creates the Deployment and the Service `demo`, unless they exist, and returns the Service's address.
 pub(super) async fn deploy(client: &Client, runtime: &Runtime) -> Result<String, Failure> {
-    ensure(Api::<Deployment>::default_namespaced(client.clone()), deployment(runtime)).await?;
-    let services = Api::<Service>::default_namespaced(client.clone());
-    ensure(services.clone(), service()).await?;
-    let address = services.get("demo").await?.spec.and_then(|spec| spec.cluster_ip);
-    address.ok_or_else(|| "the Service demo has no cluster IP".into())
-}
-
-async fn ensure<K>(api: Api<K>, object: Value) -> Result<(), Failure>
-where
-    K: Clone + std::fmt::Debug + DeserializeOwned + Serialize,
-{
-    let object = serde_json::from_value(object)?;
-    match api.create(&PostParams::default(), &object).await {
-        Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),
-        created => Ok(created.map(|_| ())?),
-    }
+    objects::create(&objects::namespaced::<Deployment>(client, "default"), deployment(runtime)).await?;
+    let services = objects::namespaced::<Service>(client, "default");
+    objects::create(&services, service()).await?;
+    let service = services.get("demo").await?;
+    let address = service.data.pointer("/spec/clusterIP").and_then(Value::as_str);
+    Ok(address.ok_or("the Service demo has no cluster IP")?.to_owned())
 }
 
 fn deployment(runtime: &Runtime) -> Value {
@@ -92,24 +80,24 @@ pub(super) async fn ask_all(
 
 /// What the demo's pods wait for, the same reason told once.
 async fn waiting(client: &Client) -> Result<String, Failure> {
-    let pods = Api::<Pod>::default_namespaced(client.clone());
+    let pods = objects::namespaced::<Pod>(client, "default");
     let pods = pods.list(&ListParams::default().labels("app=demo")).await?;
-    let reasons: BTreeSet<String> = pods.items.into_iter().map(reason).collect();
+    let reasons: BTreeSet<String> = pods.items.iter().map(|pod| reason(&pod.data["status"])).collect();
     Ok(reasons.into_iter().collect::<Vec<_>>().join("; "))
 }
 
-/// Why a pod is not ready: what its container says, or else the first condition that does not hold.
-fn reason(pod: Pod) -> String {
-    let status = pod.status.unwrap_or_default();
-    let containers = status.container_statuses.into_iter().flatten();
-    let waits = containers.filter_map(|container| container.state?.waiting).next();
-    let unmet = status.conditions.into_iter().flatten().find(|condition| condition.status == "False");
-    let (reason, message) = match (waits, unmet) {
-        (Some(waits), _) => (waits.reason, waits.message),
-        (None, Some(unmet)) => (unmet.reason, unmet.message),
-        (None, None) => (status.phase, None),
+/// Why a pod with this status is not ready: what its container says, or else the first condition that does not hold.
+fn reason(status: &Value) -> String {
+    let entries = |field: &str| status[field].as_array().into_iter().flatten();
+    let waits = entries("containerStatuses")
+        .map(|container| &container["state"]["waiting"])
+        .find(|waits| waits.is_object());
+    let unmet = || entries("conditions").find(|condition| condition["status"] == "False");
+    let Some(cause) = waits.or_else(unmet) else {
+        return status["phase"].as_str().unwrap_or_default().to_owned();
     };
-    [reason, message].into_iter().flatten().collect::<Vec<_>>().join(": ")
+    let parts = ["reason", "message"].into_iter().filter_map(|field| cause[field].as_str());
+    parts.collect::<Vec<_>>().join(": ")
 }
 
 /// One request on a connection of its own, since a connection stays with one pod.
@@ -128,12 +116,11 @@ mod tests {
 
     #[test]
     fn a_pod_that_is_not_ready_says_why() {
-        let reason = |status| reason(serde_json::from_value(json!({"status": status})).unwrap());
         let unplaced = json!([{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no nodes"}]);
-        assert_eq!(reason(json!({"phase": "Pending", "conditions": unplaced})), "Unschedulable: no nodes");
+        assert_eq!(reason(&json!({"phase": "Pending", "conditions": unplaced})), "Unschedulable: no nodes");
         let waiting = json!({"waiting": {"reason": "ErrImagePull", "message": "not found"}});
         let container = json!({"name": "demo", "image": "", "imageID": "", "ready": false, "restartCount": 0, "state": waiting});
-        assert_eq!(reason(json!({"containerStatuses": [container]})), "ErrImagePull: not found");
-        assert_eq!(reason(json!({"phase": "Pending"})), "Pending");
+        assert_eq!(reason(&json!({"containerStatuses": [container]})), "ErrImagePull: not found");
+        assert_eq!(reason(&json!({"phase": "Pending"})), "Pending");
     }
 }

@@ -2,14 +2,13 @@ use std::net::{IpAddr, SocketAddr};
 
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
-use kube::Api;
-use kube::api::{Patch, PatchParams, PostParams};
+use kube::api::{Patch, PatchParams};
 use kube_netproxy::dns;
 use serde_json::json;
 use tokio::net::{TcpListener, UdpSocket};
 
 use super::control_plane::{ControlPlane, nth, until};
-use super::{Flags, Parts};
+use super::{Flags, Parts, objects};
 use crate::Failure;
 use crate::progress::Progress;
 
@@ -59,22 +58,19 @@ async fn publish(control_plane: &ControlPlane, address: IpAddr, node_ip: IpAddr)
         "spec": {"clusterIP": address, "ports": [
             {"name": "dns", "port": 53, "protocol": "UDP", "targetPort": PORT},
             {"name": "dns-tcp", "port": 53, "protocol": "TCP", "targetPort": PORT}]}});
-    let services = Api::<Service>::namespaced(client.clone(), "kube-system");
+    let services = objects::namespaced::<Service>(&client, "kube-system");
     // Looked for first: for an address that is taken, and be it by this very Service, creating it again is an error of its own.
     if services.get_opt("kube-dns").await?.is_none() {
-        services.create(&PostParams::default(), &serde_json::from_value(service)?).await?;
+        objects::create(&services, service).await?;
     }
     let slice = json!({"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
         "metadata": {"name": "kube-dns-node", "labels": {"kubernetes.io/service-name": "kube-dns",
             "endpointslice.kubernetes.io/managed-by": "cluster"}},
         "endpoints": [{"addresses": [node_ip], "conditions": {"ready": true}}],
         "ports": [{"name": "dns", "port": PORT, "protocol": "UDP"}, {"name": "dns-tcp", "port": PORT, "protocol": "TCP"}]});
-    let slices = Api::<EndpointSlice>::namespaced(client, "kube-system");
-    match slices.create(&PostParams::default(), &serde_json::from_value(slice.clone())?).await {
-        Err(kube::Error::Api(status)) if status.is_already_exists() => {
-            slices.patch("kube-dns-node", &PatchParams::default(), &Patch::Merge(slice)).await?;
-        }
-        created => _ = created?,
+    let slices = objects::namespaced::<EndpointSlice>(&client, "kube-system");
+    if !objects::create(&slices, slice.clone()).await? {
+        slices.patch("kube-dns-node", &PatchParams::default(), &Patch::Merge(slice)).await?;
     }
     Ok(())
 }

@@ -2,10 +2,10 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use k8s_openapi::api::core::v1::{Node, Pod, Service};
-use kube::api::ListParams;
-use kube::{Api, Client};
+use kube::Client;
+use kube::api::{DynamicObject, ListParams};
 
-use super::{Flags, Runtime, Store};
+use super::{Flags, Runtime, Store, objects};
 use crate::{Failure, machine};
 
 /// The first line: what is about to run.
@@ -24,19 +24,19 @@ pub(super) fn greeting(flags: &Flags) -> String {
 /// What runs, and what to try next.
 pub(super) async fn summary(flags: &Flags, client: &Client) -> Result<String, Failure> {
     let all = ListParams::default();
-    let nodes = Api::<Node>::all(client.clone()).list(&all).await?.items;
-    let pods = Api::<Pod>::all(client.clone()).list(&all).await?.items;
-    let services = Api::<Service>::default_namespaced(client.clone()).list(&all).await?.items;
-    let name = |meta: &kube::core::ObjectMeta| meta.name.clone().unwrap_or_default();
+    let nodes = objects::all::<Node>(client).list(&all).await?.items;
+    let pods = objects::all::<Pod>(client).list(&all).await?.items;
+    let services = objects::namespaced::<Service>(client, "default").list(&all).await?.items;
+    let name = |object: &DynamicObject| object.metadata.name.clone().unwrap_or_default();
     let mut text = String::from("\n");
-    let _ = writeln!(text, "  nodes     {}", list(&nodes.iter().map(|node| name(&node.metadata)).collect()));
-    let _ = writeln!(text, "  pods      {}", list(&pods.iter().map(|pod| name(&pod.metadata)).collect()));
+    let _ = writeln!(text, "  nodes     {}", list(&nodes.iter().map(name).collect()));
+    let _ = writeln!(text, "  pods      {}", list(&pods.iter().map(name).collect()));
     for service in &services {
-        let spec = service.spec.clone().unwrap_or_default();
-        let ports: Vec<_> = spec.ports.iter().flatten().map(|port| port.port.to_string()).collect();
-        let address = spec.cluster_ip.unwrap_or_default();
-        let _ =
-            writeln!(text, "  service   {} at {address}, port {}", name(&service.metadata), ports.join(", "));
+        let spec = &service.data["spec"];
+        let ports = spec["ports"].as_array().into_iter().flatten();
+        let ports: Vec<_> = ports.map(|port| port["port"].to_string()).collect();
+        let address = spec["clusterIP"].as_str().unwrap_or_default();
+        let _ = writeln!(text, "  service   {} at {address}, port {}", name(service), ports.join(", "));
     }
     let image = match flags.runtime() {
         Runtime::Cri(_) => "IMAGE",

@@ -7,6 +7,7 @@ use std::{
 };
 
 use k8s_openapi::api::core::v1::{Pod, Toleration};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
@@ -74,7 +75,10 @@ fn read_file(path: &Path) -> Result<String> {
 /// that it is never evicted by a taint.
 fn static_pod(text: &str, path: &Path, node: &str) -> Result<Pod> {
     let invalid = |text: String| Error::Invalid(text);
-    let mut pod: Pod = serde_saphyr::from_str(text).map_err(|error| invalid(error.to_string()))?;
+    let object: Value = serde_saphyr::from_str(text).map_err(|error| invalid(error.to_string()))?;
+    // By way of JSON's text, since the program has a reader of pods for it already and another would be as large.
+    let mut pod: Pod =
+        serde_json::from_str(&object.to_string()).map_err(|error| invalid(error.to_string()))?;
     let (Some(spec), Some(name)) = (&mut pod.spec, &pod.metadata.name) else {
         return Err(invalid("a pod needs a name and a spec".to_owned()));
     };

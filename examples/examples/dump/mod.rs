@@ -6,15 +6,15 @@ use std::path::Path;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use serde_json::{Value, from_value};
 
-use crate::Failure;
+use examples::Failure;
 
 /// Nodes and pods.
 #[derive(Debug, Default)]
-pub struct Dump {
+pub(crate) struct Dump {
     /// The nodes.
-    pub nodes: Vec<Node>,
+    pub(crate) nodes: Vec<Node>,
     /// The pods of all namespaces.
-    pub pods: Vec<Pod>,
+    pub(crate) pods: Vec<Pod>,
 }
 
 impl Dump {
@@ -22,7 +22,7 @@ impl Dump {
     ///
     /// # Errors
     /// If it cannot be read, is no list or has a malformed object.
-    pub fn read(path: &Path) -> Result<Self, Failure> {
+    pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
         let mut text = String::new();
         if path == Path::new("-") {
             std::io::stdin().read_to_string(&mut text)?;
@@ -36,7 +36,7 @@ impl Dump {
     ///
     /// # Errors
     /// If it is no list or has a malformed object.
-    pub fn parse(text: &str) -> Result<Self, Failure> {
+    pub(crate) fn parse(text: &str) -> Result<Self, Failure> {
         let list: Value = serde_json::from_str(text)?;
         let items = list.get("items").and_then(Value::as_array).ok_or("not a list of objects")?;
         let mut dump = Self::default();
