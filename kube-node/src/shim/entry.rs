@@ -1,28 +1,25 @@
 //! The supervisor's beginning, before its loop.
 
-use std::ffi::{CStr, OsString};
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags, open};
 use rustix::mount::mount_bind;
-use rustix::process::{WaitId, WaitIdOptions, getpid, set_child_subreaper, setsid, waitid};
-use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
+use rustix::process::{getpid, set_child_subreaper, setsid};
 use rustix::system::sethostname;
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use super::cgroup::Hierarchies;
+use super::pause;
 use super::protocol::ShimConfig;
 use super::server::Server;
-use super::sys::{Namespaces, close_all_but, fork, unshare};
+use super::sys::{Namespaces, unshare};
 
 /// The name (`argv[0]`) under which a program becomes a supervisor.
 pub const PROGRAM_NAME: &str = "kube-shim";
-/// What the first process of a shared process namespace calls itself.
-const PAUSE_NAME: &CStr = c"kube-pause";
 /// What the supervisor prints once it serves its socket.
 pub(super) const READY: &str = "kube-shim: ready";
 /// What it prints, with the reason, when it cannot.
@@ -104,7 +101,7 @@ fn namespaces(config: &ShimConfig) -> io::Result<()> {
         set_sysctl(name, value).map_err(|error| io::Error::other(format!("sysctl {name}: {error}")))?;
     }
     if config.shared_pid {
-        start_pause(&config.dir)?;
+        pause::start(&config.dir)?;
     }
     Ok(())
 }
@@ -114,35 +111,6 @@ fn set_sysctl(name: &str, value: &str) -> io::Result<()> {
         return Err(io::Error::from(io::ErrorKind::InvalidInput));
     }
     fs::write(Path::new("/proc/sys").join(name.replace('.', "/")), value)
-}
-
-/// Starts the first process of the pod's shared process namespace, which lives as long as that process; `<dir>/pid` names it.
-fn start_pause(dir: &Path) -> io::Result<()> {
-    let own = File::open("/proc/thread-self/ns/pid_for_children")?;
-    unshare(Namespaces::NEWPID)?;
-    let child = fork(pause);
-    move_into_link_name_space(own.as_fd(), Some(LinkNameSpaceType::ProcessID))?;
-    let path = dir.join("pid");
-    let _stale = fs::remove_file(&path);
-    std::os::unix::fs::symlink(format!("/proc/{}/ns/pid", child?.as_raw_pid()), path)
-}
-
-/// What that process does: it inherits orphans and buries them. A copy of the supervisor and not a program of its own, so it costs no
-/// memory but what the two do not share.
-fn pause() {
-    let _named = rustix::thread::set_name(PAUSE_NAME);
-    let Ok(null) = File::options().read(true).write(true).open("/dev/null") else { return };
-    let streams = dup2_stdin(&null).and_then(|()| dup2_stdout(&null)).and_then(|()| dup2_stderr(&null));
-    if streams.is_err() || close_all_but(null.as_fd()).is_err() {
-        return;
-    }
-    loop {
-        // With no child there is nothing to wait for; the pod's end kills this process.
-        if waitid(WaitId::All, WaitIdOptions::EXITED).is_err() {
-            let _woken =
-                rustix::event::poll(&mut [], Some(&rustix::event::Timespec { tv_sec: 1, tv_nsec: 0 }));
-        }
-    }
 }
 
 /// A path of at most a socket address's 107 bytes that leads to `path`, valid while the returned folder is open.

@@ -26,6 +26,7 @@
 //! | `task` | one process (a container's first, or an exec) and its streams |
 //! | [`oci`] | what a supervisor reads of the OCI runtime specification |
 //! | `container` | starting a container, and executing in one |
+//! | `pause` | the first process of a shared process namespace |
 //! | `log` | CRI log files |
 //! | `cgroup` | cgroup v1 and v2: groups, limits, statistics |
 //! | `seal` | the supervisor's program, safe from containers |
@@ -39,6 +40,7 @@ mod entry;
 mod forward;
 mod log;
 pub mod oci;
+mod pause;
 mod protocol;
 mod seal;
 mod server;

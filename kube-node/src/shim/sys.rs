@@ -10,7 +10,6 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr;
 
 use rustix::process::Pid;
-use rustix::thread::UnshareFlags;
 
 use super::cgroup::Instruction;
 
@@ -116,8 +115,8 @@ pub(super) fn change_mount(mount: BorrowedFd<'_>, depth: Depth, change: MountCha
 }
 
 /// Moves this process into new namespaces.
-pub(super) fn unshare(namespaces: UnshareFlags) -> io::Result<()> {
-    if namespaces.contains(UnshareFlags::FILES) {
+pub(super) fn unshare(namespaces: Namespaces) -> io::Result<()> {
+    if namespaces.contains(Namespaces::FILES) {
         return Err(io::ErrorKind::InvalidInput.into());
     }
     // SAFETY: the one flag that takes file descriptors away from other threads has just been refused.

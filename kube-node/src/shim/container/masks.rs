@@ -23,7 +23,8 @@ pub(super) fn mask(root: &Root, paths: &[PathBuf]) -> Result<()> {
     Ok(())
 }
 
-fn empty_folder() -> std::io::Result<OwnedFd> {
+/// A file system with nothing in it that takes nothing in.
+pub(super) fn empty_folder() -> std::io::Result<OwnedFd> {
     let options = ["ro", "nosuid", "nodev", "noexec", "size=0k", "mode=755"].map(str::to_owned);
     mounts::new_filesystem("tmpfs", Path::new("tmpfs"), &Options::parse(&options))
 }

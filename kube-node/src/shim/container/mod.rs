@@ -39,6 +39,7 @@ mod terminal;
 use std::io;
 
 pub(super) use exec::{Target, exec};
+pub(super) use rootfs::renounce;
 pub(super) use start::start;
 
 /// Errors are texts: they are made in another process, and their only reader is a person.

@@ -121,7 +121,7 @@ pub(super) fn new_filesystem(kind: &str, source: &Path, options: &Options) -> io
 }
 
 /// Puts a detached mount on top of what `target` is.
-pub(super) fn attach(mount: &OwnedFd, target: &OwnedFd) -> io::Result<()> {
+pub(super) fn attach(mount: &OwnedFd, target: impl AsFd) -> io::Result<()> {
     let both = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
     Ok(move_mount(mount, "", target, "", both)?)
 }

@@ -2,7 +2,7 @@
 
 use std::ffi::CString;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::mount::{
@@ -12,11 +12,11 @@ use rustix::process::{chdir, fchdir, pivot_root};
 
 use super::mounts::{self, Options};
 use super::resolve::{Kind, Root};
-use super::{During, Result, cgroup_view, devices, masks, terminal};
+use super::{During, Result, cgroup_view, credentials, devices, masks, terminal};
 use crate::shim::cgroup::Hierarchies;
-use crate::shim::oci::{Mount, Propagation, Spec};
+use crate::shim::oci::{Mount, Process, Propagation, Spec};
 use crate::shim::protocol::Overlay;
-use crate::shim::sys::{Depth, MountChange, change_mount};
+use crate::shim::sys::{self, Depth, MountChange, Namespaces, change_mount};
 
 /// What a root is built from.
 #[derive(Debug)]
@@ -34,9 +34,7 @@ pub(super) struct Plan<'a> {
 pub(super) fn enter(plan: &Plan<'_>) -> Result<Option<terminal::Terminal>> {
     let spec = plan.spec;
     let shared = shared_trees(&spec.mounts)?;
-    // Nothing mounted here may reach the host; what the host mounts still comes in, for the volumes that want it.
-    mount_change("/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)
-        .during(|| "keep mounts from the host".into())?;
+    cut_propagation()?;
     mount_overlay(plan).during(|| format!("mount {}", plan.rootfs.display()))?;
     let root = Root::open(plan.rootfs).during(|| "open the root".into())?;
     for (mount, tree) in spec.mounts.iter().zip(shared) {
@@ -102,16 +100,38 @@ fn furnish(root: &Root, spec: &Spec) -> Result<Option<terminal::Terminal>> {
     Ok(Some(terminal))
 }
 
-/// Makes the root `/` and drops everything outside.
+/// Gives up capabilities and the host's file system, for an empty one that cannot be written; `at` is any folder.
+pub(in crate::shim) fn renounce(at: &Path) -> Result<()> {
+    let what = || "leave the host's file system".to_owned();
+    sys::unshare(Namespaces::NEWNS).during(what)?;
+    cut_propagation()?;
+    let empty = masks::empty_folder().during(what)?;
+    mounts::attach(&empty, Root::open(at).during(what)?.fd()).during(what)?;
+    pivot(empty.as_fd()).during(what)?;
+    credentials::apply(&Process { no_new_privileges: true, ..Process::default() })
+}
+
+/// Nothing mounted here may reach the host; what the host mounts still comes in, for the volumes that want it.
+fn cut_propagation() -> Result<()> {
+    mount_change("/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)
+        .during(|| "keep mounts from the host".into())
+}
+
+/// Makes the mount that `root` is the top of `/`, and drops everything outside.
+fn pivot(root: BorrowedFd<'_>) -> io::Result<()> {
+    fchdir(root)?;
+    // The old root lands on top of the new one, where `.` finds and removes it; no folder is needed for it.
+    pivot_root(".", ".")?;
+    unmount(".", UnmountFlags::DETACH)?;
+    Ok(chdir("/")?)
+}
+
+/// Makes the finished root `/`.
 fn switch(root: &Root, spec: &Spec) -> io::Result<()> {
     if spec.root.readonly {
         mounts::restrict(root.fd(), Depth::One, MountAttrFlags::MOUNT_ATTR_RDONLY)?;
     }
-    fchdir(root.fd())?;
-    // The old root lands on top of the new one, where `.` finds and removes it; no folder is needed for it.
-    pivot_root(".", ".")?;
-    unmount(".", UnmountFlags::DETACH)?;
-    chdir("/")?;
+    pivot(root.fd())?;
     let propagation = mounts::propagation_flag(spec.linux.rootfs_propagation.unwrap_or(Propagation::Private));
-    change_mount(root.fd().as_fd(), Depth::One, MountChange { attributes: 0, propagation })
+    change_mount(root.fd(), Depth::One, MountChange { attributes: 0, propagation })
 }

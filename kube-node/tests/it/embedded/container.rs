@@ -135,7 +135,10 @@ async fn root_containers_of_a_pod_can_share_processes() {
     let pod = (node.runtime.run_sandbox(&config).await.unwrap(), config);
     let mut first = script("first", "echo up; sleep 1000");
     first.linux.security.namespaces.pid = NamespaceMode::Pod;
-    let mut second = script("second", "cat /proc/1/comm /proc/*/cmdline");
+    let mut second = script(
+        "second",
+        "cat /proc/1/comm /proc/1/status /proc/*/cmdline; echo root: $(ls -A /proc/1/root).",
+    );
     second.linux.security.namespaces.pid = NamespaceMode::Pod;
     let first = node.run(&pod, first).await;
     node.logged(&first, "up").await;
@@ -144,6 +147,8 @@ async fn root_containers_of_a_pod_can_share_processes() {
     let log = node.log(&second).await.concat();
     assert_eq!(status.exit_code, 0, "{log}");
     assert!(log.contains("sleep") && log.contains("kube-pause"), "{log}");
+    // That process is there for the namespace only, and has nothing that a container could make use of.
+    assert!(log.contains("CapBnd:\t0000000000000000") && log.contains("root: ."), "{log}");
     node.finish().await;
 }
 
