@@ -44,6 +44,14 @@ pub enum Error {
     /// A plugin panicked while its pod was bound; the pod is retried, the plugin has to be mended.
     #[error("a plugin panicked: {0}")]
     Panicked(String),
+    /// An extender did not answer as hoped; retry later.
+    #[error("extender {url}: {reason}")]
+    Extender {
+        /// Where it is.
+        url: String,
+        /// What it said, or why it said nothing.
+        reason: String,
+    },
     /// The API server did not answer as hoped; retry later.
     #[error("the API server did not accept the request")]
     Api(#[source] Box<kube::Error>),

@@ -1,6 +1,5 @@
 //! What makes a document invalid, in upstream's words: people search for them.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 
 use jiff::SignedDuration;
@@ -129,12 +128,12 @@ fn profiles(sections: &[ProfileSection], registry: &Registry, it: &mut Complaint
     if sections.is_empty() {
         it.required("profiles");
     }
-    let mut seen = BTreeMap::new();
+    let name = |section: &ProfileSection| section.scheduler_name.clone().unwrap_or_default();
     for (index, section) in sections.iter().enumerate() {
         let path = format!("profiles[{index}]");
         profile(&path, section, registry, it);
-        let name = section.scheduler_name.as_deref().unwrap_or_default();
-        if let Some(before) = seen.insert(name, index) {
+        let namesake = |other: &ProfileSection| name(other) == name(section);
+        if let Some(before) = sections.iter().take(index).rposition(namesake) {
             it.duplicate(
                 format_args!("{path}.schedulerName"),
                 format_args!("profiles[{before}].schedulerName"),
@@ -171,10 +170,9 @@ fn profile(path: &str, section: &ProfileSection, registry: &Registry, it: &mut C
             removed(&format!("{path}.plugins.{}.enabled[{index}]", point.field()), &entry.name, it);
         }
     }
-    let mut seen = BTreeSet::new();
     for (index, config) in section.plugin_config.iter().enumerate() {
         let path = format!("{path}.pluginConfig[{index}]");
-        if !seen.insert(&config.name) {
+        if section.plugin_config.iter().take(index).any(|other| other.name == config.name) {
             it.duplicate(&path, format_args!("{:?}", config.name));
         }
         removed(&path, &config.name, it);
@@ -195,7 +193,7 @@ fn removed(path: &str, name: &str, it: &mut Complaints) {
 }
 
 fn extenders(sections: &[ExtenderSection], it: &mut Complaints) {
-    let mut resources = BTreeSet::new();
+    let mut resources: Vec<&str> = Vec::new();
     for (index, section) in sections.iter().enumerate() {
         let path = format!("extenders[{index}]");
         it.invalid_if(
@@ -213,11 +211,12 @@ fn extenders(sections: &[ExtenderSection], it: &mut Complaints) {
                 "is an invalid extended resource name",
             );
             it.invalid_if(
-                !resources.insert(name),
+                resources.contains(&name.as_str()),
                 &field,
                 format_args!("{name:?}"),
                 "duplicate extender managed resource name",
             );
+            resources.push(name);
         }
     }
     let binders = sections.iter().filter(|section| !section.bind_verb.is_empty()).count();

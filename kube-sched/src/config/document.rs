@@ -168,12 +168,26 @@ pub(super) struct ExtenderSection {
     pub(super) bind_verb: String,
     #[serde(rename = "enableHTTPS")]
     pub(super) enable_https: bool,
-    pub(super) tls_config: Option<Value>,
+    pub(super) tls_config: Option<TlsSection>,
     #[serde(rename = "httpTimeout")]
     pub(super) http_timeout: Option<SignedDuration>,
     pub(super) node_cache_capable: bool,
     pub(super) managed_resources: Vec<ManagedResourceSection>,
     pub(super) ignorable: bool,
+}
+
+/// Fields that are empty count as absent.
+#[derive(Debug, Clone, Deserialize, Default)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(super) struct TlsSection {
+    pub(super) insecure: bool,
+    pub(super) server_name: String,
+    pub(super) cert_file: String,
+    pub(super) key_file: String,
+    pub(super) ca_file: String,
+    pub(super) cert_data: String,
+    pub(super) key_data: String,
+    pub(super) ca_data: String,
 }
 
 #[derive(Debug, Deserialize, Default)]

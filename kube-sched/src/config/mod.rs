@@ -2,6 +2,7 @@
 
 mod check;
 mod document;
+mod extenders;
 mod point;
 mod profile;
 mod settings;
@@ -11,11 +12,10 @@ mod tests;
 
 pub use settings::{ClientConnection, LeaderElection, Settings};
 
-use std::collections::BTreeSet;
-
 use crate::Error;
 use crate::clock::Clock;
 use crate::driver::WaitingPods;
+use crate::extender::Extender;
 use crate::framework::Profile;
 use crate::metrics::Metrics;
 use crate::queue::QueueConfig;
@@ -39,6 +39,8 @@ pub struct Config {
     pub clock: Clock,
     /// What is counted; register it to see it. Default: counters of its own.
     pub metrics: Metrics,
+    /// Who else has a say, in this order. Default: nobody.
+    pub extenders: Vec<Extender>,
     /// The pods that permit plugins hold back; share it with plugins that let them go. Default: an empty list.
     pub waiting_pods: WaitingPods,
 }
@@ -54,6 +56,7 @@ impl Default for Config {
             reporting_instance: "kube-sched".to_owned(),
             clock: Clock::system(),
             metrics: Metrics::default(),
+            extenders: Vec::new(),
             waiting_pods: WaitingPods::default(),
         }
     }
@@ -65,8 +68,9 @@ impl Config {
     /// # Errors
     /// [`Error::Config`] when there is no profile, two have the same name, one is incomplete or a bound is zero.
     pub fn validate(&self) -> Result<(), Error> {
-        let names: BTreeSet<_> = self.profiles.iter().map(|profile| &profile.scheduler_name).collect();
-        if names.is_empty() || names.len() < self.profiles.len() {
+        let names: Vec<_> = self.profiles.iter().map(|profile| profile.scheduler_name.as_str()).collect();
+        let twice = |(place, name): (usize, &&str)| names.iter().take(place).any(|other| other == name);
+        if names.is_empty() || names.iter().enumerate().any(twice) {
             return Err(Error::Config(
                 "there must be at least one profile, each with its own scheduler name".to_owned(),
             ));

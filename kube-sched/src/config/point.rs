@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::document::{PluginSet, PluginSets};
 use crate::framework::{
-    Bind, Filter, Permit, Plugin, PostBind, PostFilter, PreBind, PreEnqueue, PreFilter, QueueSort,
+    ACCESSORS, Bind, Filter, Permit, Plugin, PostBind, PostFilter, PreBind, PreEnqueue, PreFilter, QueueSort,
     QueueingHints, Reserve, Score,
 };
 
@@ -87,3 +87,7 @@ points! {
     Bind bind "bind" as_bind,
     PostBind post_bind "postBind" as_post_bind,
 }
+
+// An accessor that is missing above would silently be gone from plugins that a profile sets up at some points only.
+const _: () =
+    assert!(Point::ALL.len() + 1 == ACCESSORS, "every point has a row, and the hints are always passed on");

@@ -1,6 +1,5 @@
 //! From the plugin sets of a document to a profile.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::document::{PluginEntry, PluginSet, ProfileSection};
@@ -8,7 +7,7 @@ use super::point::{Point, Points, Selected};
 use crate::framework::{EnabledPlugin, Plugin, Profile, Registry};
 use crate::{Error, plugins};
 
-type Built = BTreeMap<String, Arc<dyn Plugin>>;
+type Built = [(String, Arc<dyn Plugin>)];
 
 /// Puts a profile together: the built-in plugins at all their extension points, changed as the section says.
 pub(super) fn assemble(section: &ProfileSection, registry: &Registry) -> Result<Profile, Error> {
@@ -24,7 +23,7 @@ pub(super) fn assemble(section: &ProfileSection, registry: &Registry) -> Result<
     for (plugin, points) in interleave(&lists) {
         let scores = points.contains(Point::Score);
         let weight = if scores { weight(&plugin, section, &everywhere) } else { 0 };
-        if let Some(plugin) = built.get(&plugin) {
+        if let Some(plugin) = named(&built, &plugin) {
             profile.plugins.push(EnabledPlugin { plugin: select(plugin, points), weight });
         }
     }
@@ -55,7 +54,11 @@ fn merged(defaults: Vec<PluginEntry>, custom: &PluginSet) -> Vec<PluginEntry> {
 
 /// Makes every plugin that is enabled somewhere, and tries the arguments of those that are not, so that a mistake in them
 /// is found before they are enabled.
-fn build(section: &ProfileSection, everywhere: &[PluginEntry], registry: &Registry) -> Result<Built, Error> {
+fn build(
+    section: &ProfileSection,
+    everywhere: &[PluginEntry],
+    registry: &Registry,
+) -> Result<Vec<(String, Arc<dyn Plugin>)>, Error> {
     let args = |name: &str| {
         let config = section.plugin_config.iter().find(|config| config.name == name);
         config.map(|config| config.args.clone()).unwrap_or_default()
@@ -79,7 +82,7 @@ fn expand(
     let missing = |name: &str| Error::Config(format!("{kind} {name:?} does not exist"));
     let mut own = Vec::new();
     for PluginEntry { name, .. } in &set.enabled {
-        let plugin = built.get(name).ok_or_else(|| missing(name))?;
+        let plugin = named(built, name).ok_or_else(|| missing(name))?;
         if !point.implemented_by(&**plugin) {
             return Err(Error::Config(format!("plugin {name:?} does not extend {kind} plugin")));
         }
@@ -90,7 +93,7 @@ fn expand(
     }
     let (mut general, mut overridden) = (Vec::new(), Vec::new());
     for PluginEntry { name, .. } in everywhere {
-        let plugin = built.get(name).ok_or_else(|| missing(name))?;
+        let plugin = named(built, name).ok_or_else(|| missing(name))?;
         if !point.implemented_by(&**plugin) || set.disables(name) {
             continue;
         }
@@ -102,6 +105,11 @@ fn expand(
     }
     let (first, last): (Vec<_>, Vec<_>) = own.into_iter().partition(|name| overridden.contains(&name));
     Ok([first, general, last].concat())
+}
+
+/// The last plugin made under a name: one that is enabled twice is made twice.
+fn named<'a>(built: &'a Built, name: &str) -> Option<&'a Arc<dyn Plugin>> {
+    built.iter().rfind(|(other, _)| other == name).map(|(_, plugin)| plugin)
 }
 
 fn push_once(list: &mut Vec<String>, name: &str, kind: &str) -> Result<(), Error> {

@@ -6,12 +6,13 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::document::{
-    API_VERSION, ClientConnectionSection, Document, KIND, LeaderElectionSection, ProfileSection,
+    API_VERSION, ClientConnectionSection, Document, ExtenderSection, KIND, LeaderElectionSection,
+    ProfileSection,
 };
 use super::{check, profile};
 use crate::framework::{Profile, Registry};
 use crate::queue::QueueConfig;
-use crate::{Config, Error};
+use crate::{Config, Error, ExtenderConfig};
 
 /// What a `KubeSchedulerConfiguration` of `kubescheduler.config.k8s.io/v1` says about a scheduler and the process
 /// around it.
@@ -19,6 +20,8 @@ use crate::{Config, Error};
 pub struct Settings {
     /// For [`Scheduler::new`](crate::Scheduler::new).
     pub scheduler: Config,
+    /// The extenders, to be [connected](crate::Extender::connect) and added to the scheduler's.
+    pub extenders: Vec<ExtenderConfig>,
     /// How the process becomes the one that works.
     pub leader_election: LeaderElection,
     /// How the process reaches the API server.
@@ -78,7 +81,7 @@ impl Settings {
     ///
     /// Everything in the document is checked, also what has no effect here: `parallelism` (a decision runs on one thread),
     /// rate limits, content types and profiling. `preScore` lists are read and ignored: scoring plugins prepare
-    /// themselves. Extenders are refused.
+    /// themselves. Resources that an extender wants to be ignored are ignored by `NodeResourcesFit` of every profile.
     ///
     /// # Errors
     /// [`Error::Decode`] when the text is no such document, [`Error::Config`] with everything that is wrong in upstream's
@@ -105,11 +108,12 @@ impl Settings {
         if let Some(complaints) = check::check(&document, registry).into_text() {
             return Err(Error::Config(complaints));
         }
-        if !document.extenders.is_empty() {
-            return Err(Error::Config("extenders are not supported".to_owned()));
-        }
+        let ignored: Vec<_> =
+            document.extenders.iter().flat_map(ExtenderSection::ignored_resources).collect();
+        document.profiles.iter_mut().for_each(|profile| profile.ignore(&ignored));
         Ok(Self {
             scheduler: scheduler(&document, registry)?,
+            extenders: document.extenders.into_iter().map(Into::into).collect(),
             leader_election: document.leader_election.into(),
             client_connection: document.client_connection.into(),
         })

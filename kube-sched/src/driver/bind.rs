@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::run::UNSCHEDULABLE;
 use super::waiting::Waiter;
 use crate::Error;
+use crate::extender::Extender;
 use crate::framework::{Binding, Profile};
 use crate::metrics::Metrics;
 
@@ -57,6 +58,7 @@ pub(super) struct Binder<'a> {
     pub(super) client: &'a Client,
     pub(super) profile: &'a Profile,
     pub(super) metrics: &'a Metrics,
+    pub(super) extenders: &'a [Extender],
 }
 
 impl Binder<'_> {
@@ -102,8 +104,27 @@ impl Binder<'_> {
         Ok(())
     }
 
-    /// The first plugin that takes the pod binds it.
+    /// Lets an extender bind the pod, if one wants to. One that fails and may be ignored leaves it to others.
+    async fn hand_to_extender(&self, binding: &Binding<'_>) -> Result<bool, Failure> {
+        for extender in self.extenders {
+            let config = extender.config();
+            if config.bind_verb.is_empty() || !config.is_interested_in(binding.pod) {
+                continue;
+            }
+            match extender.bind(binding).await {
+                Ok(()) => return Ok(true),
+                Err(error) if config.ignorable => tracing::info!(%error, "binding without an extender"),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(false)
+    }
+
+    /// The first plugin that takes the pod binds it, unless an extender does.
     async fn hand_over(&self, binding: &Binding<'_>) -> Result<(), Failure> {
+        if self.hand_to_extender(binding).await? {
+            return Ok(());
+        }
         for plugin in self.profile.plugins.iter().map(|enabled| &enabled.plugin) {
             let Some(bind) = plugin.as_bind() else { continue };
             let start = Instant::now();

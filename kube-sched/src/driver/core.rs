@@ -1,18 +1,18 @@
 //! The scheduler without its I/O: changes in, commands out.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use fastrand::Rng;
 use tokio::time::Instant;
 
+use super::outbox::Nomination;
 use super::run::UNSCHEDULABLE;
 use super::waiting::{Waiter, WaitingPods};
 use super::watched::ObjectChange;
 use crate::Config;
 use crate::framework::{
-    Binding, ClusterEvent, NodeStatus, PermitDecision, Preemption, Profile, Reserve, Status,
+    Binding, ClusterEvent, Cycle, NodeStatus, PermitDecision, Preemption, Profile, Reserve, Status,
 };
 use crate::metrics::Metrics;
 use crate::node::NodeInfo;
@@ -37,7 +37,7 @@ pub(super) enum Command {
         pod: Arc<PodInfo>,
         message: String,
         reason: &'static str,
-        nominated: Option<Arc<str>>,
+        nomination: Nomination,
         victims: Vec<Arc<PodInfo>>,
     },
 }
@@ -47,7 +47,7 @@ pub(super) enum Command {
 pub(super) struct Core {
     snapshot: Snapshot,
     queue: SchedulingQueue,
-    profiles: BTreeMap<String, Served>,
+    profiles: Vec<Served>,
     rng: Rng,
     waiting: WaitingPods,
     metrics: Metrics,
@@ -60,6 +60,14 @@ struct Served {
     reuse: Reuse,
 }
 
+/// The parts of the scheduler that a decision reads, and its generator.
+pub(super) struct Stage<'a> {
+    pub(super) cycle: Cycle<'a>,
+    pub(super) profile: &'a Profile,
+    pub(super) reuse: &'a mut Reuse,
+    pub(super) rng: &'a mut Rng,
+}
+
 /// The plugins that hold a pod back, and for how long each.
 type Holds = Vec<(&'static str, Duration)>;
 
@@ -67,13 +75,12 @@ impl Core {
     pub(super) fn new(config: &Config) -> Self {
         let served =
             |profile: &Profile| Served { profile: Arc::new(profile.clone()), reuse: Reuse::default() };
-        let profiles: BTreeMap<_, _> =
-            config.profiles.iter().map(|profile| (profile.scheduler_name.clone(), served(profile))).collect();
+        let profiles: Vec<_> = config.profiles.iter().map(served).collect();
         Self {
             snapshot: Snapshot::new(),
             queue: SchedulingQueue::new(
                 config.queue.clone(),
-                profiles.values().map(|served| Arc::clone(&served.profile)),
+                profiles.iter().map(|served| Arc::clone(&served.profile)),
             ),
             profiles,
             rng: Rng::with_seed(config.seed),
@@ -127,7 +134,7 @@ impl Core {
             return;
         }
         self.unplaced(&pod.key, now);
-        if pod.is_finished() || pod.is_terminating() || !self.profiles.contains_key(pod.scheduler_name()) {
+        if pod.is_finished() || pod.is_terminating() || served(&mut self.profiles, &pod).is_none() {
             self.snapshot.withdraw_nomination(&pod.key);
             return self.queue.remove(&pod.key);
         }
@@ -175,12 +182,36 @@ impl Core {
 
     /// Schedules the pod that goes first; `None` when none is waiting.
     pub(super) fn step(&mut self, now: Instant) -> Option<Command> {
-        let queued = self.queue.pop(now)?;
-        let Served { profile, reuse } = self.profiles.get_mut(queued.pod.scheduler_name())?;
-        let profile = Arc::clone(profile);
+        let queued = self.pop(now)?;
+        let decision = self.decide(&queued.pod)?;
+        self.act(queued, decision, now)
+    }
+
+    /// The pod that goes first. What becomes of it is told by [`act`](Self::act).
+    pub(super) fn pop(&mut self, now: Instant) -> Option<QueuedPod> {
+        self.queue.pop(now)
+    }
+
+    /// Decides where a pod runs.
+    pub(super) fn decide(&mut self, pod: &PodInfo) -> Option<Decision> {
+        let Served { profile, reuse } = served(&mut self.profiles, pod)?;
         let start = Instant::now();
-        let decision = reuse.schedule(&self.snapshot, &queued.pod, &profile, &mut self.rng);
+        let decision = reuse.schedule(&self.snapshot, pod, profile, &mut self.rng);
         self.metrics.decided(start.elapsed());
+        Some(decision)
+    }
+
+    /// What a decision in several stages is made of.
+    pub(super) fn stage<'a>(&'a mut self, pod: &'a PodInfo) -> Option<Stage<'a>> {
+        let Served { profile, reuse } = served(&mut self.profiles, pod)?;
+        let cycle = Cycle { snapshot: &self.snapshot, pod };
+        reuse.prepare(cycle.snapshot, pod, profile);
+        Some(Stage { cycle, profile, reuse, rng: &mut self.rng })
+    }
+
+    /// Carries a decision out as far as the scheduler's own state is concerned.
+    pub(super) fn act(&mut self, queued: QueuedPod, decision: Decision, now: Instant) -> Option<Command> {
+        let profile = Arc::clone(&served(&mut self.profiles, &queued.pod)?.profile);
         let Some(node) = decision.node().cloned() else {
             return Some(self.refuse(queued, &decision, now));
         };
@@ -241,15 +272,19 @@ impl Core {
         let failed = matches!(decision.outcome, Outcome::Failed { .. });
         let rejected_by = if failed { Vec::new() } else { self.waits_for(decision) };
         self.queue.fail(queued, rejected_by, now);
-        let (nominated, victims) = match &decision.preemption {
+        let (nomination, victims) = match &decision.preemption {
             Some(preemption) => {
                 self.metrics.preempted(preemption.victims.len());
                 self.preempt(&pod, preemption)
             }
-            None => (None, Vec::new()),
+            None if decision.gives_up_nomination => {
+                self.snapshot.withdraw_nomination(&pod.key);
+                (Nomination::Clear, Vec::new())
+            }
+            None => (Nomination::Keep, Vec::new()),
         };
         let reason = if failed { "SchedulerError" } else { UNSCHEDULABLE };
-        Command::Refuse { pod, message: decision.message(), reason, nominated, victims }
+        Command::Refuse { pod, message: decision.message(), reason, nomination, victims }
     }
 
     /// The plugins whose events wake the pod; the node name's when there is no node at all.
@@ -261,17 +296,13 @@ impl Core {
         }
     }
 
-    fn preempt(
-        &mut self,
-        pod: &Arc<PodInfo>,
-        preemption: &Preemption,
-    ) -> (Option<Arc<str>>, Vec<Arc<PodInfo>>) {
+    fn preempt(&mut self, pod: &Arc<PodInfo>, preemption: &Preemption) -> (Nomination, Vec<Arc<PodInfo>>) {
         let victims = preemption.victims.iter().filter_map(|key| self.snapshot.pod(key).cloned()).collect();
-        let node = self.snapshot.view(preemption.node).info().map(|info| Arc::clone(&info.name));
-        if let Some(node) = &node {
-            self.snapshot.nominate(Arc::clone(pod), Arc::clone(node));
-        }
-        (node, victims)
+        let Some(node) = self.snapshot.view(preemption.node).info().map(|info| Arc::clone(&info.name)) else {
+            return (Nomination::Keep, victims);
+        };
+        self.snapshot.nominate(Arc::clone(pod), Arc::clone(&node));
+        (Nomination::Node(node), victims)
     }
 
     /// A binding has ended. A pod whose binding failed leaves its node and is tried again, unless it is gone.
@@ -299,6 +330,11 @@ impl Core {
             self.queue.retry(queued, now);
         }
     }
+}
+
+/// The profile of a pod, if it is one of ours.
+fn served<'a>(profiles: &'a mut [Served], pod: &PodInfo) -> Option<&'a mut Served> {
+    profiles.iter_mut().find(|served| served.profile.scheduler_name == pod.scheduler_name())
 }
 
 fn plugins(profile: &Profile) -> impl Iterator<Item = (&'static str, &dyn Reserve)> {

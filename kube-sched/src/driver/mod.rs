@@ -1,6 +1,7 @@
 //! The thin part: watches feed the core, the core's commands go to the API server.
 
 mod bind;
+mod consult;
 mod core;
 mod feeds;
 mod outbox;

@@ -19,9 +19,31 @@ const MAX_BACKOFF: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone)]
 pub(super) enum Duty {
     /// The pod is not scheduled, and why.
-    Condition { pod: Arc<PodInfo>, reason: &'static str, message: String, nominated: Option<Arc<str>> },
+    Condition { pod: Arc<PodInfo>, reason: &'static str, message: String, nomination: Nomination },
     /// The pod makes room for another one on its node.
     Eviction { victim: Arc<PodInfo>, by: Arc<PodInfo>, node: Arc<str> },
+}
+
+/// What becomes of the node that is nominated for a pod.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Nomination {
+    /// It stays what it is.
+    Keep,
+    /// There is none any more.
+    Clear,
+    /// It is this one.
+    Node(Arc<str>),
+}
+
+impl Nomination {
+    /// What to write in the status of a pod for which `now` is nominated; `None` if nothing is to be changed.
+    pub(super) fn change(&self, now: Option<&str>) -> Option<Option<&str>> {
+        match self {
+            Self::Node(node) if now != Some(&**node) => Some(Some(node)),
+            Self::Clear if now.is_some() => Some(None),
+            _ => None,
+        }
+    }
 }
 
 impl Duty {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::outbox::{Duty, Outbox};
+use super::outbox::{Duty, Nomination, Outbox};
 use super::series::{Occurrence, Series, SeriesKey};
 use crate::clock::Clock;
 use crate::pod::PodInfo;
@@ -83,8 +83,8 @@ impl Reporter {
 
     async fn fulfil(&self, duty: Duty) {
         let result = match &duty {
-            Duty::Condition { pod, reason, message, nominated } => {
-                self.condition(pod, reason, message, nominated.as_deref()).await
+            Duty::Condition { pod, reason, message, nomination } => {
+                self.condition(pod, reason, message, nomination).await
             }
             Duty::Eviction { victim, by, node } => self.evict(victim, by, node).await,
         };
@@ -144,7 +144,7 @@ impl Reporter {
         pod: &PodInfo,
         reason: &str,
         message: &str,
-        nominated: Option<&str>,
+        nomination: &Nomination,
     ) -> Result<(), kube::Error> {
         let conditions = pod.object.status.as_ref().and_then(|s| s.conditions.as_deref()).unwrap_or_default();
         let old = conditions
@@ -154,7 +154,8 @@ impl Reporter {
         let same = old.is_some_and(|old| {
             old.reason.as_deref() == Some(reason) && old.message.as_deref() == Some(message)
         });
-        if same && (nominated.is_none() || nominated == pod.nominated_node()) {
+        let nominated = nomination.change(pod.nominated_node());
+        if same && nominated.is_none() {
             return Ok(());
         }
         let since =

@@ -1,6 +1,5 @@
 //! The scheduling loop.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,12 +12,14 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::bind::{Binder, Failure};
+use super::consult::{Consultation, NodeTexts, failed};
 use super::core::{Command, Core};
-use super::outbox::{Duty, Outbox};
+use super::outbox::{Duty, Nomination, Outbox};
 use super::report::{ClientHandle, Report, Reporter};
 use super::series::Series;
 use super::waiting::WaitingPods;
 use super::watched::{Kind, Observed, ROWS, Watches};
+use crate::extender::Extender;
 use crate::framework::{Binding, Profile};
 use crate::metrics::{Attempt, Metrics};
 use crate::pod::PodInfo;
@@ -105,9 +106,13 @@ struct Loop<'a> {
     outbox: Arc<Outbox>,
     metrics: Metrics,
     waiting: WaitingPods,
+    extenders: Arc<[Extender]>,
+    /// The nodes' objects, if an extender needs them.
+    nodes: NodeTexts,
+    keeps_nodes: bool,
     ready: &'a watch::Sender<bool>,
     /// The kinds that have not been listed yet.
-    unsynced: BTreeSet<Kind>,
+    unsynced: Vec<Kind>,
 }
 
 impl<'a> Loop<'a> {
@@ -123,6 +128,13 @@ impl<'a> Loop<'a> {
             outbox,
             metrics: scheduler.config.metrics.clone(),
             waiting: scheduler.config.waiting_pods.clone(),
+            extenders: scheduler.config.extenders.as_slice().into(),
+            nodes: NodeTexts::default(),
+            keeps_nodes: scheduler
+                .config
+                .extenders
+                .iter()
+                .any(|extender| !extender.config().node_cache_capable),
             ready: &scheduler.ready,
             unsynced: ROWS.iter().map(|row| row.kind).collect(),
         }
@@ -134,7 +146,7 @@ impl<'a> Loop<'a> {
             self.core.measure();
             self.metrics.bindings(self.bindings.len());
             if self.may_schedule() {
-                self.schedule();
+                self.schedule().await;
                 tokio::task::yield_now().await;
             } else {
                 self.wait().await;
@@ -183,8 +195,16 @@ impl<'a> Loop<'a> {
     fn observe(&mut self, change: Observed) {
         let now = Instant::now();
         match change {
-            Observed::Node(node) => self.core.node_applied(node, now),
-            Observed::NodeGone(name) => self.core.node_deleted(&name, now),
+            Observed::Node(node, text) => {
+                if let Some(text) = text.filter(|_| self.keeps_nodes) {
+                    self.nodes.insert(Arc::clone(&node.name), text);
+                }
+                self.core.node_applied(node, now);
+            }
+            Observed::NodeGone(name) => {
+                self.nodes.remove(&*name);
+                self.core.node_deleted(&name, now);
+            }
             Observed::Pod(pod) => {
                 if pod.node_name.is_some() {
                     self.outbox.withdraw_condition(&pod.key);
@@ -201,21 +221,38 @@ impl<'a> Loop<'a> {
     }
 
     fn synced(&mut self, kind: Kind) {
-        self.unsynced.remove(&kind);
+        self.unsynced.retain(|other| *other != kind);
         if self.unsynced.is_empty() {
             self.ready.send_if_modified(|ready| !std::mem::replace(ready, true));
         }
     }
 
-    fn schedule(&mut self) {
+    async fn schedule(&mut self) {
         for _ in 0..BURST {
             if !self.may_bind() {
                 break;
             }
             let started = Instant::now();
-            let Some(command) = self.core.step(started) else { break };
+            let command = if self.extenders.is_empty() {
+                self.core.step(started)
+            } else {
+                self.step_with_extenders(started).await
+            };
+            let Some(command) = command else { break };
             self.carry_out(command, started);
         }
+    }
+
+    /// Nothing else happens while extenders are asked, as upstream, so that the decision is about the cluster as it is known.
+    async fn step_with_extenders(&mut self, now: Instant) -> Option<Command> {
+        let queued = self.core.pop(now)?;
+        let pod = Arc::clone(&queued.pod);
+        let decision = match Consultation::new(&self.extenders, &pod, &self.nodes) {
+            None => self.core.decide(&pod)?,
+            Some(Ok(consultation)) => consultation.decide(self.core.stage(&pod)?).await,
+            Some(Err(error)) => failed(self.core.decide(&pod)?, &error),
+        };
+        self.core.act(queued, decision, now)
     }
 
     fn carry_out(&mut self, command: Command, started: Instant) {
@@ -223,34 +260,39 @@ impl<'a> Loop<'a> {
             Command::Bind { queued, node, profile, volumes, waiter } => {
                 self.outbox.withdraw_condition(&queued.pod.key);
                 let (client, outbox) = (self.client.clone(), Arc::clone(&self.outbox));
-                let metrics = self.metrics.clone();
+                let (metrics, extenders) = (self.metrics.clone(), Arc::clone(&self.extenders));
                 self.bindings.spawn(async move {
                     outbox.settled(&queued.pod.key).await;
                     let binding = Binding { pod: &queued.pod, node: &node, volumes: volumes.as_deref() };
-                    let binder = Binder { client: &client, profile: &profile, metrics: &metrics };
+                    let binder = Binder {
+                        client: &client,
+                        profile: &profile,
+                        metrics: &metrics,
+                        extenders: &extenders,
+                    };
                     let result = binder.bind(&binding, waiter).await;
                     Bound { queued, node, profile, started, result }
                 });
             }
-            Command::Refuse { pod, message, reason, nominated, victims } => {
+            Command::Refuse { pod, message, reason, nomination, victims } => {
                 let attempt = if reason == UNSCHEDULABLE { Attempt::Unschedulable } else { Attempt::Error };
                 self.metrics.attempted(attempt, pod.scheduler_name(), started.elapsed());
                 tracing::debug!(pod = %pod.key, %message, "unable to schedule pod");
-                if let Some(node) = &nominated {
+                if let Nomination::Node(node) = &nomination {
                     for victim in victims {
                         let (by, node) = (Arc::clone(&pod), Arc::clone(node));
                         self.outbox.put(Duty::Eviction { victim, by, node });
                     }
                 }
-                self.refused(pod, reason, message, nominated);
+                self.refused(pod, reason, message, nomination);
             }
         }
     }
 
     /// Tells the user why a pod is not placed.
-    fn refused(&self, pod: Arc<PodInfo>, reason: &'static str, message: String, nominated: Option<Arc<str>>) {
+    fn refused(&self, pod: Arc<PodInfo>, reason: &'static str, message: String, nomination: Nomination) {
         self.report(Report::Refused { pod: Arc::clone(&pod), message: message.clone() });
-        self.outbox.put(Duty::Condition { pod, reason, message, nominated });
+        self.outbox.put(Duty::Condition { pod, reason, message, nomination });
     }
 
     fn bound(&mut self, bound: Result<Bound, tokio::task::JoinError>) {
@@ -278,7 +320,7 @@ impl<'a> Loop<'a> {
             }
             Err(Failure { error, reason, message }) => {
                 tracing::warn!(pod = %pod.key, %node, %error, "binding failed");
-                self.refused(pod, reason, message, None);
+                self.refused(pod, reason, message, Nomination::Keep);
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Pods that have a node and wait for a permit plugin's word.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ pub(super) struct Rejection {
 struct Entry {
     pod: Arc<PodInfo>,
     node: Arc<str>,
-    pending: BTreeMap<&'static str, Instant>,
+    pending: Vec<(&'static str, Instant)>,
     verdict: oneshot::Sender<Result<(), Rejection>>,
 }
 
@@ -65,7 +65,7 @@ impl WaitingPods {
             .map(|entry| WaitingPod {
                 pod: Arc::clone(&entry.pod),
                 node: Arc::clone(&entry.node),
-                pending: entry.pending.keys().copied().collect(),
+                pending: entry.pending.iter().map(|(plugin, _)| *plugin).collect(),
             })
             .collect();
         list.sort_unstable_by(|a, b| a.pod.key.cmp(&b.pod.key));
@@ -80,7 +80,9 @@ impl WaitingPods {
     pub fn allow(&self, key: &str, plugin: &str) -> bool {
         let mut pods = self.pods.lock();
         let Some(entry) = pods.get_mut(key) else { return false };
-        let waited = entry.pending.remove(plugin).is_some();
+        let before = entry.pending.len();
+        entry.pending.retain(|(other, _)| *other != plugin);
+        let waited = entry.pending.len() < before;
         if entry.pending.is_empty()
             && let Some(entry) = pods.remove(key)
         {
@@ -115,8 +117,7 @@ impl WaitingPods {
     /// The plugin whose patience ends first, and when.
     fn deadline(&self, key: &str) -> Option<(&'static str, Instant)> {
         let pods = self.pods.lock();
-        let pending = pods.get(key)?.pending.iter();
-        pending.map(|(plugin, until)| (*plugin, *until)).min_by_key(|(_, until)| *until)
+        pods.get(key)?.pending.iter().copied().min_by_key(|(_, until)| *until)
     }
 }
 

@@ -10,6 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Client;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -89,7 +90,8 @@ rows! {
 /// What has become known. Objects without a namespace go by their name, others by `namespace/name`.
 #[derive(Debug)]
 pub(super) enum Observed {
-    Node(Arc<NodeInfo>),
+    /// A node and its object, for extenders that do not know it.
+    Node(Arc<NodeInfo>, Option<Box<RawValue>>),
     NodeGone(String),
     Pod(Arc<PodInfo>),
     PodGone(String),
@@ -186,7 +188,8 @@ impl<K: Metadata<Ty = ObjectMeta>> Described for K {
 
 fn node(text: &str) -> serde_json::Result<Seen> {
     let node: Node = serde_json::from_str(text)?;
-    let parsed = NodeInfo::parse(&node).map(|node| Observed::Node(Arc::new(node)));
+    let text = RawValue::from_string(text.to_owned()).ok();
+    let parsed = NodeInfo::parse(&node).map(|node| Observed::Node(Arc::new(node), text));
     Ok(Seen::parsed(Identity::of(&node.metadata), parsed))
 }
 

@@ -82,6 +82,8 @@ pub struct Preemption {
     pub node: NodeId,
     /// Keys of the pods to remove from it, least important last.
     pub victims: Vec<std::sync::Arc<str>>,
+    /// How many of them break a disruption budget.
+    pub violations: usize,
 }
 
 /// What a [`PostFilter`] did.
@@ -89,12 +91,23 @@ pub struct Preemption {
 pub enum PostFilterOutcome {
     /// The pod becomes schedulable once this has been carried out.
     Resolved(Preemption),
-    /// No help; the reasons become part of the pod's message.
+    /// No help; the reasons become part of the pod's message. Room that was made for it elsewhere is given up.
     Unresolved(Vec<Reason>),
+    /// The pod may not be helped, or not now; the reasons become part of its message, and room that was made for it stays its own.
+    Ineligible(Vec<Reason>),
 }
 
 /// Looks for a remedy when no node is feasible.
 pub trait PostFilter {
     /// `refused` has every node that a filter refused; nodes that a [`PreFilter`] ruled out are absent.
     fn post_filter(&self, cycle: &Cycle<'_>, profile: &Profile, refused: &[NodeStatus]) -> PostFilterOutcome;
+
+    /// Every way out that is known, the best first, for those who leave the last word to somebody else. Default: the one that
+    /// [`post_filter`](Self::post_filter) finds.
+    fn ways_out(&self, cycle: &Cycle<'_>, profile: &Profile, refused: &[NodeStatus]) -> Vec<Preemption> {
+        match self.post_filter(cycle, profile, refused) {
+            PostFilterOutcome::Resolved(preemption) => vec![preemption],
+            PostFilterOutcome::Unresolved(_) | PostFilterOutcome::Ineligible(_) => Vec::new(),
+        }
+    }
 }

@@ -33,6 +33,7 @@ pub use filter::{
     Cycle, Feasible, Filter, NodeFilter, NodeStatus, PostFilter, PostFilterOutcome, PreFilter, Preemption,
     Reach,
 };
+pub(crate) use plugin::ACCESSORS;
 pub use plugin::Plugin;
 pub use profile::{EnabledPlugin, Profile};
 pub use queueing::{Hint, PreEnqueue, QueueSort, QueueingHints};

@@ -18,6 +18,9 @@ macro_rules! points {
             fn name(&self) -> &'static str;
             $($(#[$doc])* fn $method(&self) -> Option<&dyn $point> { None })+
         }
+
+        /// How many accessors there are, for those who have to pass all of them on.
+        pub(crate) const ACCESSORS: usize = [$(stringify!($method)),+].len();
     };
 }
 

@@ -1,6 +1,6 @@
 //! The queue itself.
 
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use tokio::time::Instant;
@@ -77,7 +77,7 @@ pub struct QueueSizes {
 #[derive(Debug)]
 pub struct SchedulingQueue {
     config: QueueConfig,
-    profiles: BTreeMap<String, Arc<Profile>>,
+    profiles: Vec<Arc<Profile>>,
     pods: HashMap<Arc<str>, Entry>,
     /// May hold outdated entries: those whose ticket is not the pod's current one.
     active: BinaryHeap<Active>,
@@ -85,9 +85,9 @@ pub struct SchedulingQueue {
     penalty: BTreeMap<(Instant, u64), Arc<str>>,
     unschedulable: BTreeMap<(Instant, u64), Arc<str>>,
     gated: usize,
-    /// The pods that wait for events, by the kinds that may concern them and by ticket. Every pod that is placed is an event,
+    /// The pods that wait for events, by the place of the kinds that may concern them and by ticket. Every pod that is placed is an event,
     /// so the pods that events do not concern must not be looked at.
-    woken_by: BTreeMap<EventKind, BTreeMap<u64, Arc<str>>>,
+    woken_by: [BTreeMap<u64, Arc<str>>; EventKind::ALL.len()],
     in_flight: HashMap<Arc<str>, InFlight>,
     events: VecDeque<ClusterEvent>,
     /// The number of the event at the front of `events`.
@@ -101,14 +101,14 @@ impl SchedulingQueue {
     pub fn new(config: QueueConfig, profiles: impl IntoIterator<Item = Arc<Profile>>) -> Self {
         Self {
             config,
-            profiles: profiles.into_iter().map(|profile| (profile.scheduler_name.clone(), profile)).collect(),
+            profiles: profiles.into_iter().collect(),
             pods: HashMap::new(),
             active: BinaryHeap::new(),
             backoff: BTreeMap::new(),
             penalty: BTreeMap::new(),
             unschedulable: BTreeMap::new(),
             gated: 0,
-            woken_by: BTreeMap::new(),
+            woken_by: Default::default(),
             in_flight: HashMap::new(),
             events: VecDeque::new(),
             first_event: 0,
@@ -223,7 +223,7 @@ impl SchedulingQueue {
 
     /// Wakes the pods that `event` may help.
     pub fn on_event(&mut self, event: &ClusterEvent, now: Instant) {
-        let waiting = self.woken_by.get(&event.kind()).into_iter().flatten();
+        let waiting = self.woken_by.get(event.kind() as usize).into_iter().flatten();
         let wakes = |key| self.pods.get(key).is_some_and(|entry| self.worth_retrying(&entry.queued, event));
         // In the order in which they came, wherever they waited.
         let woken: Vec<_> = waiting.map(|(_, key)| key).filter(|key| wakes(*key)).cloned().collect();
@@ -312,7 +312,9 @@ impl SchedulingQueue {
         let key = Arc::clone(&queued.pod.key);
         if place.waits_for_events() {
             for kind in interests(&profile, &queued) {
-                self.woken_by.entry(kind).or_default().insert(ticket, Arc::clone(&key));
+                if let Some(pods) = self.woken_by.get_mut(kind as usize) {
+                    pods.insert(ticket, Arc::clone(&key));
+                }
             }
         }
         match place {
@@ -335,13 +337,13 @@ impl SchedulingQueue {
             Place::Active => {}
         }
         if entry.place.waits_for_events() {
-            self.woken_by.values_mut().for_each(|pods| drop(pods.remove(&entry.ticket)));
+            self.woken_by.iter_mut().for_each(|pods| drop(pods.remove(&entry.ticket)));
         }
         Some(entry)
     }
 
     fn profile_of(&self, pod: &PodInfo) -> Option<&Arc<Profile>> {
-        self.profiles.get(pod.scheduler_name())
+        self.profiles.iter().find(|profile| profile.scheduler_name == pod.scheduler_name())
     }
 
     /// Whether one of the plugins that refused the pod thinks that `event` may help it.
@@ -376,11 +378,11 @@ fn first_until(queue: &BTreeMap<(Instant, u64), Arc<str>>, now: Instant) -> Opti
     queue.first_key_value().filter(|((until, _), _)| *until <= now).map(|(_, key)| Arc::clone(key))
 }
 
-/// The kinds of events that one of the plugins that refused the pod wants to hear of.
-fn interests(profile: &Profile, queued: &QueuedPod) -> BTreeSet<EventKind> {
-    let of = |name: &&'static str| {
+/// The kinds of events that one of the plugins that refused the pod wants to hear of; some more than once.
+fn interests(profile: &Profile, queued: &QueuedPod) -> impl Iterator<Item = EventKind> {
+    let of = move |name: &&'static str| {
         let hints = profile.plugin(name).and_then(|plugin| plugin.as_queueing_hints());
         hints.map_or(EventKind::ALL, |hints| hints.events())
     };
-    queued.rejected_by.iter().flat_map(of).copied().collect()
+    queued.rejected_by.iter().flat_map(of).copied()
 }

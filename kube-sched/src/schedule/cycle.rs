@@ -5,7 +5,7 @@ use fastrand::Rng;
 use super::filters::{Filters, Refusal};
 use super::rank::rank;
 use super::search::Judge;
-use super::{Decision, Outcome, Reuse};
+use super::{Decision, Outcome, PluginScores, Reuse};
 use crate::framework::{Cycle, Feasible, PostFilterOutcome, Profile, Status};
 use crate::pod::PodInfo;
 use crate::snapshot::{NodeId, Snapshot};
@@ -28,29 +28,54 @@ pub(super) fn decide(
     mut reuse: Option<&mut Reuse>,
 ) -> Decision {
     let cycle = Cycle { snapshot, pod };
-    let mut decision = Decision::new(snapshot.node_count());
+    let mut decision = search(&cycle, profile, rng, reuse.as_deref_mut());
+    if decision.needs_remedy() {
+        remedy(&cycle, profile, &mut decision);
+    } else if !decision.feasible.is_empty() {
+        place(&cycle, profile, rng, reuse, Vec::new(), &mut decision);
+    }
+    decision
+}
+
+/// The first stage: the feasible nodes.
+pub(crate) fn search(
+    cycle: &Cycle<'_>,
+    profile: &Profile,
+    rng: &mut Rng,
+    reuse: Option<&mut Reuse>,
+) -> Decision {
+    let mut decision = Decision::new(cycle.snapshot.node_count());
     if decision.total_nodes == 0 {
         return decision;
     }
-    let candidates = match narrow(&cycle, profile, &mut decision) {
-        Ok(candidates) => candidates,
-        Err((plugin, status)) => {
-            decision.refuse_pod(plugin, status);
-            remedy(&cycle, profile, &mut decision);
-            return decision;
+    match narrow(cycle, profile, &mut decision) {
+        Err((plugin, status)) => decision.refuse_pod(plugin, status),
+        Ok(candidates) => {
+            let found = Judge::new(cycle, profile, reuse).search(candidates.as_deref(), rng, &mut decision);
+            if let Err((plugin, status)) = found {
+                decision.outcome = Outcome::Failed { plugin, status };
+                decision.feasible.clear();
+            }
         }
-    };
-    let mut judge = Judge::new(&cycle, profile, reuse.as_deref_mut());
-    let found = judge.search(candidates.as_deref(), rng, &mut decision);
-    if let Err((plugin, status)) = found {
-        decision.outcome = Outcome::Failed { plugin, status };
-    } else if decision.feasible.is_empty() {
-        remedy(&cycle, profile, &mut decision);
-    } else {
-        rank(&cycle, profile, reuse, &mut decision);
-        choose(&cycle, rng, &mut decision);
     }
     decision
+}
+
+/// The second stage when there are feasible nodes: takes the best of them. `more` are scores from elsewhere, in the order of the nodes.
+pub(crate) fn place(
+    cycle: &Cycle<'_>,
+    profile: &Profile,
+    rng: &mut Rng,
+    reuse: Option<&mut Reuse>,
+    more: Vec<PluginScores>,
+    decision: &mut Decision,
+) {
+    rank(cycle, profile, reuse, decision);
+    for scores in &more {
+        decision.totals.iter_mut().zip(&scores.weighted).for_each(|(total, score)| *total += score);
+    }
+    decision.scores.extend(more);
+    choose(cycle, rng, decision);
 }
 
 /// Applies every filter of `profile` to one node.
@@ -94,15 +119,20 @@ fn choose(cycle: &Cycle<'_>, rng: &mut Rng, decision: &mut Decision) {
     }
 }
 
-/// Asks the plugins for a way out.
-fn remedy(cycle: &Cycle<'_>, profile: &Profile, decision: &mut Decision) {
+/// The second stage when there is no feasible node: asks the plugins for a way out.
+pub(crate) fn remedy(cycle: &Cycle<'_>, profile: &Profile, decision: &mut Decision) {
     for post_filter in profile.plugins.iter().filter_map(|enabled| enabled.plugin.as_post_filter()) {
         match post_filter.post_filter(cycle, profile, &decision.refused) {
             PostFilterOutcome::Resolved(preemption) => {
                 decision.preemption = Some(preemption);
+                decision.gives_up_nomination = false;
                 return;
             }
-            PostFilterOutcome::Unresolved(reasons) => decision.post_filter.extend(reasons),
+            PostFilterOutcome::Unresolved(reasons) => {
+                decision.post_filter.extend(reasons);
+                decision.gives_up_nomination = true;
+            }
+            PostFilterOutcome::Ineligible(reasons) => decision.post_filter.extend(reasons),
         }
     }
 }

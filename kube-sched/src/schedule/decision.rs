@@ -29,6 +29,8 @@ pub struct Decision {
     pub preemption: Option<Preemption>,
     /// Why there is no such way.
     pub post_filter: Vec<Reason>,
+    /// Whether no way was found, so that room that was made for the pod before is of no use to it.
+    pub gives_up_nomination: bool,
 }
 
 /// What is to be done with the pod.
@@ -73,6 +75,7 @@ impl Decision {
             totals: Vec::new(),
             preemption: None,
             post_filter: Vec::new(),
+            gives_up_nomination: false,
         }
     }
 
@@ -82,6 +85,12 @@ impl Decision {
         } else {
             self.outcome = Outcome::Failed { plugin, status };
         }
+    }
+
+    /// Whether there are nodes but none for the pod.
+    pub(crate) fn needs_remedy(&self) -> bool {
+        let failed = matches!(self.outcome, Outcome::Failed { .. });
+        self.total_nodes > 0 && !failed && self.feasible.is_empty()
     }
 
     /// The chosen node's name.
@@ -137,7 +146,9 @@ impl Decision {
             .flat_map(|refused| refused.status.reasons.iter())
             .map(|reason| (reason.as_str(), 1));
         let absent = self.total_nodes.saturating_sub(self.refused.len());
-        let narrowed = format!("node(s) didn't satisfy plugin(s) [{}]", self.narrowed_by.join(" "));
+        let mut narrowed_by = self.narrowed_by.clone();
+        narrowed_by.sort_unstable();
+        let narrowed = format!("node(s) didn't satisfy plugin(s) [{}]", narrowed_by.join(" "));
         let ruled_out = (!self.narrowed_by.is_empty()).then_some((narrowed.as_str(), absent));
         count_reasons(reasons.chain(ruled_out))
     }

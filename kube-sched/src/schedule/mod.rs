@@ -15,5 +15,6 @@ pub use decision::{Decision, Outcome, PluginScores};
 pub use reuse::Reuse;
 pub use search::feasible_nodes_to_find;
 
+pub(crate) use cycle::{place, remedy, search};
 pub(crate) use decision::count_reasons;
 pub(crate) use filters::Filters;

@@ -23,6 +23,8 @@ pub struct Reuse {
     /// The raw scores of each plugin by its place in the profile: when the node had changed last, and the score.
     scores: Vec<Vec<(u64, i64)>>,
     scratch: Scratch,
+    /// How many nodes refused the previous pod: the next one will need about as much room for reasons.
+    pub(super) refusals: usize,
 }
 
 /// What was judged by what.
@@ -63,7 +65,7 @@ impl Reuse {
         decide(snapshot, pod, profile, rng, Some(self))
     }
 
-    fn prepare(&mut self, snapshot: &Snapshot, pod: &PodInfo, profile: &Profile) {
+    pub(crate) fn prepare(&mut self, snapshot: &Snapshot, pod: &PodInfo, profile: &Profile) {
         if !self.kind.as_ref().is_some_and(|kind| kind.holds_for(snapshot, pod, profile)) {
             self.verdicts.clear();
             self.scores.clear();

@@ -71,6 +71,9 @@ impl<'a, 'r> Judge<'a, 'r> {
         let nodes = candidates.map_or(decision.total_nodes, <[_]>::len);
         let enough = feasible_nodes_to_find(self.profile.percentage_of_nodes_to_score, nodes);
         decision.feasible.reserve(enough);
+        if let Some(reuse) = &self.reuse {
+            decision.refused.reserve(reuse.refusals);
+        }
         let start = if nodes > enough { rng.usize(..nodes) } else { 0 };
         for position in (start..nodes).chain(0..start) {
             let node = match candidates {
@@ -87,6 +90,9 @@ impl<'a, 'r> Judge<'a, 'r> {
             if decision.feasible.len() >= enough {
                 break;
             }
+        }
+        if let Some(reuse) = &mut self.reuse {
+            reuse.refusals = decision.refused.len();
         }
         Ok(())
     }

@@ -2,8 +2,10 @@
 
 mod api;
 mod cluster;
+mod configured;
 mod conformance;
 mod day;
+mod extenders;
 mod feeds;
 mod permit;
 mod sim;
@@ -93,6 +95,26 @@ async fn a_pod_that_fits_nowhere_learns_why() {
         (&json!("FailedScheduling"), &json!(message), &json!("Warning"))
     );
     assert!(written(&api, "POST", "/binding").is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_nomination_that_is_of_no_use_is_taken_back() {
+    let nominated = |policy: &str| {
+        let mut pod = pod("p", "2", "default-scheduler");
+        pod["spec"]["preemptionPolicy"] = policy.into();
+        pod["status"] = json!({"nominatedNodeName": "n1"});
+        FakeApi::new(vec![node("n1", "1")], vec![pod])
+    };
+    for (policy, change) in [("PreemptLowerPriority", Some(&Value::Null)), ("Never", None)] {
+        let api = nominated(policy);
+        run_until(&api, |api| !written(api, "PATCH", "/status").is_empty()).await;
+        let status = &written(&api, "PATCH", "/status")[0]["status"];
+        assert_eq!(
+            status.as_object().and_then(|fields| fields.get("nominatedNodeName")),
+            change,
+            "{policy}: {status}"
+        );
+    }
 }
 
 #[tokio::test(start_paused = true)]

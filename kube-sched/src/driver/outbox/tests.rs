@@ -9,7 +9,12 @@ fn pod(name: &str) -> Arc<PodInfo> {
 }
 
 fn condition(name: &str, message: &str) -> Duty {
-    Duty::Condition { pod: pod(name), reason: "Unschedulable", message: message.into(), nominated: None }
+    Duty::Condition {
+        pod: pod(name),
+        reason: "Unschedulable",
+        message: message.into(),
+        nomination: Nomination::Keep,
+    }
 }
 
 fn eviction(name: &str) -> Duty {

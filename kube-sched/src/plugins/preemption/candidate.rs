@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use crate::framework::Preemption;
 use crate::pod::PodInfo;
 use crate::snapshot::NodeId;
 
@@ -22,6 +23,11 @@ pub(super) struct Candidate {
 pub(super) type Cost = (usize, i32, i64, usize, Reverse<Timestamp>);
 
 impl Candidate {
+    pub(super) fn into_preemption(self) -> Preemption {
+        let victims = self.victims.iter().map(|pod| Arc::clone(&pod.key)).collect();
+        Preemption { node: self.node, victims, violations: self.violations }
+    }
+
     /// Smaller is better; of victims that are equally important, those that started last are the better ones.
     pub(super) fn cost(&self) -> Cost {
         let highest = self.victims.first().map_or(i32::MIN, |victim| victim.priority);

@@ -79,13 +79,37 @@ impl Plugin for DefaultPreemption {
 impl PostFilter for DefaultPreemption {
     fn post_filter(&self, cycle: &Cycle<'_>, profile: &Profile, refused: &[NodeStatus]) -> PostFilterOutcome {
         if let Some(reason) = ineligible(cycle, refused) {
-            return PostFilterOutcome::Unresolved(vec![format!("preemption: {reason}").into()]);
+            return PostFilterOutcome::Ineligible(vec![format!("preemption: {reason}").into()]);
         }
+        let (found, statuses) = self.candidates(cycle, profile, refused);
+        match found.into_iter().min_by_key(Candidate::cost) {
+            Some(candidate) => PostFilterOutcome::Resolved(candidate.into_preemption()),
+            None => PostFilterOutcome::Unresolved(vec![message(cycle.snapshot, &statuses)]),
+        }
+    }
+
+    fn ways_out(&self, cycle: &Cycle<'_>, profile: &Profile, refused: &[NodeStatus]) -> Vec<Preemption> {
+        if ineligible(cycle, refused).is_some() {
+            return Vec::new();
+        }
+        let (mut found, _) = self.candidates(cycle, profile, refused);
+        found.sort_by_key(Candidate::cost);
+        found.into_iter().map(Candidate::into_preemption).collect()
+    }
+}
+
+impl DefaultPreemption {
+    /// As many candidates as are enough, and why the other nodes that were tried are none.
+    fn candidates(
+        &self,
+        cycle: &Cycle<'_>,
+        profile: &Profile,
+        refused: &[NodeStatus],
+    ) -> (Vec<Candidate>, Vec<Status>) {
         let enough = self.enough(cycle.snapshot.node_count());
         let helpful = refused.iter().filter(|refused| refused.status.code == Code::Unschedulable);
         let mut run = DryRun::new(cycle, profile);
-        let mut statuses: Vec<Status> = Vec::new();
-        let (mut found, mut clean) = (Vec::new(), false);
+        let (mut found, mut statuses, mut clean) = (Vec::new(), Vec::new(), false);
         for NodeStatus { node, .. } in helpful {
             match run.victims(*node) {
                 Ok(candidate) => {
@@ -98,13 +122,7 @@ impl PostFilter for DefaultPreemption {
                 break;
             }
         }
-        match found.into_iter().min_by_key(Candidate::cost) {
-            Some(Candidate { node, victims, .. }) => PostFilterOutcome::Resolved(Preemption {
-                node,
-                victims: victims.iter().map(|pod| Arc::clone(&pod.key)).collect(),
-            }),
-            None => PostFilterOutcome::Unresolved(vec![message(cycle.snapshot, &statuses)]),
-        }
+        (found, statuses)
     }
 }
 

@@ -39,7 +39,7 @@ fn decide(snapshot: &Snapshot, pod: &PodInfo) -> Decision {
 
 #[track_caller]
 fn check(snapshot: &Snapshot, pod: &PodInfo, node: &str, victims: &[&str]) {
-    let Preemption { node: found, victims: gone } = decide(snapshot, pod).preemption.unwrap();
+    let Preemption { node: found, victims: gone, .. } = decide(snapshot, pod).preemption.unwrap();
     let gone: Vec<_> = gone.iter().map(|key| key.trim_start_matches("ns/")).collect();
     assert_eq!((snapshot.view(found).name(), gone.as_slice()), (node, victims));
 }

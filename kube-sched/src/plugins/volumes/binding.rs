@@ -13,7 +13,7 @@ use crate::pod::PodInfo;
 use crate::snapshot::{Claim, NodeView, Snapshot, Storage, VolumePlan};
 
 const NO_MATCH: &str = "node(s) didn't find available persistent volumes to bind";
-const CONFLICT: &str = "node(s) had volume node affinity conflict";
+const CONFLICT: &str = "node(s) didn't match PersistentVolume's node affinity";
 const NO_SPACE: &str = "node(s) did not have enough free storage";
 const NO_VOLUME: &str = "node(s) unavailable due to one or more pvc(s) bound to non-existent pv(s)";
 

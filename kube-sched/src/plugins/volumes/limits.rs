@@ -1,7 +1,5 @@
 //! A node can have so many volumes of a driver attached, and no more.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use super::{storage_hint, uses};
 use crate::framework::{
     ClusterEvent, Cycle, EventKind, Filter, Hint, NodeFilter, Plugin, QueueingHints, Status,
@@ -33,7 +31,7 @@ impl Plugin for NodeVolumeLimits {
 type Attachment = (String, String);
 
 /// The volumes that the pod makes a node attach: the bound ones, and those that will be made for its claims.
-fn attachments(storage: &Storage, pod: &PodInfo) -> BTreeSet<Attachment> {
+fn attachments(storage: &Storage, pod: &PodInfo) -> Vec<Attachment> {
     let of = |claim: &crate::snapshot::Claim| -> Option<Attachment> {
         if let Some(name) = &claim.volume {
             let csi = storage.volume(name)?.object.spec.as_ref()?.csi.as_ref()?;
@@ -42,12 +40,15 @@ fn attachments(storage: &Storage, pod: &PodInfo) -> BTreeSet<Attachment> {
         let class = storage.class(&claim.class)?;
         Some((class.provisioner.clone(), claim.key.to_string()))
     };
-    uses(pod).filter_map(|used| of(storage.claim(&used.key)?)).collect()
+    let mut attachments: Vec<_> = uses(pod).filter_map(|used| of(storage.claim(&used.key)?)).collect();
+    attachments.sort_unstable();
+    attachments.dedup();
+    attachments
 }
 
 struct Limits<'a> {
     snapshot: &'a Snapshot,
-    wanted: BTreeSet<Attachment>,
+    wanted: Vec<Attachment>,
 }
 
 impl Filter for NodeVolumeLimits {
@@ -63,7 +64,7 @@ impl NodeFilter for Limits<'_> {
         let storage = self.snapshot.storage();
         let drivers =
             storage.csi_node(node.name()).map(|csi| csi.spec.drivers.as_slice()).unwrap_or_default();
-        let limits: BTreeMap<_, _> = drivers
+        let limits: Vec<_> = drivers
             .iter()
             .filter_map(|driver| Some((driver.name.as_str(), driver.allocatable.as_ref()?.count?)))
             .filter(|(name, _)| self.wanted.iter().any(|(driver, _)| driver == name))
@@ -71,10 +72,17 @@ impl NodeFilter for Limits<'_> {
         if limits.is_empty() {
             return Ok(());
         }
-        let attached: BTreeSet<_> = node.pods().iter().flat_map(|pod| attachments(storage, pod)).collect();
+        // Pods share volumes, which are attached once.
+        let mut attached: Vec<Attachment> = Vec::new();
+        for volume in node.pods().iter().flat_map(|pod| attachments(storage, pod)) {
+            if !attached.contains(&volume) {
+                attached.push(volume);
+            }
+        }
         let full = limits.iter().any(|(driver, limit)| {
             let of_driver = |(name, _): &&Attachment| name == driver;
-            let new = self.wanted.difference(&attached).filter(of_driver).count();
+            let new =
+                self.wanted.iter().filter(of_driver).filter(|volume| !attached.contains(volume)).count();
             let after = attached.iter().filter(of_driver).count() + new;
             new > 0 && after > usize::try_from(*limit).unwrap_or_default()
         });

@@ -154,7 +154,7 @@ fn bound_claims_lead_to_their_volumes() {
     assert_eq!(outcome(&snapshot, &pod("p", &["data"])), "b");
     assert_eq!(
         outcome(&snapshot, &pod("p", &["data", "more"])),
-        "0/2 nodes are available: 2 node(s) had volume node affinity conflict."
+        "0/2 nodes are available: 2 node(s) didn't match PersistentVolume's node affinity."
     );
     assert_eq!(
         outcome(&snapshot, &pod("p", &["dangling"])),
@@ -343,7 +343,7 @@ fn attached_volumes_are_counted_once_each() {
     let message = outcome(&snapshot, &pod("second", &["two"]));
     assert_eq!(
         message,
-        "0/2 nodes are available: 1 node(s) exceed max volume count, 1 node(s) had volume node affinity conflict."
+        "0/2 nodes are available: 1 node(s) didn't match PersistentVolume's node affinity, 1 node(s) exceed max volume count."
     );
     snapshot.storage_mut().upsert_csi_node(parse(limit(2)));
     assert_eq!(outcome(&snapshot, &pod("second", &["two"])), "a");
