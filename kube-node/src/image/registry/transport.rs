@@ -81,7 +81,7 @@ impl Transport {
             }
             uri = next;
         }
-        Err(Fault::Content(format!("GET {:?}: stopped after {MAX_REDIRECTS} redirects", ask.uri.to_string())))
+        Err(Fault::Content(format!("GET request to {}: stopped after {MAX_REDIRECTS} redirects", ask.uri)))
     }
 
     /// Sends a form. Redirects are not followed: the form may hold a secret.
@@ -99,7 +99,7 @@ impl Transport {
         // Queries are left out: those of storage services are secrets.
         let uri = request.uri();
         let place = format!("{}://{}{}", uri.scheme_str().unwrap_or_default(), authority(uri), uri.path());
-        let asked = format!("{} {place:?}", request.method());
+        let asked = format!("{} request to {place}", request.method());
         let sent = tokio::time::timeout(self.limits.idle, self.client.request(request)).await;
         let response = sent.map_err(|_| Fault::Broken(format!("{asked}: no answer in time")))?;
         let response = response.map_err(|error| {
