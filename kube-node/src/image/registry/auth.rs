@@ -11,8 +11,9 @@ use tokio::time::Instant;
 
 use super::{
     Fault, Reference,
+    address::may_follow,
     challenge::Challenge,
-    transport::{Ask, Transport, may_follow},
+    transport::{Ask, Transport},
 };
 use crate::seam::RegistryAuth;
 
