@@ -11,9 +11,9 @@ use tokio::time::Instant;
 
 use super::{
     Fault, Reference,
+    address::may_follow,
     challenge::Challenge,
-    patience::persist,
-    transport::{Ask, Transport, may_follow},
+    transport::{Ask, Transport},
 };
 use crate::seam::RegistryAuth;
 
@@ -172,7 +172,7 @@ impl Credentials {
         if !may_follow(asked, &realm) {
             return Err(Fault::Content(format!("the token service {realm} is not safe")));
         }
-        let token = persist(&transport.limits, || self.token(transport, &realm, &query)).await?;
+        let token = self.token(transport, &realm, &query).await?;
         let secret = if token.token.is_empty() { &token.access_token } else { &token.token };
         if secret.is_empty() {
             return Err(Fault::Content(format!("the token service {realm} gave no token")));

@@ -47,7 +47,8 @@ impl Repository<'_> {
             return Ok(());
         }
         let uri = self.uri("blobs", download.digest)?;
-        let mut answer = self.ask(Ask { uri, accept: "", from: download.received }).await?;
+        let ask = Ask { uri: uri.clone(), accept: "", from: download.received };
+        let mut answer = self.ask(ask).await?;
         match answer.status() {
             StatusCode::PARTIAL_CONTENT if starts_at(answer.headers(), download.received) => {}
             // The server knows no ranges, or sends another one: from the beginning then.
@@ -57,9 +58,8 @@ impl Repository<'_> {
                 return Err(Fault::Broken(format!("{}: cannot be resumed", answer.asked)));
             }
             _ => {
-                let missing = format!("content at {} not found", answer.asked);
                 return Err(match answer.refusal().await {
-                    Fault::NotFound => Fault::Content(missing),
+                    Fault::NotFound => Fault::Content(format!("content at {uri} not found: not found")),
                     other => other,
                 });
             }

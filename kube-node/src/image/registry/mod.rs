@@ -11,11 +11,14 @@
 //! | `fault` | what can go wrong, and what containerd would call it |
 //! | `patience` | how long to wait, and how often to try again |
 //! | `connect` | TCP and TLS |
-//! | `transport` | one request, its redirects, its bounded answer |
+//! | `transport`, `answer` | one request, its redirects, its bounded answer |
+//! | `address` | which address may lead to which |
 //! | `challenge` | what a registry wants to know first |
 //! | `auth` | credentials and tokens |
 //! | `manifest`, `blob` | the two things that are fetched |
 
+mod address;
+mod answer;
 mod auth;
 mod blob;
 mod challenge;
@@ -32,8 +35,9 @@ mod transport;
 use http::Uri;
 
 use self::{
+    answer::Answer,
     auth::{Credentials, Grants},
-    transport::{Answer, Ask, Transport},
+    transport::{Ask, Transport},
 };
 use crate::seam::RegistryAuth;
 
