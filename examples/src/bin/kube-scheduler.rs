@@ -13,7 +13,7 @@ use examples::{Failure, client, roles};
 use jiff::SignedDuration;
 use kube_ctrl::leader::LeaderConfig;
 use kube_sched::framework::Registry;
-use kube_sched::{LeaderElection, Scheduler, Settings};
+use kube_sched::{Extender, LeaderElection, Scheduler, Settings};
 
 /// Assigns pods to nodes. Flags that are given count more than the configuration file.
 #[derive(Parser)]
@@ -133,8 +133,12 @@ fn main() -> ExitCode {
         let kubeconfig = flags.kubeconfig.clone().or(settings.client_connection.kubeconfig);
         let client = client::from_kubeconfig(&kubeconfig.ok_or("--kubeconfig is missing")?).await?;
         let mut metrics = prometheus_client::registry::Registry::default();
-        settings.scheduler.metrics.register(&mut metrics);
-        let scheduler = Scheduler::new(client.clone(), settings.scheduler)?;
+        let mut config = settings.scheduler;
+        config.metrics.register(&mut metrics);
+        for extender in settings.extenders {
+            config.extenders.push(Extender::connect(extender).await?);
+        }
+        let scheduler = Scheduler::new(client.clone(), config)?;
         let (synced, leading) = (scheduler.ready(), Arc::new(AtomicBool::new(false)));
         let leads = Arc::clone(&leading);
         // Who waits for the lease does its work by waiting.

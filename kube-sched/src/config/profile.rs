@@ -7,7 +7,8 @@ use super::point::{Point, Points, Selected};
 use crate::framework::{EnabledPlugin, Plugin, Profile, Registry};
 use crate::{Error, plugins};
 
-type Built = [(String, Arc<dyn Plugin>)];
+/// Plugins that were made, with the names that they go by in the document.
+type Built = Vec<(String, Arc<dyn Plugin>)>;
 
 /// Puts a profile together: the built-in plugins at all their extension points, changed as the section says.
 pub(super) fn assemble(section: &ProfileSection, registry: &Registry) -> Result<Profile, Error> {
@@ -54,11 +55,7 @@ fn merged(defaults: Vec<PluginEntry>, custom: &PluginSet) -> Vec<PluginEntry> {
 
 /// Makes every plugin that is enabled somewhere, and tries the arguments of those that are not, so that a mistake in them
 /// is found before they are enabled.
-fn build(
-    section: &ProfileSection,
-    everywhere: &[PluginEntry],
-    registry: &Registry,
-) -> Result<Vec<(String, Arc<dyn Plugin>)>, Error> {
+fn build(section: &ProfileSection, everywhere: &[PluginEntry], registry: &Registry) -> Result<Built, Error> {
     let args = |name: &str| {
         let config = section.plugin_config.iter().find(|config| config.name == name);
         config.map(|config| config.args.clone()).unwrap_or_default()
@@ -76,7 +73,7 @@ fn expand(
     point: Point,
     set: &PluginSet,
     everywhere: &[PluginEntry],
-    built: &Built,
+    built: &[(String, Arc<dyn Plugin>)],
 ) -> Result<Vec<String>, Error> {
     let kind = point.kind();
     let missing = |name: &str| Error::Config(format!("{kind} {name:?} does not exist"));
@@ -108,7 +105,7 @@ fn expand(
 }
 
 /// The last plugin made under a name: one that is enabled twice is made twice.
-fn named<'a>(built: &'a Built, name: &str) -> Option<&'a Arc<dyn Plugin>> {
+fn named<'a>(built: &'a [(String, Arc<dyn Plugin>)], name: &str) -> Option<&'a Arc<dyn Plugin>> {
     built.iter().rfind(|(other, _)| other == name).map(|(_, plugin)| plugin)
 }
 

@@ -66,7 +66,7 @@ macro_rules! rows {
                 kind: Kind::$kind,
                 path: $path,
                 read: |text| object(text, $take_in),
-                forget: |key| ObjectChange::new(key, None, $take_in),
+                forget: |key| changed(key, None, $take_in),
             }),+
         ];
     };
@@ -104,17 +104,19 @@ pub(super) enum Observed {
 type TakeIn<K> = fn(&mut Snapshot, &str, Option<K>) -> Option<ClusterEvent>;
 
 /// A change of an object that the snapshot takes in as it is.
-pub(super) struct ObjectChange(Box<dyn FnOnce(&mut Snapshot) -> Option<ClusterEvent> + Send>);
+pub(super) struct ObjectChange(Box<Change>);
+
+type Change = dyn FnOnce(&mut Snapshot) -> Option<ClusterEvent> + Send;
 
 impl ObjectChange {
-    fn new<K: Send + 'static>(key: String, object: Option<K>, take_in: TakeIn<K>) -> Observed {
-        Observed::Object(Self(Box::new(move |snapshot| take_in(snapshot, &key, object))))
-    }
-
     /// Makes the change and says what it is for waiting pods, if any of them could be helped by it.
     pub(super) fn apply(self, snapshot: &mut Snapshot) -> Option<ClusterEvent> {
         (self.0)(snapshot)
     }
+}
+
+fn changed<K: Send + 'static>(key: String, object: Option<K>, take_in: TakeIn<K>) -> Observed {
+    Observed::Object(ObjectChange(Box::new(move |snapshot| take_in(snapshot, &key, object))))
 }
 
 impl Debug for ObjectChange {
@@ -207,7 +209,7 @@ where
 {
     let object: K = serde_json::from_str(text)?;
     let identity = Identity::of(object.described());
-    let observed = ObjectChange::new(identity.key(), Some(object), take_in);
+    let observed = changed(identity.key(), Some(object), take_in);
     Ok(Seen { identity, observed: Some(observed) })
 }
 

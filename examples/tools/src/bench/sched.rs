@@ -6,7 +6,7 @@ mod whole;
 
 use fastrand::Rng;
 use kube_sched::framework::Profile;
-use kube_sched::{PodInfo, Snapshot, schedule};
+use kube_sched::{PodInfo, Reuse, Snapshot};
 use tokio::time::Instant;
 
 use self::shapes::{SHAPES, Shape};
@@ -32,10 +32,10 @@ pub(crate) async fn run() -> Result<Vec<Figure>, Failure> {
 /// Decides about all pods, one after another, each on what the ones before have left.
 fn core(shape: &Shape) -> Result<f64, Failure> {
     let mut snapshot = Snapshot::from_objects(&shape.nodes()?, &[])?;
-    let (profile, mut rng) = (Profile::default(), Rng::with_seed(1));
+    let (profile, mut rng, mut reuse) = (Profile::default(), Rng::with_seed(1), Reuse::default());
     let mut place = |pods: &[PodInfo]| {
         for pod in pods {
-            let decision = schedule(&snapshot, pod, &profile, &mut rng);
+            let decision = reuse.schedule(&snapshot, pod, &profile, &mut rng);
             let node =
                 decision.node().cloned().ok_or_else(|| format!("{}: {}", pod.key, decision.message()))?;
             snapshot.assume(pod, &node);
