@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tonic::Status;
 
+#[cfg(feature = "raft")]
 use super::convert;
 use super::etcd_server::Member;
 use crate::etcd::r#gen::etcdserverpb as pb;

@@ -84,13 +84,12 @@ impl PeerNetwork {
     }
 
     fn link(&self, member: &MemberInfo) -> Link {
-        let lanes = [(); 2].map(|()| Arc::new(Lane::new(self.0.config.queue_bytes)));
-        let [messages, snapshots] = lanes.clone();
-        let mut lanes = lanes.into_iter();
-        let tasks = [Kind::Messages, Kind::Snapshots].map(|kind| {
+        let lane = || Arc::new(Lane::new(self.0.config.queue_bytes));
+        let (messages, snapshots) = (lane(), lane());
+        let send = |kind, lane: &Arc<Lane>| {
             let sender = Sender {
                 kind,
-                lane: lanes.next().unwrap_or_else(|| messages.clone()),
+                lane: lane.clone(),
                 to: member.id,
                 urls: member.peer_urls.clone(),
                 from: (self.0.config.cluster, self.0.config.id),
@@ -98,7 +97,8 @@ impl PeerNetwork {
                 inbox: self.0.inbox.clone(),
             };
             AbortOnDropHandle::new(tokio::spawn(sender.run()))
-        });
+        };
+        let tasks = [send(Kind::Messages, &messages), send(Kind::Snapshots, &snapshots)];
         Link { urls: member.peer_urls.clone(), messages, snapshots, _tasks: tasks }
     }
 
