@@ -52,6 +52,21 @@ struct Flags {
     /// Below what the node reports pressure and takes no more pods, as memory.available<100Mi,nodefs.available<10%.
     #[arg(long, value_name = "SIGNAL<VALUE,...>")]
     eviction_hard: Option<EvictionHard>,
+    /// A folder of pods (one a file, YAML or JSON) that run here whatever the API server says.
+    #[arg(long, value_name = "PATH")]
+    pod_manifest_path: Option<PathBuf>,
+    /// A container's log is rotated at this size, in bytes.
+    #[arg(long, default_value_t = 10 << 20, value_name = "BYTES")]
+    container_log_max_size: u64,
+    /// So many files of a container's log are kept.
+    #[arg(long, default_value_t = 5, value_name = "NUMBER")]
+    container_log_max_files: u32,
+    /// Unused images are removed once the disk is so full, in percent; 100 for never.
+    #[arg(long, default_value_t = 85, value_name = "PERCENT")]
+    image_gc_high_threshold: u8,
+    /// Until it is only so full, in percent.
+    #[arg(long, default_value_t = 80, value_name = "PERCENT")]
+    image_gc_low_threshold: u8,
     /// The serving certificate, PEM.
     #[arg(long, value_name = "FILE")]
     tls_cert_file: PathBuf,
@@ -74,6 +89,11 @@ impl Flags {
             cluster_domain: self.cluster_domain.clone(),
             kubelet_port: self.port,
             eviction_hard: self.eviction_hard.unwrap_or_default(),
+            static_pod_path: self.pod_manifest_path.clone(),
+            container_log_max_size: self.container_log_max_size,
+            container_log_max_files: self.container_log_max_files,
+            image_gc_high_percent: self.image_gc_high_threshold,
+            image_gc_low_percent: self.image_gc_low_threshold,
             files: if self.fake_runtime { Files::Skip } else { Files::Write },
             ..Config::default()
         }

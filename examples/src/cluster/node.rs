@@ -14,7 +14,8 @@ use crate::node_role::{open_embedded, serve_kubelet};
 use crate::progress::Progress;
 use crate::{Failure, machine};
 
-/// A machine that one tries a cluster on may be nearly full without harm: upstream's shares of it would keep every pod away.
+/// A machine that one tries a cluster on may be nearly full without harm: upstream's shares of it would keep every pod away, and
+/// collect images.
 const EVICTION_HARD: &str = "memory.available<100Mi,nodefs.available<100Mi,imagefs.available<100Mi";
 
 pub(super) async fn start(
@@ -28,7 +29,7 @@ pub(super) async fn start(
     serve_logs_and_exec(flags, control_plane, &node, runtime.clone(), parts).await?;
     let dns_address = dns::start(flags, control_plane, parts, progress).await?;
     let mut config = agent_config(&flags.data_dir, &node, flags.node_ip());
-    config.eviction_hard = EVICTION_HARD.parse()?;
+    (config.eviction_hard, config.image_gc_high_percent) = (EVICTION_HARD.parse()?, 100);
     config.kubelet_port = flags.kubelet_port;
     config.cluster_dns = dns_address.into_iter().collect();
     if flags.runtime() == Runtime::Fake {
