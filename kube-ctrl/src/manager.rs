@@ -2,6 +2,7 @@
 
 use crate::runner::{Executor, Informers, Queue, Reconcile, Recorder, Wiring, Worker};
 use crate::{Config, Result};
+use futures::future::BoxFuture;
 use kube::Client;
 use std::fmt;
 use std::sync::Arc;
@@ -57,7 +58,12 @@ impl ControllerManager {
     ///
     /// # Errors
     /// [`crate::Error::Config`] if the configuration is not usable; nothing else ends it early.
-    pub async fn run(self, shutdown: CancellationToken) -> Result<()> {
+    pub fn run(self, shutdown: CancellationToken) -> BoxFuture<'static, Result<()>> {
+        // An async function's code belongs to whoever polls it: boxed here, it is compiled in this crate, once.
+        Box::pin(self.manage(shutdown))
+    }
+
+    async fn manage(self, shutdown: CancellationToken) -> Result<()> {
         self.config.validate()?;
         let (recorder, writer) = Recorder::new(self.client.clone(), self.config.clock);
         let tasks = TaskTracker::new();

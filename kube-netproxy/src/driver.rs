@@ -1,5 +1,6 @@
 //! Watches the cluster and keeps a dataplane in step with it.
 
+use futures::future::BoxFuture;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
@@ -77,7 +78,12 @@ impl Proxy {
     ///
     /// # Errors
     /// Only what trying again cannot heal: [`Error::Invalid`], [`Error::Denied`], [`Error::Unsupported`].
-    pub async fn run(self, shutdown: CancellationToken) -> Result<()> {
+    pub fn run(self, shutdown: CancellationToken) -> BoxFuture<'static, Result<()>> {
+        // An async function's code belongs to whoever polls it: boxed here, it is compiled in this crate, once.
+        Box::pin(self.keep_in_step(shutdown))
+    }
+
+    async fn keep_in_step(self, shutdown: CancellationToken) -> Result<()> {
         self.config.validate()?;
         let mut feed = Feed::new(&self.client, Selection::ForProxies);
         let mut compiler = Compiler::new(self.config.clone());

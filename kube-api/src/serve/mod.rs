@@ -13,7 +13,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use http::{Request, Response};
+use http_body_util::BodyExt;
+use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -22,7 +25,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
-use tower::Service;
+use tower::util::BoxCloneSyncService;
+use tower::{Service, ServiceExt};
 
 pub use certificate::ClientCertificate;
 pub use tls::{TlsError, tls_config};
@@ -56,18 +60,46 @@ impl Default for ServeConfig {
 }
 
 /// Serves `service` on `listener` over TLS until `shutdown`, then lets requests in flight finish for a while.
-pub async fn serve<S, B>(
+pub fn serve<S, B>(
     listener: TcpListener,
     tls: Arc<rustls::ServerConfig>,
     service: S,
     config: ServeConfig,
     shutdown: CancellationToken,
-) where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+) -> BoxFuture<'static, ()>
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + Sync + 'static,
     S::Future: Send + 'static,
     B: http_body::Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    B::Error: Into<Failure>,
 {
+    let service =
+        service.map_response(|response| response.map(|body| body.map_err(Into::into).boxed_unsync()));
+    boxed(listener, tls, BoxCloneSyncService::new(service), config, shutdown)
+}
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Any service, so that HTTP and TLS are compiled here, once, and not for each service where it is used.
+type Served = BoxCloneSyncService<Request<Incoming>, Response<UnsyncBoxBody<Bytes, Failure>>, Infallible>;
+
+fn boxed(
+    listener: TcpListener,
+    tls: Arc<rustls::ServerConfig>,
+    service: Served,
+    config: ServeConfig,
+    shutdown: CancellationToken,
+) -> BoxFuture<'static, ()> {
+    Box::pin(connections(listener, tls, service, config, shutdown))
+}
+
+async fn connections(
+    listener: TcpListener,
+    tls: Arc<rustls::ServerConfig>,
+    service: Served,
+    config: ServeConfig,
+    shutdown: CancellationToken,
+) {
     let graceful = GracefulShutdown::new();
     let connections = Arc::new(Semaphore::new(config.max_connections));
     let server = Arc::new(Server { acceptor: TlsAcceptor::from(tls), http: http(&config), config });
@@ -122,19 +154,14 @@ struct Server {
 }
 
 impl Server {
-    async fn connection<S, B>(
+    async fn connection(
         &self,
         stream: TcpStream,
         peer: SocketAddr,
-        service: S,
+        service: Served,
         watcher: hyper_util::server::graceful::Watcher,
         cut: CancellationToken,
-    ) where
-        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
-        S::Future: Send + 'static,
-        B: http_body::Body<Data = Bytes> + Send + 'static,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    {
+    ) {
         // Small answers must not wait for an acknowledgement of the one before.
         let _ = stream.set_nodelay(true);
         let handshake = tokio::time::timeout(self.config.handshake_timeout, self.acceptor.accept(stream));

@@ -1,5 +1,6 @@
 //! Building a server.
 
+use futures::future::BoxFuture;
 use std::sync::Arc;
 
 use kube_store::Store;
@@ -73,7 +74,12 @@ impl Builder {
     ///
     /// # Errors
     /// When settings do not make sense or the store does not answer.
-    pub async fn build(self) -> Result<ApiServer> {
+    pub fn build(self) -> BoxFuture<'static, Result<ApiServer>> {
+        // An async function's code belongs to whoever polls it: boxed here, it is compiled in this crate, once.
+        Box::pin(self.start())
+    }
+
+    async fn start(self) -> Result<ApiServer> {
         self.config.validate()?;
         let key = self.config.service_account_key.as_deref();
         let signer =

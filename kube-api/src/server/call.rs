@@ -6,14 +6,18 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, Request, Response};
+use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Limited};
 
-use super::Inner;
 use super::answer;
+use super::{Inner, ResponseFuture};
 use crate::auth::{Attributes, Decision, User};
 use crate::body::Body;
 use crate::error::{Error, Result};
 use crate::request::{Accept, Query, RequestInfo, Verb};
+
+/// A request's body, whatever its type was; of an error only the text is kept.
+pub(super) type Incoming = UnsyncBoxBody<Bytes, String>;
 
 /// A request whose sender is known and may send it.
 #[derive(Debug)]
@@ -36,11 +40,12 @@ impl Call {
 }
 
 impl Inner {
-    pub(super) async fn answer<B>(self: Arc<Self>, request: Request<B>) -> Response<Body>
-    where
-        B: http_body::Body<Data = Bytes> + Send + 'static,
-        B::Error: std::fmt::Display,
-    {
+    /// The code of an async function belongs to whoever polls it: boxed in a function without parameters it is compiled here, once.
+    pub(super) fn answered(self: Arc<Self>, request: Request<Incoming>) -> ResponseFuture {
+        Box::pin(async move { Ok(self.answer(request).await) })
+    }
+
+    async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Response<Body> {
         let audit = self.registry.uid();
         let started = tokio::time::Instant::now();
         let (parts, body) = request.into_parts();
@@ -60,16 +65,12 @@ impl Inner {
         response
     }
 
-    async fn respond<B>(
+    async fn respond(
         &self,
         parts: Parts,
-        body: B,
+        body: Incoming,
         label: &mut Option<RequestInfo>,
-    ) -> Result<Response<Body>>
-    where
-        B: http_body::Body<Data = Bytes> + Send + 'static,
-        B::Error: std::fmt::Display,
-    {
+    ) -> Result<Response<Body>> {
         let user = self.authenticator.authenticate(&parts.headers, &parts.extensions, &self.registry).await?;
         let mut info =
             RequestInfo::parse(&parts.method, parts.uri.path(), parts.uri.query().unwrap_or_default())?;
@@ -95,20 +96,14 @@ impl Inner {
         }
     }
 
-    async fn read<B>(&self, call: &Call, body: B) -> Result<Bytes>
-    where
-        B: http_body::Body<Data = Bytes> + Send + 'static,
-        B::Error: std::fmt::Display,
-    {
+    async fn read(&self, call: &Call, body: Incoming) -> Result<Bytes> {
         let limit = self.registry.config.max_body_bytes;
         let length = call.parts.headers.get(http::header::CONTENT_LENGTH);
         let length = length.and_then(|l| l.to_str().ok()).and_then(|l| l.parse::<usize>().ok());
         if length.is_some_and(|l| l > limit) {
             return Err(Error::TooLarge(limit));
         }
-        // The error of a foreign body need not be Send + Sync, as Limited's wants it: only its text is kept.
-        let body = body.map_err(|e| e.to_string());
-        let collecting = Limited::new(Box::pin(body), limit).collect();
+        let collecting = Limited::new(body, limit).collect();
         let collected = tokio::time::timeout(self.registry.config.request_timeout, collecting).await;
         let collected = collected.map_err(|_| timed_out())?;
         collected.map(http_body_util::Collected::to_bytes).map_err(|error| {

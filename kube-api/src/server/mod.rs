@@ -17,6 +17,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::{Request, Response};
+use http_body_util::BodyExt;
 use tower::Service;
 
 pub use builder::Builder;
@@ -75,8 +76,8 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> ResponseFuture {
-        let inner = Arc::clone(&self.0);
-        Box::pin(async move { Ok(inner.answer(request).await) })
+        let request = request.map(|body| body.map_err(|error| error.to_string()).boxed_unsync());
+        Arc::clone(&self.0).answered(request)
     }
 }
 

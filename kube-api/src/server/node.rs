@@ -2,15 +2,14 @@
 
 use std::fmt::Write;
 
-use bytes::Bytes;
 use futures::StreamExt;
 use http::request::Parts;
 use http::{Request, Response};
-use http_body_util::{BodyExt, BodyStream};
+use http_body_util::BodyStream;
 use serde_json::Value;
 
 use super::Inner;
-use super::call::Call;
+use super::call::{Call, Incoming};
 use crate::body::Body;
 use crate::error::{Error, Result, Target};
 use crate::node::{NodeAddress, NodeError, forward};
@@ -30,11 +29,7 @@ pub(super) fn is_for_node(info: &RequestInfo) -> bool {
 }
 
 impl Inner {
-    pub(super) async fn node_request<B>(&self, call: Call, body: B) -> Result<Response<Body>>
-    where
-        B: http_body::Body<Data = Bytes> + Send + 'static,
-        B::Error: std::fmt::Display,
-    {
+    pub(super) async fn node_request(&self, call: Call, body: Incoming) -> Result<Response<Body>> {
         let Call { info, parts, .. } = call;
         let (namespace, name) = (&info.namespace, &info.name);
         let pod = self.registry.lookup("", "pods", namespace, name).await?;
@@ -49,7 +44,6 @@ impl Inner {
         let connector = self.nodes.as_deref().ok_or_else(|| {
             Error::Unavailable("this server has no way to reach the agents of nodes".to_owned())
         })?;
-        let body = body.map_err(|e| std::io::Error::other(e.to_string())).boxed_unsync();
         let request = Request::from_parts(parts, body);
         let response =
             forward(connector, &address(&node, node_name)?, &path, request).await.map_err(refused)?;

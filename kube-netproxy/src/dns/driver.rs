@@ -1,5 +1,6 @@
 //! Keeps records in step with a cluster and answers with them.
 
+use futures::future::BoxFuture;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -67,7 +68,17 @@ impl Dns {
     ///
     /// # Errors
     /// [`Error::Stopped`] when the cluster's events end, which a client does not do by itself.
-    pub async fn run(self, udp: UdpSocket, tcp: TcpListener, shutdown: CancellationToken) -> Result<()> {
+    pub fn run(
+        self,
+        udp: UdpSocket,
+        tcp: TcpListener,
+        shutdown: CancellationToken,
+    ) -> BoxFuture<'static, Result<()>> {
+        // An async function's code belongs to whoever polls it: boxed here, it is compiled in this crate, once.
+        Box::pin(self.serve(udp, tcp, shutdown))
+    }
+
+    async fn serve(self, udp: UdpSocket, tcp: TcpListener, shutdown: CancellationToken) -> Result<()> {
         let limits = (self.config.connections, self.config.idle_timeout);
         let feed = Feed::new(&self.client, Selection::Everything);
         tokio::select! {

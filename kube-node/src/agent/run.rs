@@ -1,5 +1,6 @@
 //! The agent itself.
 
+use futures::future::BoxFuture;
 use std::{collections::BTreeMap, sync::Arc};
 
 use futures::StreamExt;
@@ -81,7 +82,12 @@ impl Agent {
     }
 
     /// Runs until shutdown; containers stay.
-    pub async fn run(self, shutdown: CancellationToken) {
+    pub fn run(self, shutdown: CancellationToken) -> BoxFuture<'static, ()> {
+        // An async function's code belongs to whoever polls it: boxed here, it is compiled in this crate, once.
+        Box::pin(self.live(shutdown))
+    }
+
+    async fn live(self, shutdown: CancellationToken) {
         let (events, write_events) =
             Recorder::new(self.client.clone(), self.clock, self.config.node_name.clone(), shutdown.clone());
         let root = self.config.root_dir.clone();

@@ -24,6 +24,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
+use http::request::Parts;
 use http::{Request, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
@@ -86,8 +87,12 @@ impl KubeletServer {
         Self { runtime, clock, allowed: Arc::new(allowed) }
     }
 
-    async fn answer<B>(self, request: Request<B>) -> Response<Body> {
-        let (parts, _) = request.into_parts();
+    /// The code of an async function belongs to whoever polls it: boxed in a function without parameters it is compiled here, once.
+    fn answered(self, parts: Parts) -> BoxFuture<'static, Result<Response<Body>, Infallible>> {
+        Box::pin(async move { Ok(self.answer(parts).await) })
+    }
+
+    async fn answer(self, parts: Parts) -> Response<Body> {
         let route = match Route::parse(&parts.method, &parts.uri) {
             Ok(Route::Health) => return text(StatusCode::OK, "ok"),
             Ok(route) => route,
@@ -121,8 +126,7 @@ impl<B: Send + 'static> Service<Request<B>> for KubeletServer {
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let server = self.clone();
-        Box::pin(async move { Ok(server.answer(request).await) })
+        self.clone().answered(request.into_parts().0)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The scheduling loop.
 
+use futures::future::BoxFuture;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -74,7 +75,12 @@ impl Scheduler {
 
     /// Schedules until `shutdown` fires, then lets bindings under way finish. Failing requests are retried without end,
     /// so a missing API server is waited for.
-    pub async fn run(self, shutdown: CancellationToken) {
+    pub fn run(self, shutdown: CancellationToken) -> BoxFuture<'static, ()> {
+        // An async function's code belongs to whoever polls it: boxed here, it is compiled in this crate, once.
+        Box::pin(self.schedule(shutdown))
+    }
+
+    async fn schedule(self, shutdown: CancellationToken) {
         let abort = CancellationToken::new();
         let (reports, receiver) = mpsc::channel(self.config.max_reports);
         let outbox = Arc::new(Outbox::default());

@@ -1,3 +1,4 @@
+use futures::future::BoxFuture;
 use std::{path::Path, sync::Arc};
 
 use cri_client::Client;
@@ -41,7 +42,12 @@ impl CriRuntime {
     ///
     /// # Errors
     /// As [`CriRuntime::connect`].
-    pub async fn over(client: Client) -> Result<Self> {
+    pub fn over(client: Client) -> BoxFuture<'static, Result<Self>> {
+        // An async function's code belongs to whoever polls it: boxed here, it is compiled in this crate, once.
+        Box::pin(Self::listed(client))
+    }
+
+    async fn listed(client: Client) -> Result<Self> {
         // The first listing is taken before anybody can subscribe, so that everything after it is news.
         let known = Listing::take(&client).await.map_err(call)?;
         let (events, _) = broadcast::channel(EVENTS);

@@ -1,5 +1,6 @@
 //! Opening, adoption, and the seam's methods.
 
+use futures::future::BoxFuture;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -66,7 +67,12 @@ impl EmbeddedRuntime {
     ///
     /// # Errors
     /// [`Error::Unavailable`] without root, [`Error::Io`] when the data folder cannot be used.
-    pub async fn open(config: EmbeddedConfig) -> Result<Self> {
+    pub fn open(config: EmbeddedConfig) -> BoxFuture<'static, Result<Self>> {
+        // An async function's code belongs to whoever polls it: boxed here, it is compiled in this crate, once.
+        Box::pin(Self::restore(config))
+    }
+
+    async fn restore(config: EmbeddedConfig) -> Result<Self> {
         config.validate()?;
         let layout = Layout { data: config.data_dir.clone() };
         for folder in [layout.sandboxes(), layout.netns_dir()] {
