@@ -26,7 +26,7 @@ const QUEUE: usize = 8;
 /// How long output may still come after the process has ended, if something else holds it open.
 const DRAIN: Duration = Duration::from_secs(2);
 
-/// Starts the session, then answers with the upgrade, so that what can't be run is refused with a status of its own.
+/// Answers with the upgrade. What cannot be run is told over the session, as a process's end is: of a refused upgrade clients show no reason.
 pub(super) async fn answer(
     runtime: &dyn Runtime,
     at: &Place,
@@ -38,16 +38,24 @@ pub(super) async fn answer(
     let upgrade = parts.extensions.remove::<OnUpgrade>();
     let upgrade = upgrade.ok_or_else(|| Error::Invalid("this connection can't be upgraded".into()))?;
     let session = match request.command.is_empty() {
-        true => runtime.attach(&container.id, request).await?,
-        false => runtime.exec(&container.id, request).await?,
+        true => runtime.attach(&container.id, request).await,
+        false => runtime.exec(&container.id, request).await,
     };
     tokio::spawn(async move {
-        match upgrade::socket(upgrade).await {
-            Ok(socket) => carry(socket, protocol, session).await,
-            Err(error) => tracing::debug!(%error, "a session's connection broke before it began"),
+        match (upgrade::socket(upgrade).await, session) {
+            (Ok(socket), Ok(session)) => carry(socket, protocol, session).await,
+            (Ok(socket), Err(error)) => refuse(socket, error).await,
+            (Err(error), _) => tracing::debug!(%error, "a session's connection broke before it began"),
         }
     });
     Ok(response)
+}
+
+/// Says why there is no session, and ends it.
+async fn refuse(socket: Socket, error: Error) {
+    let (mut sink, _stream) = socket.split();
+    let _ = sink.send(Message::Binary(channel::status(&Err(error)))).await;
+    close(sink).await;
 }
 
 /// Carries a session over its socket until the process has ended or the client has gone, which drops the session and so ends it.
