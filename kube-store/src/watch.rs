@@ -15,7 +15,8 @@ use crate::{KeyRange, KeyValue, Result, Revision};
 pub struct WatchRequest {
     /// Which keys.
     pub range: KeyRange,
-    /// First revision to report, which may lie ahead; `None` or a number below 1 for whatever comes after the call.
+    /// First revision to report, which may lie ahead, and then there is no report of progress before it is near; `None` or a
+    /// number below 1 for whatever comes after the call.
     pub start_revision: Option<Revision>,
     /// Report each key as it was before the change.
     pub prev_kv: bool,

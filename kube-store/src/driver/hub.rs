@@ -20,6 +20,8 @@ pub(crate) struct Hub {
     by_key: HashMap<Bytes, BTreeSet<u64>>,
     /// Watchers of more than one key.
     ranges: BTreeSet<u64>,
+    /// Those asked for a progress report before there is anything that they want to hear of, by their start.
+    early: BTreeSet<(Revision, u64)>,
     next_id: u64,
     closed: bool,
 }
@@ -87,6 +89,7 @@ impl Hub {
     pub(crate) fn remove(&mut self, id: u64) {
         let Some(slot) = self.slots.remove(&id) else { return };
         self.ranges.remove(&id);
+        self.early.remove(&(slot.start, id));
         if let KeyRange::Key(key) = &slot.range
             && let Some(ids) = self.by_key.get_mut(key)
         {
@@ -107,6 +110,12 @@ impl Hub {
         if self.slots.is_empty() {
             return woken;
         }
+        while let Some((start, id)) = self.early.first().copied()
+            && start <= revisions.end() + 1
+        {
+            self.early.pop_first();
+            woken.extend(self.slots.get_mut(&id).and_then(|slot| slot.waker.take()));
+        }
         for revision in revisions {
             for event in state.events(revision).unwrap_or_default() {
                 let by_key = self.by_key.get(&event.kv.key).into_iter().flatten();
@@ -123,8 +132,8 @@ impl Hub {
         woken
     }
 
-    /// Takes what the watcher has to report, or remembers whom to wake.
-    pub(crate) fn take(&mut self, id: u64, waker: &Waker) -> Due {
+    /// Takes what the watcher has to report when `visible` is the newest revision, or remembers whom to wake.
+    pub(crate) fn take(&mut self, id: u64, waker: &Waker, visible: Revision) -> Due {
         let Some(slot) = self.slots.get_mut(&id) else { return Due::Closed };
         if let Some(from) = slot.pending.take() {
             return Due::Events(from);
@@ -132,8 +141,13 @@ impl Hub {
         if self.closed {
             return Due::Closed;
         }
-        if std::mem::take(&mut slot.progress) {
-            return Due::Progress;
+        if slot.progress {
+            if slot.start <= visible + 1 {
+                slot.progress = false;
+                return Due::Progress;
+            }
+            // A report of now would lead its reader back to before where it began.
+            self.early.insert((slot.start, id));
         }
         slot.waker = Some(waker.clone());
         Due::Nothing

@@ -52,7 +52,7 @@ impl Watcher {
         // Holding the state while looking into the hub keeps `visible` and what is pending in step.
         let shared = self.shared.clone();
         let state = shared.state.read();
-        let due = shared.hub.lock().take(self.id, waker);
+        let due = shared.hub.lock().take(self.id, waker, state.visible());
         match due {
             Due::Nothing => return Ok(Poll::Pending),
             Due::Closed => return Err(Error::closed()),

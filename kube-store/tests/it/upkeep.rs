@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use kube_store::{
     AutoCompaction, Config, DeleteRequest, Error, InvalidRequest, LeaseRequest, MemoryStore, PutRequest,
     RangeRequest, Store, StoreExt, TxnRequest, WatchRequest,
@@ -121,6 +121,27 @@ async fn progress_comes_by_itself_to_who_asked() {
         assert_eq!((report.revision, report.events.len()), (revision, 0));
     }
     assert!(start.elapsed() < Duration::from_secs(16), "{:?}", start.elapsed());
+}
+
+/// A report of an earlier revision would lead its reader back in time.
+#[tokio::test(start_paused = true)]
+async fn a_watch_from_a_revision_ahead_reports_no_progress_before() {
+    let store = store(Config { progress_interval: Duration::from_secs(5), ..Config::default() });
+    let start = store.put("a", "x").await.unwrap() + 3;
+    let request = WatchRequest::key("elsewhere").from_revision(start);
+    let mut asks = store.watch(request.clone()).await.unwrap();
+    let mut hears = store.watch(request.with_progress()).await.unwrap();
+    asks.progress().request();
+    sleep(Duration::from_secs(30)).await;
+    assert!(asks.next().now_or_never().is_none() && hears.next().now_or_never().is_none());
+    store.put("a", "x").await.unwrap();
+    assert!(asks.next().now_or_never().is_none() && hears.next().now_or_never().is_none());
+    let last = store.put("a", "x").await.unwrap();
+    assert_eq!(last + 1, start, "everything before the start has happened");
+    for watch in [&mut asks, &mut hears] {
+        let report = watch.next().await.unwrap().unwrap();
+        assert_eq!((report.revision, report.events.len()), (last, 0));
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -87,7 +87,7 @@ impl Default for ServerConfig {
 /// - Leases are listed by identifier and their keys in order; etcd has no order.
 /// - Each response of a watch has one revision; etcd puts several into one when a watch catches up, and tells its current
 ///   revision with them. A request for progress is answered once all watches of the stream have reported everything, as in
-///   etcd 3.5; 3.4 answers at once.
+///   etcd 3.5; 3.4 answers at once. A watch from a revision that lies ahead reports no progress until then, as in etcd 3.6.
 /// - `hash` covers keys and history and no other buckets. `hashKV` is etcd's own, except that of keys that one transaction
 ///   wrote and that were not changed since before the last compaction, the numbers within the transaction are made anew.
 /// - Outside of a group, the member and the cluster are both 1, the term is always 1, and the index of the log is the
