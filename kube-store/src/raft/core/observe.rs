@@ -2,8 +2,10 @@
 
 use raft::prelude::{Entry, HardState};
 
+use super::super::command::Command;
 use super::super::record::Position;
 use super::Core;
+use crate::Op;
 use crate::testing::simulation::Mutation;
 
 impl Core {
@@ -12,6 +14,23 @@ impl Core {
         self.mutation = Some(mutation);
         if mutation == Mutation::ForgetVote {
             self.node.raft.vote = 0;
+        }
+    }
+
+    /// What a planted fault makes of the entries that are to be applied.
+    pub(super) fn tampered(&self, mut entries: Vec<Entry>) -> Vec<Entry> {
+        if self.mutation == Some(Mutation::SkipRange) {
+            entries.iter_mut().for_each(|entry| self.skip_range(entry));
+        }
+        entries
+    }
+
+    fn skip_range(&self, entry: &mut Entry) {
+        let Ok((request, Command::Txn(mut txn))) = Command::decode(entry.data.clone()) else { return };
+        if request.member != self.id {
+            txn.success.retain(|op| !matches!(op, Op::Range(_)));
+            txn.failure.retain(|op| !matches!(op, Op::Range(_)));
+            entry.data = Command::Txn(txn).encode(request);
         }
     }
 

@@ -8,6 +8,8 @@ use fastrand::Rng;
 
 use super::invariants::Invariants;
 use super::linear::{Call, Effect, Value, is_linearizable};
+use super::rule::{Checked, Rule};
+use super::{Settings, Variety};
 use crate::raft::{Answer, Command};
 use crate::{
     Compare, DeleteRequest, KeyValue, OpResult, PutRequest, RangeRequest, Result, Revision, TxnRequest,
@@ -52,6 +54,8 @@ struct Client {
     pending: Option<Pending>,
     /// Newest revision that it saw of each key.
     seen: BTreeMap<Bytes, Revision>,
+    /// Newest revision that it was told of.
+    newest: Revision,
     lease: i64,
 }
 
@@ -74,15 +78,17 @@ pub(super) struct Clients {
     stamps: Vec<Stamp>,
     reads: Vec<(Bytes, Revision, Value)>,
     values: u64,
+    variety: Variety,
     pub(super) operations: usize,
     pub(super) answered: usize,
 }
 
 impl Clients {
-    pub(super) fn new(clients: usize, keys: usize) -> Self {
+    pub(super) fn new(settings: &Settings) -> Self {
         Self {
-            all: (0..clients).map(|_| Client::default()).collect(),
-            keys: (0..keys).map(|n| Bytes::from(format!("key-{n}"))).collect(),
+            all: (0..settings.clients).map(|_| Client::default()).collect(),
+            keys: (0..settings.keys).map(|n| Bytes::from(format!("key-{n}"))).collect(),
+            variety: settings.variety,
             calls: BTreeMap::new(),
             unanswered: Vec::new(),
             stamps: Vec::new(),
@@ -116,7 +122,16 @@ impl Clients {
         let value = Bytes::from(self.values.to_string());
         let it = self.all.get_mut(client)?;
         let txn = |txn: TxnRequest| Ask::Do(Command::Txn(txn));
+        let is_wide = self.variety == Variety::Wide;
+        let newest = it.newest;
         let (op, ask) = match rng.u8(..20) {
+            // What it reads may be compacted, and then it must not write either, at any member.
+            7..9 if is_wide => {
+                let old = (newest - rng.i64(..12)).max(1);
+                let put = PutRequest::new(key.clone(), value.clone());
+                let read = RangeRequest::key(key.clone()).at_revision(old);
+                (Op::Put(value), txn(TxnRequest::of([put.into(), read.into()])))
+            }
             0..7 => (Op::Get, Ask::Read),
             7..12 => {
                 let put = PutRequest::new(key.clone(), value.clone());
@@ -140,6 +155,8 @@ impl Clients {
                 (Op::Other, txn(TxnRequest::of([put.into()])))
             }
             18 => (Op::Other, Ask::Do(Command::KeepAlive(it.lease))),
+            // The newest revision may be a delete, of which compaction leaves nothing.
+            _ if is_wide && rng.bool() => (Op::Other, Ask::Do(Command::Compact(newest.max(1)))),
             _ => {
                 let newest = it.seen.values().max().copied().unwrap_or(0);
                 (Op::Other, Ask::Do(Command::Compact((newest - 5).max(1))))
@@ -193,6 +210,9 @@ impl Clients {
 
     fn txn(&mut self, client: usize, pending: Pending, response: &TxnResponse, now: u64) {
         let revision = response.revision;
+        if let Some(client) = self.all.get_mut(client) {
+            client.newest = client.newest.max(revision);
+        }
         let (effect, wrote) = match (&pending.op, response.results.first()) {
             (Op::Put(value), _) => (Effect::Wrote(revision, value.clone()), true),
             (Op::Swap(old, value), _) if response.succeeded => {
@@ -232,24 +252,25 @@ impl Clients {
     }
 
     /// Looks at everything that clients saw.
-    pub(super) fn check(&mut self, history: &Invariants) -> std::result::Result<(), String> {
+    pub(super) fn check(&mut self, history: &Invariants) -> Checked {
         self.check_order()?;
         for (key, revision, value) in &self.reads {
             if history.at(key, *revision) != *value {
-                return Err(format!("a read of {} at {revision} gave {value:?}", key.escape_ascii()));
+                let key = key.escape_ascii();
+                return Rule::Reads.broken(format!("a read of {key} at {revision} gave {value:?}"));
             }
         }
         self.add_unanswered(history);
         for (key, calls) in &self.calls {
             if !is_linearizable(calls) {
-                return Err(format!("{} is not linearizable: {calls:?}", key.escape_ascii()));
+                return Rule::Linearizable.broken(format!("{}: {calls:?}", key.escape_ascii()));
             }
         }
         Ok(())
     }
 
     /// What began after an answer has a revision that is not older, and a write one of its own.
-    fn check_order(&mut self) -> std::result::Result<(), String> {
+    fn check_order(&mut self) -> Checked {
         let mut ended: Vec<(u64, Revision)> = self.stamps.iter().map(|s| (s.end, s.revision)).collect();
         ended.sort_unstable();
         self.stamps.sort_by_key(|stamp| stamp.start);
@@ -259,13 +280,16 @@ impl Clients {
                 newest = newest.max(revision);
             }
             if stamp.revision < newest + i64::from(stamp.wrote) {
-                return Err(format!("{stamp:?} began after an answer at revision {newest}"));
+                return Rule::Revisions
+                    .broken(format!("{stamp:?} began after an answer at revision {newest}"));
             }
         }
         let mut writes: Vec<Revision> = self.stamps.iter().filter(|s| s.wrote).map(|s| s.revision).collect();
         writes.sort_unstable();
         match writes.windows(2).find(|pair| matches!(pair, [a, b] if a == b)) {
-            Some(pair) => Err(format!("two writes were answered with one revision {pair:?}")),
+            Some(pair) => {
+                Rule::Revisions.broken(format!("two writes were answered with one revision {pair:?}"))
+            }
             None => Ok(()),
         }
     }

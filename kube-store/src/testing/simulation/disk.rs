@@ -1,15 +1,22 @@
-//! A disk that forgets what was not synced, or half of it.
+//! A disk that forgets what was not synced, or half of it; and disks that lie.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::Arc;
 
 use fastrand::Rng;
 use parking_lot::Mutex;
 
+use super::Mutation;
+use super::rule::{Checked, Rule};
 use crate::engine::{Batch, Engine, Visit};
 
 type Map = BTreeMap<Vec<u8>, Vec<u8>>;
+/// A key and its new value; `None` when it is deleted.
+type Write = (Vec<u8>, Option<Vec<u8>>);
+
+/// Batches of which a lying disk has said that they are durable, and which are not.
+const LATE: usize = 8;
 
 /// An engine with a log in front: a batch is written to the log, and counts once it is there whole.
 #[derive(Debug, Clone, Default)]
@@ -17,16 +24,25 @@ pub(super) struct Disk {
     durable: Arc<Mutex<Map>>,
     /// The batch being written, as the log holds it.
     writing: Option<Vec<u8>>,
+    /// How it lies.
+    lie: Option<Mutation>,
+    /// What it said was durable, and is not yet.
+    late: VecDeque<Vec<Write>>,
 }
 
 impl Disk {
+    /// Plants a fault.
+    pub(super) fn plant(&mut self, lie: Option<Mutation>) {
+        self.lie = lie;
+    }
+
     /// Starts to write a batch. Engines may take the entries of a batch in any order, so none may contradict another.
-    pub(super) fn begin(&mut self, batch: &Batch) -> Result<(), String> {
+    pub(super) fn begin(&mut self, batch: &Batch) -> Checked {
         let mut record = Vec::new();
         let mut seen = BTreeMap::new();
         for (key, value) in batch.iter() {
             if seen.insert(key, value).is_some_and(|other| other != value) {
-                return Err(format!("a batch holds {} twice", key.escape_ascii()));
+                return Rule::Batch.broken(format!("a batch holds {} twice", key.escape_ascii()));
             }
         }
         for (key, value) in batch.iter() {
@@ -41,45 +57,83 @@ impl Disk {
         Ok(())
     }
 
-    /// The batch is durable.
+    /// The batch is durable, or at least the disk says so.
     pub(super) fn sync(&mut self) {
-        if let Some(record) = self.writing.take() {
-            self.recover(&record);
+        let Some(writes) = self.writing.take().and_then(|record| whole(&record)) else { return };
+        let lie = self.lie;
+        let (late, now): (Vec<_>, Vec<_>) = writes.into_iter().partition(|(key, _)| is_late(lie, key));
+        self.put(now);
+        self.late.push_back(late);
+        while self.late.len() > LATE || (self.lie.is_none() && !self.late.is_empty()) {
+            let due = self.late.pop_front().unwrap_or_default();
+            self.put(due);
         }
+    }
+
+    /// The sync failed, and the system has thrown away what was to be written.
+    pub(super) fn lose(&mut self) {
+        self.writing = None;
     }
 
     /// The power fails: of what was not synced, some is there, up to a byte by chance.
     pub(super) fn crash(&mut self, rng: &mut Rng) {
+        self.late.clear();
         let Some(mut record) = self.writing.take() else { return };
         match rng.u8(..3) {
             0 => record.clear(),
             1 => record.truncate(rng.usize(..=record.len())),
             _ => {}
         }
-        self.recover(&record);
+        let there = match self.lie {
+            Some(Mutation::TornBatch) => parse(&record),
+            _ => whole(&record).unwrap_or_default(),
+        };
+        self.put(there);
     }
 
     /// Nothing is left.
     pub(super) fn wipe(&mut self) {
         self.writing = None;
+        self.late.clear();
         self.durable.lock().clear();
     }
 
-    /// Takes over a batch from the log if it is whole.
-    fn recover(&mut self, record: &[u8]) {
-        let Some((body, sum)) = record.split_last_chunk::<4>() else { return };
-        if crc32fast::hash(body) != u32::from_be_bytes(*sum) {
-            return;
-        }
+    fn put(&self, writes: Vec<Write>) {
         let mut durable = self.durable.lock();
-        let mut rest = body;
-        while let Some(Some(key)) = take(&mut rest) {
-            match take(&mut rest) {
-                Some(Some(value)) => durable.insert(key.to_vec(), value.to_vec()),
-                _ => durable.remove(key),
+        for (key, value) in writes {
+            match value {
+                Some(value) => durable.insert(key, value),
+                None => durable.remove(&key),
             };
         }
     }
+}
+
+/// Whether a disk with this lie says of a record that it is durable before it is.
+fn is_late(lie: Option<Mutation>, key: &[u8]) -> bool {
+    match lie {
+        Some(Mutation::AckBeforeSync) => true,
+        Some(Mutation::MarkerBeforeData) => key.first() != Some(&b'r'),
+        Some(Mutation::DataBeforeMarker) => key == b"ra",
+        Some(Mutation::ForgetCompaction) => key == b"m",
+        _ => false,
+    }
+}
+
+/// What a record of the log says, if it is whole.
+fn whole(record: &[u8]) -> Option<Vec<Write>> {
+    let (body, sum) = record.split_last_chunk::<4>()?;
+    (crc32fast::hash(body) == u32::from_be_bytes(*sum)).then(|| parse(body))
+}
+
+/// As many writes as there are.
+fn parse(mut rest: &[u8]) -> Vec<Write> {
+    let mut writes = Vec::new();
+    while let Some(Some(key)) = take(&mut rest) {
+        let Some(value) = take(&mut rest) else { break };
+        writes.push((key.to_vec(), value.map(<[u8]>::to_vec)));
+    }
+    writes
 }
 
 /// The next part; `Some(None)` stands for no value.

@@ -1,5 +1,6 @@
 //! What goes wrong, and what operators do.
 
+use super::Variety;
 use super::world::{Event, Input, World};
 use crate::raft::{Command, MemberChange, MemberInfo};
 
@@ -9,6 +10,9 @@ const MOST: usize = 5;
 impl World {
     /// Lets something go wrong, or right again.
     pub(super) fn fault(&mut self) {
+        if self.settings.variety == Variety::Wide && self.rng.u8(..16) == 0 {
+            return self.fill_disk();
+        }
         match self.rng.u8(..16) {
             0..3 => self.crash_one(),
             3 => self.crash_all(),
@@ -71,6 +75,17 @@ impl World {
             && let Some(node) = self.nodes.get_mut(&id)
         {
             node.fails = true;
+        }
+    }
+
+    /// There is no space for some time, in which a member that stopped for it comes back several times.
+    fn fill_disk(&mut self) {
+        let until = self.now + 200 + self.rng.u64(..1500);
+        if let Some(id) = self.any_live()
+            && let Some(node) = self.nodes.get_mut(&id)
+        {
+            node.full_until = until;
+            self.say(|| format!("member {id}: the disk is full until {until} ms"));
         }
     }
 

@@ -6,6 +6,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use bytes::Bytes;
 use raft::prelude::Entry;
 
+use super::rule::{Checked, Rule};
 use crate::mvcc::State;
 use crate::raft::core::Core;
 use crate::{Event, EventKind, Revision};
@@ -28,6 +29,15 @@ impl Seen {
     }
 }
 
+/// What is seen of a state at a glance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Mark {
+    revision: Revision,
+    compacted: Revision,
+    keys: u64,
+    leases: u64,
+}
+
 /// What all members together showed.
 #[derive(Debug, Default)]
 pub(super) struct Invariants {
@@ -38,11 +48,11 @@ pub(super) struct Invariants {
     committed: BTreeMap<u64, (u64, u64, u64)>,
     /// By revision: a hash of its events.
     revisions: BTreeMap<Revision, u64>,
+    /// By index: what a state has when it is applied.
+    states: BTreeMap<u64, Mark>,
     /// By key: revision and value of each version; `None` when deleted.
     versions: BTreeMap<Bytes, BTreeMap<Revision, Option<Bytes>>>,
 }
-
-type Checked = Result<(), String>;
 
 impl Invariants {
     pub(super) fn leaders(&self) -> usize {
@@ -80,23 +90,43 @@ impl Invariants {
         self.log_matching(id, core, appended)?;
         self.committed_stays(id, core, seen)?;
         self.one_leader(id, core)?;
-        self.one_history(id, state, seen)
+        self.one_history(id, state, seen)?;
+        self.one_state(id, core, state)
+    }
+
+    /// The state follows from the log: what a place in it gave once it gives always, to a member that has just started on
+    /// its disk too.
+    pub(super) fn one_state(&mut self, id: u64, core: &Core, state: &State) -> Checked {
+        let index = core.position().index;
+        let mark = Mark {
+            revision: state.visible(),
+            compacted: state.compacted(),
+            keys: state.keys(),
+            leases: state.lease_count(),
+        };
+        let known = self.states.entry(index).or_insert(mark);
+        if *known == mark {
+            return Ok(());
+        }
+        Rule::OneState.broken(format!("member {id}: after entry {index} it has {mark:?}, known is {known:?}"))
     }
 
     fn monotonic(&self, id: u64, core: &Core, seen: &mut Seen) -> Checked {
         let (term, applied, committed) =
             (core.hard_state().term, core.position().index, core.committed_index());
         if term < seen.term || term < seen.durable_term {
-            return Err(format!("member {id}: term {term} after {}", seen.term.max(seen.durable_term)));
+            let before = seen.term.max(seen.durable_term);
+            return Rule::Monotonic.broken(format!("member {id}: term {term} after {before}"));
         }
         if applied < seen.applied || committed < seen.committed {
-            return Err(format!(
+            return Rule::Monotonic.broken(format!(
                 "member {id}: applied {applied} after {}, committed {committed} after {}",
                 seen.applied, seen.committed
             ));
         }
         if applied > committed {
-            return Err(format!("member {id}: applied {applied} of {committed} committed"));
+            return Rule::Monotonic
+                .broken(format!("member {id}: applied {applied} of {committed} committed"));
         }
         (seen.term, seen.applied) = (term, applied);
         Ok(())
@@ -115,7 +145,9 @@ impl Invariants {
             if appended.contains(&entry.index) {
                 let known = *self.entries.entry((entry.index, entry.term)).or_insert(shown);
                 if known != shown {
-                    return Err(format!("member {id}: another entry {} of term {}", entry.index, entry.term));
+                    let (index, term) = (entry.index, entry.term);
+                    return Rule::LogMatching
+                        .broken(format!("member {id}: another entry {index} of term {term}"));
                 }
             }
         }
@@ -133,7 +165,9 @@ impl Invariants {
             let (term, hash) = (entry.term, digest(entry));
             let known = *self.committed.entry(entry.index).or_insert((term, hash, core.hard_state().term));
             if (known.0, known.1) != (term, hash) {
-                return Err(format!("member {id}: entry {} was committed as another", entry.index));
+                let index = entry.index;
+                return Rule::CommittedStays
+                    .broken(format!("member {id}: entry {index} was committed as another"));
             }
         }
         seen.committed = committed;
@@ -145,7 +179,9 @@ impl Invariants {
         let Some(term) = core.leads() else { return Ok(()) };
         match self.leaders.get(&term) {
             Some(leader) if *leader == id => return Ok(()),
-            Some(leader) => return Err(format!("members {leader} and {id} both lead term {term}")),
+            Some(leader) => {
+                return Rule::OneLeader.broken(format!("members {leader} and {id} both lead term {term}"));
+            }
             None => self.leaders.insert(term, id),
         };
         let (before, entries) = core.log();
@@ -155,7 +191,8 @@ impl Invariants {
             let has = *committed_in >= term
                 || log.get(index).is_some_and(|entry| (entry.term, digest(entry)) == (*term_of, *hash));
             if !has {
-                return Err(format!("member {id} leads term {term} without committed entry {index}"));
+                let what = format!("member {id} leads term {term} without committed entry {index}");
+                return Rule::OneLeader.broken(what);
             }
         }
         Ok(())
@@ -168,7 +205,10 @@ impl Invariants {
             let hash = hash(|h| events.iter().for_each(|event| hash_event(event, h)));
             match self.revisions.get(&revision) {
                 Some(known) if *known == hash => {}
-                Some(_) => return Err(format!("member {id}: revision {revision} is another elsewhere")),
+                Some(_) => {
+                    return Rule::OneHistory
+                        .broken(format!("member {id}: revision {revision} is another elsewhere"));
+                }
                 None => {
                     self.revisions.insert(revision, hash);
                     events.iter().for_each(|event| self.record(event));

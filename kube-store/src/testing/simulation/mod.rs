@@ -3,7 +3,8 @@
 //! The members are the real ones; network, disk and clock are made up. Messages are lost, repeated, delayed, reordered,
 //! damaged and cut off in one direction or both; processes crash and stand still; what was not synced is lost or torn; syncs
 //! fail, and then the member stops; clocks run at different speeds; members are added, promoted, removed, and lose their
-//! disks. After every step the rules of Raft are checked, and at the end what clients and watchers saw.
+//! disks. After every step the rules of Raft are checked, and at the end what clients and watchers saw. [`scenario`] lists
+//! what is planted to show that each of the rules sees something; [`exercise`] looks at any store from outside.
 //!
 //! ```
 //! use kube_store::testing::simulation::{Mutation, Settings, run};
@@ -17,16 +18,27 @@
 
 mod clients;
 mod disk;
+mod exercise;
 mod faults;
 mod invariants;
+mod liar;
 mod linear;
 mod network;
+mod rule;
+pub mod scenario;
 #[cfg(test)]
 mod tests;
+mod watched;
 mod watcher;
 mod world;
 
 use std::time::Duration;
+
+pub use self::exercise::{Exercised, Immediate, Stage, exercise};
+pub use self::liar::{Liar, Lie};
+pub use self::rule::{Broken, Checked, Rule};
+pub use self::scenario::Scenario;
+pub use self::watched::{History, Told, Watched};
 
 /// What a run is made of.
 #[derive(Debug, Clone)]
@@ -39,18 +51,37 @@ pub struct Settings {
     pub keys: usize,
     /// Virtual time with faults; some without follow. Default 5 s.
     pub duration: Duration,
+    /// What clients do and what goes wrong. Default all of it.
+    pub variety: Variety,
     /// A fault to plant. Default none.
     pub mutation: Option<Mutation>,
 }
 
+/// What clients do and what goes wrong. A seed is another run with another variety, so one that a test relies on keeps its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Variety {
+    /// Without transactions that read old revisions, compaction of the newest revision, and full disks.
+    Narrow,
+    /// Everything.
+    Wide,
+}
+
 impl Default for Settings {
     fn default() -> Self {
-        Self { members: 3, clients: 4, keys: 3, duration: Duration::from_secs(5), mutation: None }
+        Self {
+            members: 3,
+            clients: 4,
+            keys: 3,
+            duration: Duration::from_secs(5),
+            variety: Variety::Wide,
+            mutation: None,
+        }
     }
 }
 
-/// A fault planted in the members, to show that the simulation finds it.
+/// A fault planted in the members or their disks, to show that the simulation finds it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Mutation {
     /// Votes and acknowledgements leave before what they promise is durable.
     AckBeforePersist,
@@ -62,12 +93,38 @@ pub enum Mutation {
     ForgetVote,
     /// A leader takes a forwarded proposal each time it arrives.
     TakeTwice,
+    /// A member does what a transaction reads only for clients of its own, so only there it can be refused for that.
+    SkipRange,
+    /// A disk says that a batch is durable when it is not.
+    AckBeforeSync,
+    /// What is applied is noted on the disk before its effect is there.
+    MarkerBeforeData,
+    /// The effect of what is applied is on the disk before it is noted that it was applied.
+    DataBeforeMarker,
+    /// What compaction drops is gone from the disk before it is noted where history starts.
+    ForgetCompaction,
+    /// A member whose sync failed goes on as if it had not.
+    IgnoreFailedSync,
+    /// A disk takes over the part of a batch that was written before the power failed.
+    TornBatch,
 }
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::AckBeforePersist, Self::StaleRead, Self::ApplyUncommitted, Self::ForgetVote, Self::TakeTwice];
+    pub const ALL: [Self; 12] = [
+        Self::AckBeforePersist,
+        Self::StaleRead,
+        Self::ApplyUncommitted,
+        Self::ForgetVote,
+        Self::TakeTwice,
+        Self::SkipRange,
+        Self::AckBeforeSync,
+        Self::MarkerBeforeData,
+        Self::DataBeforeMarker,
+        Self::ForgetCompaction,
+        Self::IgnoreFailedSync,
+        Self::TornBatch,
+    ];
 }
 
 /// What happened in a run that kept all rules.
@@ -89,12 +146,12 @@ pub struct Report {
     pub digest: u64,
 }
 
-/// A rule that was broken.
+/// A rule that was broken in a run.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("{what}")]
+#[error("{broken}")]
 pub struct Violation {
     /// Which, and how.
-    pub what: String,
+    pub broken: Broken,
     /// The last things that happened before.
     pub trace: Vec<String>,
 }
@@ -111,9 +168,9 @@ pub fn run(seed: u64, settings: &Settings) -> Result<Report, Violation> {
     let broken = match outcome {
         Ok(Ok(())) => return Ok(world.report()),
         Ok(Err(what)) => what,
-        Err(panic) => format!("a member panicked: {}", message(panic.as_ref())),
+        Err(panic) => Rule::Runs.because(format!("a member panicked: {}", message(panic.as_ref()))),
     };
-    Err(Violation { what: broken, trace: world.trace() })
+    Err(Violation { broken, trace: world.trace() })
 }
 
 fn message(panic: &(dyn std::any::Any + Send)) -> &str {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
+use super::rule::{Checked, Rule};
 use crate::mvcc::State;
 use crate::{Event, EventKind, KeyValue, Revision};
 
@@ -23,7 +24,7 @@ impl Watcher {
     }
 
     /// Reads what is there. Every revision comes once and in order, whole, with the previous value that was seen before.
-    pub(super) fn pull(&mut self, state: &State) -> Result<(), String> {
+    pub(super) fn pull(&mut self, state: &State) -> Checked {
         if self.next < state.compacted() {
             self.next = state.compacted();
             self.state = None;
@@ -32,7 +33,8 @@ impl Watcher {
             let revision = self.next;
             let events = state.events(revision).unwrap_or_default();
             if events.is_empty() {
-                return Err(format!("member {}: a watch misses revision {revision}", self.at));
+                return Rule::WatchGap
+                    .broken(format!("member {}: a watch misses revision {revision}", self.at));
             }
             for event in events {
                 // What the first kept revision replaced is compacted, and may be gone after a restart.
@@ -46,9 +48,11 @@ impl Watcher {
         Ok(())
     }
 
-    fn see(&mut self, revision: Revision, event: &Event) -> Result<(), String> {
-        let wrong =
-            |what: &str| Err(format!("member {}: revision {revision} in a watch has {what}", self.at));
+    fn see(&mut self, revision: Revision, event: &Event) -> Checked {
+        let at = self.at;
+        let wrong = |what: &str| {
+            Rule::WatchContent.broken(format!("member {at}: revision {revision} in a watch has {what}"))
+        };
         if event.kv.mod_revision != revision {
             return wrong("an event of another");
         }

@@ -13,6 +13,7 @@ use super::clients::{Ask, Clients};
 use super::disk::Disk;
 use super::invariants::{Invariants, Seen, hash};
 use super::network::Network;
+use super::rule::{Checked, Rule};
 use super::watcher::Watcher;
 use super::{Mutation, Report, Settings};
 use crate::mvcc::{Scan, State};
@@ -56,6 +57,8 @@ pub(super) struct Node {
     pub(super) paused: bool,
     /// Its next sync fails.
     pub(super) fails: bool,
+    /// Until then there is no space on its disk, and every sync fails.
+    pub(super) full_until: u64,
     /// Its disk is lost, and it does not come back.
     pub(super) wiped: bool,
     /// It heard that it was removed.
@@ -105,7 +108,7 @@ impl World {
             nodes: BTreeMap::new(),
             newest: settings.members,
             network: Network::default(),
-            clients: Clients::new(settings.clients, settings.keys),
+            clients: Clients::new(settings),
             watchers: (1..=2).map(Watcher::new).collect(),
             invariants: Invariants::default(),
             trace: VecDeque::new(),
@@ -148,7 +151,7 @@ impl World {
     }
 
     /// Runs to the end, and looks at what was seen.
-    pub(super) fn run(&mut self) -> Result<(), String> {
+    pub(super) fn run(&mut self) -> Checked {
         let faults = u64::try_from(self.settings.duration.as_millis()).unwrap_or(u64::MAX / 2);
         self.run_until(faults)?;
         self.calm();
@@ -159,14 +162,14 @@ impl World {
                 break;
             }
             if self.now >= end {
-                return Err(format!("the members do not agree after {CALM} ms without faults"));
+                return Rule::Agreement.broken(format!("not after {CALM} ms without faults"));
             }
             self.run_until((self.now + 250).min(end))?;
         }
         self.clients.check(&self.invariants)
     }
 
-    fn run_until(&mut self, end: u64) -> Result<(), String> {
+    fn run_until(&mut self, end: u64) -> Checked {
         while let Some(Reverse((time, _, event))) = self.queue.pop() {
             if time > end {
                 self.at(time, event);
@@ -181,7 +184,7 @@ impl World {
         Ok(())
     }
 
-    fn happen(&mut self, event: Event) -> Result<(), String> {
+    fn happen(&mut self, event: Event) -> Checked {
         match event {
             Event::Tick(id, life) => self.tick(id, life),
             Event::Frame(to, frame) => {
@@ -212,6 +215,7 @@ impl World {
     fn calm(&mut self) {
         self.say(|| "calm".into());
         self.network.heal();
+        self.nodes.values_mut().for_each(|node| node.full_until = 0);
         let ids: Vec<u64> = self.nodes.keys().copied().collect();
         for id in ids {
             self.at(self.now + 10, Event::Restart(id));
@@ -265,17 +269,20 @@ impl World {
     }
 
     /// Starts the process of a member, on the disk it left.
-    fn start(&mut self, id: u64) -> Result<(), String> {
+    fn start(&mut self, id: u64) -> Checked {
         let (config, nonce, now) = (self.config(id), self.rng.u64(..), self.clock());
         let node = self.nodes.entry(id).or_default();
         if node.live.is_some() || node.wiped || node.removed {
             return Ok(());
         }
-        let (mut core, state) = Core::load(&node.disk, config, nonce, now)
-            .map_err(|error| format!("member {id} does not start on its own disk: {error}"))?;
+        let refused =
+            |error| Rule::Starts.because(format!("member {id} does not start on its own disk: {error}"));
+        let (mut core, state) = Core::load(&node.disk, config, nonce, now).map_err(refused)?;
+        self.invariants.one_state(id, &core, &state)?;
         if let Some(mutation) = self.settings.mutation {
             core.mutate(mutation);
         }
+        node.disk.plant(self.settings.mutation);
         node.life += 1;
         node.paused = false;
         node.seen.restart();
@@ -303,7 +310,7 @@ impl World {
         self.at(back, Event::Restart(id));
     }
 
-    fn tick(&mut self, id: u64, life: u64) -> Result<(), String> {
+    fn tick(&mut self, id: u64, life: u64) -> Checked {
         let Some(node) = self.nodes.get_mut(&id).filter(|node| node.life == life) else { return Ok(()) };
         let Some(live) = &mut node.live else { return Ok(()) };
         let next = self.now + live.tick;
@@ -315,7 +322,7 @@ impl World {
         self.drive(id)
     }
 
-    fn client(&mut self, client: usize) -> Result<(), String> {
+    fn client(&mut self, client: usize) -> Checked {
         let next = self.now + 10 + self.rng.u64(..60);
         if self.now < u64::try_from(self.settings.duration.as_millis()).unwrap_or(u64::MAX) {
             self.at(next, Event::Client(client));
@@ -370,19 +377,19 @@ impl World {
         }
     }
 
-    fn drive_all(&mut self) -> Result<(), String> {
+    fn drive_all(&mut self) -> Checked {
         let ids: Vec<u64> = self.nodes.keys().copied().collect();
         ids.into_iter().try_for_each(|id| self.drive(id))
     }
 
     /// Lets a member do what it can: until it waits for its disk, or has nothing to do.
-    fn drive(&mut self, id: u64) -> Result<(), String> {
+    fn drive(&mut self, id: u64) -> Checked {
         /// More steps at one moment are an endless loop.
         const STEPS: usize = 10_000;
         let now = self.clock();
         for step in 0.. {
             if step == STEPS {
-                return Err(format!("member {id} does not come to rest"));
+                return Rule::Runs.broken(format!("member {id} does not come to rest"));
             }
             let Some(node) = self.nodes.get_mut(&id) else { return Ok(()) };
             let Some(live) = node.live.as_mut().filter(|live| live.syncing.is_none() && !node.paused) else {
@@ -390,7 +397,8 @@ impl World {
             };
             live.take_inputs(now);
             let polled = live.core.poll(&mut live.state, now);
-            let Some(work) = polled.map_err(|error| format!("member {id} stops: {error}"))? else { break };
+            let stopped = |error| Rule::Runs.because(format!("member {id} stops: {error}"));
+            let Some(work) = polled.map_err(stopped)? else { break };
             self.invariants.check(id, &live.core, &live.state, &mut node.seen, &work.appended)?;
             self.carry_out(id, work)?;
         }
@@ -399,7 +407,7 @@ impl World {
         Ok(())
     }
 
-    fn carry_out(&mut self, id: u64, mut work: Work) -> Result<(), String> {
+    fn carry_out(&mut self, id: u64, mut work: Work) -> Checked {
         let Some(node) = self.nodes.get_mut(&id) else { return Ok(()) };
         let life = node.life;
         self.report.snapshots += usize::from(work.replaced);
@@ -437,14 +445,18 @@ impl World {
         }
     }
 
-    fn synced(&mut self, id: u64, life: u64) -> Result<(), String> {
+    fn synced(&mut self, id: u64, life: u64) -> Checked {
         let Some(node) = self.nodes.get_mut(&id).filter(|node| node.life == life) else { return Ok(()) };
         let Some(work) = node.live.as_mut().and_then(|live| live.syncing.take()) else { return Ok(()) };
-        if std::mem::take(&mut node.fails) {
+        let fails = std::mem::take(&mut node.fails) || node.full_until > self.now;
+        if fails && self.settings.mutation != Some(Mutation::IgnoreFailedSync) {
             // No member goes on after that: what is on the disk is open until it is read again.
             self.say(|| format!("member {id}: a sync fails"));
             self.crash(id);
             return Ok(());
+        }
+        if fails {
+            node.disk.lose();
         }
         node.disk.sync();
         if let Some(live) = &node.live {
@@ -473,7 +485,7 @@ impl World {
         }
     }
 
-    fn watch(&mut self, id: u64) -> Result<(), String> {
+    fn watch(&mut self, id: u64) -> Checked {
         let Some(live) = self.nodes.get(&id).and_then(|node| node.live.as_ref()) else { return Ok(()) };
         for watcher in &mut self.watchers {
             if watcher.at == id {
