@@ -8,10 +8,12 @@ mod decoders;
 mod differential;
 mod durable;
 mod etcdctl;
+mod exercise;
 mod front;
 mod model;
 mod peer;
 mod raft;
 mod upkeep;
+mod users;
 #[path = "../../src/etcd/gen/mod.rs"]
 mod wire;

@@ -36,6 +36,16 @@ pub(crate) fn skip(why: &str) {
     std::io::Write::write_all(&mut std::io::stderr(), format!("SKIPPED: {why}\n").as_bytes()).unwrap();
 }
 
+/// The release that is installed; `None` when none is.
+pub(crate) fn version() -> Option<String> {
+    let Ok(told) = std::process::Command::new("etcd").arg("--version").output() else {
+        skip("etcd is not installed (apt-get install etcd-server)");
+        return None;
+    };
+    let told = String::from_utf8(told.stdout).unwrap();
+    told.lines().find_map(|line| line.strip_prefix("etcd Version: ")).map(str::to_owned)
+}
+
 impl Etcd {
     /// Starts an empty one; `None` when the machine has none.
     pub(crate) async fn start() -> Option<Self> {
