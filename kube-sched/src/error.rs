@@ -41,6 +41,9 @@ pub enum Error {
     /// The pod's volumes are not ready, and will not be soon; the pod is scheduled again later.
     #[error("binding volumes: {0}")]
     Volumes(String),
+    /// A claim for devices is not as it was when the node was chosen; the pod is scheduled again later.
+    #[error("{0}")]
+    Claims(String),
     /// A plugin panicked while its pod was bound; the pod is retried, the plugin has to be mended.
     #[error("a plugin panicked: {0}")]
     Panicked(String),

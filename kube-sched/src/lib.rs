@@ -32,7 +32,7 @@
 //!
 //! let decision = schedule(&snapshot, &PodInfo::parse(pod("pending", "2"))?, &profile, &mut rng);
 //! assert_eq!(decision.node(), None);
-//! assert_eq!(decision.message(), "0/2 nodes are available: 2 Insufficient cpu. preemption: 0/2 nodes are available: \
+//! assert_eq!(decision.message(), "0/2 nodes are available: 2 Insufficient cpu. no new claims to deallocate, preemption: 0/2 nodes are available: \
 //!     1 No preemption victims found for incoming pod, 1 Preemption is not helpful for scheduling.");
 //! # Ok::<(), kube_sched::Error>(())
 //! ```

@@ -21,6 +21,10 @@ impl<'a> Objects<'a> {
         Self::at(client, format!("/api/v1/namespaces/{namespace}/persistentvolumeclaims"))
     }
 
+    pub(crate) fn device_claims(client: &'a Client, namespace: &str) -> Self {
+        Self::at(client, format!("/apis/resource.k8s.io/v1/namespaces/{namespace}/resourceclaims"))
+    }
+
     pub(crate) fn volumes(client: &'a Client) -> Self {
         Self::at(client, "/api/v1/persistentvolumes".to_owned())
     }
@@ -49,7 +53,18 @@ impl<'a> Objects<'a> {
 
     /// Merges a patch into an object (RFC 7386).
     pub(crate) async fn merge(&self, name: &str, patch: Value) -> kube::Result<()> {
-        self.send(self.path.patch(name, &PatchParams::default(), &Patch::Merge(patch))).await.map(drop)
+        self.merge_to(name, patch).await.map(drop)
+    }
+
+    /// As [`merge`](Self::merge); returns the object as it is then.
+    pub(crate) async fn merge_to(&self, name: &str, patch: Value) -> kube::Result<String> {
+        self.send(self.path.patch(name, &PatchParams::default(), &Patch::Merge(patch))).await
+    }
+
+    /// Merges a patch into an object's status; returns the object as it is then.
+    pub(crate) async fn merge_status(&self, name: &str, patch: Value) -> kube::Result<String> {
+        let (params, patch) = (PatchParams::default(), Patch::Merge(patch));
+        self.send(self.path.patch_subresource("status", name, &params, &patch)).await
     }
 
     /// Patches an object's status by the rules of its kind.

@@ -79,9 +79,14 @@ const ROWS: &[Row] = &[
     ("storage.k8s.io/v1", "StorageClass", "storageclasses", "sc", "", "C", "", ""),
     ("storage.k8s.io/v1", "VolumeAttachment", "volumeattachments", "", "", "C", "status", ""),
     ("scheduling.k8s.io/v1", "PriorityClass", "priorityclasses", "pc", "", "CG", "", ""),
+    ("scheduling.k8s.io/v1alpha1", "Workload", "workloads", "", "", "G", "", ""),
     ("coordination.k8s.io/v1", "Lease", "leases", "", "", "", "", ""),
     ("node.k8s.io/v1", "RuntimeClass", "runtimeclasses", "", "", "C", "", ""),
     ("discovery.k8s.io/v1", "EndpointSlice", "endpointslices", "", "", "G", "", ""),
+    ("resource.k8s.io/v1", "DeviceClass", "deviceclasses", "", "", "CG", "", ""),
+    ("resource.k8s.io/v1", "ResourceClaim", "resourceclaims", "", "", "", "status", ""),
+    ("resource.k8s.io/v1", "ResourceClaimTemplate", "resourceclaimtemplates", "", "", "", "", ""),
+    ("resource.k8s.io/v1", "ResourceSlice", "resourceslices", "", "", "CG", "", "spec.driver spec.nodeName"),
 ];
 
 /// Subresource, verbs, group/version and kind; `=` is the kind of the parent.

@@ -9,7 +9,7 @@ fn texts(errors: &[crate::field::FieldError]) -> Vec<String> {
 #[test]
 fn every_row_has_its_schema_and_its_parts() {
     let kinds = Kinds::builtin();
-    assert_eq!(kinds.iter().count(), 50);
+    assert_eq!(kinds.iter().count(), 55);
     let pods = kinds.find("", "v1", "pods").unwrap();
     assert_eq!(pods.schema.name, "io.k8s.api.core.v1.Pod");
     assert_eq!(pods.subresource("eviction").unwrap().group, "policy");
@@ -18,6 +18,30 @@ fn every_row_has_its_schema_and_its_parts() {
     assert_eq!(kinds.groups()[0].group, "apps");
     let autoscaling = kinds.groups().into_iter().find(|g| g.group == "autoscaling").unwrap();
     assert_eq!(autoscaling.versions, ["v2", "v1"]);
+}
+
+#[test]
+fn claims_for_devices_say_how_many() {
+    let kinds = Kinds::builtin();
+    let subrequests = json!([{"name": "a"}, {"name": "b", "count": 2}]);
+    let one = json!({"name": "one", "exactly": {"deviceClassName": "gpu", "tolerations": [{"key": "k"}]}});
+    let all = json!({"name": "all", "exactly": {"allocationMode": "All"}});
+    let devices = json!({"requests": [one, all, {"name": "some", "firstAvailable": subrequests}]});
+    let spec = json!({"devices": devices});
+    for (plural, spec) in
+        [("resourceclaims", spec.clone()), ("resourceclaimtemplates", json!({"spec": spec}))]
+    {
+        let kind = kinds.find("resource.k8s.io", "v1", plural).unwrap();
+        let mut object = json!({"metadata": {"name": "c", "namespace": "ns"}, "spec": spec});
+        kind.strategy.default(&mut object);
+        let spec = if plural == "resourceclaims" { &object["spec"] } else { &object["spec"]["spec"] };
+        let requests = &spec["devices"]["requests"];
+        let exact = json!({"deviceClassName": "gpu", "allocationMode": "ExactCount", "count": 1, "tolerations": [{"key": "k", "operator": "Equal"}]});
+        assert_eq!(requests[0]["exactly"], exact);
+        assert_eq!(requests[1]["exactly"], json!({"allocationMode": "All"}));
+        let count = |place: usize| requests[2]["firstAvailable"][place]["count"].as_i64();
+        assert_eq!((count(0), count(1)), (Some(1), Some(2)));
+    }
 }
 
 #[test]

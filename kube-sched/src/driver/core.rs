@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fastrand::Rng;
+use k8s_openapi::api::resource::v1::ResourceClaim;
 use tokio::time::Instant;
 
 use super::outbox::Nomination;
@@ -19,7 +20,7 @@ use crate::node::NodeInfo;
 use crate::pod::PodInfo;
 use crate::queue::{QueuedPod, SchedulingQueue};
 use crate::schedule::{Decision, Outcome, Reuse};
-use crate::snapshot::{Snapshot, VolumePlan};
+use crate::snapshot::{DevicePlan, GangKey, GateView, Snapshot, VolumePlan};
 
 /// What the driver has to do after a scheduling cycle.
 #[derive(Debug)]
@@ -30,6 +31,7 @@ pub(super) enum Command {
         node: Arc<str>,
         profile: Arc<Profile>,
         volumes: Option<Arc<VolumePlan>>,
+        devices: Option<Arc<DevicePlan>>,
         waiter: Option<Waiter>,
     },
     /// Tell the user why the pod is not placed, and carry out a preemption.
@@ -39,6 +41,7 @@ pub(super) enum Command {
         reason: &'static str,
         nomination: Nomination,
         victims: Vec<Arc<PodInfo>>,
+        deallocation: Option<Arc<ResourceClaim>>,
     },
 }
 
@@ -121,6 +124,7 @@ impl Core {
     }
 
     pub(super) fn pod_applied(&mut self, pod: Arc<PodInfo>, now: Instant) {
+        self.count_member(&pod, now);
         if pod.node_name.is_some() && !pod.is_finished() {
             return self.placed(pod, now);
         }
@@ -145,7 +149,31 @@ impl Core {
         self.queue.upsert(pod, now);
     }
 
+    /// Pods of a group wait for each other.
+    fn count_member(&mut self, pod: &Arc<PodInfo>, now: Instant) {
+        if GangKey::of(pod).is_none() {
+            return;
+        }
+        let counts =
+            !pod.is_finished() && (pod.node_name.is_some() || served(&mut self.profiles, pod).is_some());
+        if !counts {
+            return self.forget_member(&pod.key);
+        }
+        if !self.snapshot.gangs().has(&pod.key) && self.snapshot.gangs_mut().join(pod) {
+            self.queue.show(self.snapshot.gate_view());
+            self.queue.on_event(&ClusterEvent::GangMemberArrived(Arc::clone(pod)), now);
+        }
+    }
+
+    fn forget_member(&mut self, key: &str) {
+        if self.snapshot.gangs().has(key) {
+            self.snapshot.gangs_mut().leave(key);
+            self.queue.show(self.snapshot.gate_view());
+        }
+    }
+
     pub(super) fn pod_deleted(&mut self, key: &str, now: Instant) {
+        self.forget_member(key);
         self.snapshot.withdraw_nomination(key);
         self.queue.remove(key);
         self.unplaced(key, now);
@@ -175,7 +203,11 @@ impl Core {
 
     /// The snapshot takes in an object that is neither a node nor a pod.
     pub(super) fn object_changed(&mut self, change: ObjectChange, now: Instant) {
-        if let Some(event) = change.apply(&mut self.snapshot) {
+        // What nobody else looks at is changed where it is.
+        self.queue.show(GateView::default());
+        let event = change.apply(&mut self.snapshot);
+        self.queue.show(self.snapshot.gate_view());
+        if let Some(event) = event {
             self.queue.on_event(&event, now);
         }
     }
@@ -215,7 +247,7 @@ impl Core {
         let Some(node) = decision.node().cloned() else {
             return Some(self.refuse(queued, &decision, now));
         };
-        let binding = Binding { pod: &queued.pod, node: &node, volumes: None };
+        let binding = Binding { pod: &queued.pod, node: &node, volumes: None, devices: None };
         let holds = match self.reserve(&profile, &binding) {
             Ok(holds) => holds,
             Err((plugin, status)) => {
@@ -232,7 +264,8 @@ impl Core {
         let wait = || self.waiting.add(Arc::clone(&queued.pod), Arc::clone(&node), &holds, now);
         let waiter = (!holds.is_empty()).then(wait);
         let volumes = self.snapshot.storage().plan(&queued.pod.key).cloned();
-        Some(Command::Bind { queued, node, profile, volumes, waiter })
+        let devices = self.snapshot.devices().plan(&queued.pod.key).cloned();
+        Some(Command::Bind { queued, node, profile, volumes, devices, waiter })
     }
 
     /// Asks the reserve plugins and then the permit plugins.
@@ -244,7 +277,7 @@ impl Core {
         self.metrics.point("Reserve", reserved.is_ok(), &profile.scheduler_name, start.elapsed());
         reserved?;
         let start = Instant::now();
-        let permitted = permit(profile, binding);
+        let permitted = permit(&self.snapshot, &self.waiting, profile, binding);
         self.metrics.point("Permit", permitted.is_ok(), &profile.scheduler_name, start.elapsed());
         permitted
     }
@@ -284,7 +317,8 @@ impl Core {
             None => (Nomination::Keep, Vec::new()),
         };
         let reason = if failed { "SchedulerError" } else { UNSCHEDULABLE };
-        Command::Refuse { pod, message: decision.message(), reason, nomination, victims }
+        let deallocation = decision.deallocation.clone();
+        Command::Refuse { pod, message: decision.message(), reason, nomination, victims, deallocation }
     }
 
     /// The plugins whose events wake the pod; the node name's when there is no node at all.
@@ -318,9 +352,13 @@ impl Core {
             if self.snapshot.storage().plan(&queued.pod.key).is_some() {
                 self.snapshot.storage_mut().drop_plan(&queued.pod.key);
             }
+            if self.snapshot.devices().plan(&queued.pod.key).is_some() {
+                self.snapshot.devices_mut().drop_plan(&queued.pod.key);
+            }
             return;
         };
-        unreserve(&mut self.snapshot, profile, &Binding { pod: &queued.pod, node, volumes: None });
+        let binding = Binding { pod: &queued.pod, node, volumes: None, devices: None };
+        unreserve(&mut self.snapshot, profile, &binding);
         if !self.snapshot.is_assumed(&queued.pod.key) {
             // Confirmed, deleted or replaced in the meantime.
             return;
@@ -341,12 +379,20 @@ fn plugins(profile: &Profile) -> impl Iterator<Item = (&'static str, &dyn Reserv
     profile.plugins.iter().filter_map(|enabled| Some((enabled.plugin.name(), enabled.plugin.as_reserve()?)))
 }
 
-fn permit(profile: &Profile, binding: &Binding<'_>) -> Result<Holds, (&'static str, Status)> {
+fn permit(
+    snapshot: &Snapshot,
+    waiting: &WaitingPods,
+    profile: &Profile,
+    binding: &Binding<'_>,
+) -> Result<Holds, (&'static str, Status)> {
     let mut holds = Holds::new();
     for plugin in profile.plugins.iter().map(|enabled| &enabled.plugin) {
         let Some(permit) = plugin.as_permit() else { continue };
-        match permit.permit(binding).map_err(|status| (plugin.name(), status))? {
+        match permit.permit(snapshot, binding).map_err(|status| (plugin.name(), status))? {
             PermitDecision::Allow => {}
+            PermitDecision::AllowTogether(others) => {
+                others.iter().for_each(|key| _ = waiting.allow(key, plugin.name()));
+            }
             PermitDecision::Wait(limit) => holds.push((plugin.name(), limit)),
         }
     }

@@ -1,4 +1,5 @@
-//! How the snapshot takes in the objects that say something about pods: storage, namespaces, budgets, services and workloads.
+//! How the snapshot takes in the objects that say something about pods: storage, devices, namespaces, budgets, services and
+//! workloads.
 //!
 //! Each function is given the key of an object and how it is now, `None` if it is gone, and says what that is for waiting
 //! pods. Budgets and selectors keep no pod from a node, they only weigh what is possible, so they wake nobody.
@@ -7,13 +8,15 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::api::resource::v1::{DeviceClass, ResourceClaim, ResourceSlice};
+use k8s_openapi::api::scheduling::v1alpha1::Workload;
 use k8s_openapi::api::storage::v1::{CSIDriver, CSINode, CSIStorageCapacity, StorageClass};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use serde::Deserialize;
 
 use super::watched::Described;
 use crate::framework::ClusterEvent;
-use crate::snapshot::{Budget, SelectingKind, Snapshot};
+use crate::snapshot::{Budget, ClaimChange, SelectingKind, Snapshot};
 
 /// A namespace, as far as it matters here.
 #[derive(Debug, Deserialize)]
@@ -87,6 +90,61 @@ pub(super) fn claim(
         None => snapshot.storage_mut().remove_claim(key),
     }
     Some(ClusterEvent::StorageChanged { claim: Some(key.into()) })
+}
+
+/// Those who wait for a claim, and for devices that it gave back, may be helped. One that is gone helps nobody: its devices were given
+/// back before.
+pub(super) fn device_claim(
+    snapshot: &mut Snapshot,
+    key: &str,
+    claim: Option<ResourceClaim>,
+) -> Option<ClusterEvent> {
+    let Some(claim) = claim else {
+        snapshot.devices_mut().remove_claim(key);
+        return None;
+    };
+    let ClaimChange { created, deallocated, status } = snapshot.devices_mut().take_in_claim(claim);
+    let changed = created || deallocated || status;
+    changed.then(|| ClusterEvent::ClaimChanged { key: key.into(), created, deallocated, status })
+}
+
+pub(super) fn device_class(
+    snapshot: &mut Snapshot,
+    name: &str,
+    class: Option<DeviceClass>,
+) -> Option<ClusterEvent> {
+    let Some(class) = class else {
+        snapshot.devices_mut().remove_class(name);
+        return None;
+    };
+    snapshot.devices_mut().upsert_class(class);
+    Some(ClusterEvent::DeviceClassChanged)
+}
+
+/// A slice that is gone may make its pool complete or valid.
+pub(super) fn device_slice(
+    snapshot: &mut Snapshot,
+    name: &str,
+    slice: Option<ResourceSlice>,
+) -> Option<ClusterEvent> {
+    match slice {
+        Some(slice) => snapshot.devices_mut().upsert_slice(&slice),
+        None => snapshot.devices_mut().remove_slice(name),
+    }
+    Some(ClusterEvent::DevicesChanged)
+}
+
+pub(super) fn workload(
+    snapshot: &mut Snapshot,
+    key: &str,
+    workload: Option<Workload>,
+) -> Option<ClusterEvent> {
+    let Some(workload) = workload else {
+        snapshot.gangs_mut().remove_workload(key);
+        return None;
+    };
+    snapshot.gangs_mut().upsert_workload(key, workload);
+    Some(ClusterEvent::WorkloadChanged { key: key.into() })
 }
 
 /// Affinity may look at the labels of namespaces. A list names all of them again, so those that are as before wake nobody.

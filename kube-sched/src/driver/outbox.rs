@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use k8s_openapi::api::resource::v1::ResourceClaim;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use crate::pod::PodInfo;
+use crate::snapshot::claim_key;
 
 /// How long a write that failed once waits; twice as long after each further failure.
 const INITIAL_BACKOFF: Duration = Duration::from_secs(1);
@@ -22,6 +24,8 @@ pub(super) enum Duty {
     Condition { pod: Arc<PodInfo>, reason: &'static str, message: String, nomination: Nomination },
     /// The pod makes room for another one on its node.
     Eviction { victim: Arc<PodInfo>, by: Arc<PodInfo>, node: Arc<str> },
+    /// The claim gives its devices back. The key is one that no pod has.
+    Deallocation { key: Arc<str>, claim: Arc<ResourceClaim> },
 }
 
 /// What becomes of the node that is nominated for a pod.
@@ -47,11 +51,16 @@ impl Nomination {
 }
 
 impl Duty {
+    pub(super) fn deallocation(claim: Arc<ResourceClaim>) -> Self {
+        Self::Deallocation { key: format!("resourceclaims/{}", claim_key(&claim)).into(), claim }
+    }
+
     /// The key of the pod that is written.
     pub(super) fn key(&self) -> &Arc<str> {
         match self {
             Self::Condition { pod, .. } => &pod.key,
             Self::Eviction { victim, .. } => &victim.key,
+            Self::Deallocation { key, .. } => key,
         }
     }
 

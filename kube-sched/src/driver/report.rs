@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use futures::{StreamExt, future, stream};
+use k8s_openapi::api::resource::v1::ResourceClaim;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
 use kube::Client;
 use parking_lot::Mutex;
@@ -87,6 +88,7 @@ impl Reporter {
                 self.condition(pod, reason, message, nomination).await
             }
             Duty::Eviction { victim, by, node } => self.evict(victim, by, node).await,
+            Duty::Deallocation { claim, .. } => self.deallocate(claim).await,
         };
         let retry = result.as_ref().is_err_and(may_succeed_later);
         if let Err(error) = result {
@@ -183,6 +185,21 @@ impl Reporter {
             tracing::debug!(%error, "cannot record an event");
         }
         Ok(())
+    }
+
+    /// Takes a claim's devices away, unless somebody has changed it since.
+    async fn deallocate(&self, claim: &ResourceClaim) -> Result<(), kube::Error> {
+        let metadata = &claim.metadata;
+        let patch = json!({
+            "metadata": {"uid": metadata.uid, "resourceVersion": metadata.resource_version},
+            "status": {"allocation": null, "devices": null, "reservedFor": null},
+        });
+        let claims =
+            Objects::device_claims(&self.client.0, metadata.namespace.as_deref().unwrap_or("default"));
+        match claims.merge_status(metadata.name.as_deref().unwrap_or_default(), patch).await {
+            Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
+            answer => answer.map(drop),
+        }
     }
 
     async fn patch_status(&self, pod: &PodInfo, status: &Value) -> Result<(), kube::Error> {

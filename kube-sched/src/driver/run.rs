@@ -36,8 +36,8 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// A scheduler for a cluster: watches its nodes and pods and binds those that wait.
 ///
-/// It also lists and watches what has a say in where pods go: storage, namespaces, disruption budgets, services and the
-/// workloads that own pods. Kinds that the server does not have count as empty, kinds that it withholds are waited for.
+/// It also lists and watches what has a say in where pods go: storage, devices, namespaces, disruption budgets, services and
+/// the workloads that own pods. Kinds that the server does not have count as empty, kinds that it withholds are waited for.
 ///
 /// Only one may be active for a `schedulerName`; electing it is the caller's concern.
 #[derive(Debug)]
@@ -263,13 +263,14 @@ impl<'a> Loop<'a> {
 
     fn carry_out(&mut self, command: Command, started: Instant) {
         match command {
-            Command::Bind { queued, node, profile, volumes, waiter } => {
+            Command::Bind { queued, node, profile, volumes, devices, waiter } => {
                 self.outbox.withdraw_condition(&queued.pod.key);
                 let (client, outbox) = (self.client.clone(), Arc::clone(&self.outbox));
                 let (metrics, extenders) = (self.metrics.clone(), Arc::clone(&self.extenders));
                 self.bindings.spawn(async move {
                     outbox.settled(&queued.pod.key).await;
-                    let binding = Binding { pod: &queued.pod, node: &node, volumes: volumes.as_deref() };
+                    let (volumes, devices) = (volumes.as_deref(), devices.as_deref());
+                    let binding = Binding { pod: &queued.pod, node: &node, volumes, devices };
                     let binder = Binder {
                         client: &client,
                         profile: &profile,
@@ -280,7 +281,7 @@ impl<'a> Loop<'a> {
                     Bound { queued, node, profile, started, result }
                 });
             }
-            Command::Refuse { pod, message, reason, nomination, victims } => {
+            Command::Refuse { pod, message, reason, nomination, victims, deallocation } => {
                 let attempt = if reason == UNSCHEDULABLE { Attempt::Unschedulable } else { Attempt::Error };
                 self.metrics.attempted(attempt, pod.scheduler_name(), started.elapsed());
                 tracing::debug!(pod = %pod.key, %message, "unable to schedule pod");
@@ -289,6 +290,9 @@ impl<'a> Loop<'a> {
                         let (by, node) = (Arc::clone(&pod), Arc::clone(node));
                         self.outbox.put(Duty::Eviction { victim, by, node });
                     }
+                }
+                if let Some(claim) = deallocation {
+                    self.outbox.put(Duty::deallocation(claim));
                 }
                 self.refused(pod, reason, message, nomination);
             }

@@ -1,5 +1,6 @@
 //! Extension points between the decision and the bound pod.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -8,7 +9,7 @@ use kube::Client;
 use super::Status;
 use crate::Error;
 use crate::pod::PodInfo;
-use crate::snapshot::{Snapshot, VolumePlan};
+use crate::snapshot::{DevicePlan, Snapshot, VolumePlan};
 
 /// A decision on its way to the API server.
 #[derive(Clone, Debug)]
@@ -19,6 +20,8 @@ pub struct Binding<'a> {
     pub node: &'a str,
     /// What has to happen to the pod's claims before it is bound; absent while plugins reserve.
     pub volumes: Option<&'a VolumePlan>,
+    /// What has to happen to its claims for devices; absent while plugins reserve.
+    pub devices: Option<&'a DevicePlan>,
 }
 
 /// Bookkeeping for a chosen node, inside the scheduling cycle. What concerns later decisions belongs into the snapshot, so
@@ -35,10 +38,12 @@ pub trait Reserve {
 }
 
 /// A [`Permit`] plugin's yes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PermitDecision {
     /// Go ahead.
     Allow,
+    /// Go ahead, together with those pods, by their keys, that wait for this plugin's word.
+    AllowTogether(Vec<Arc<str>>),
     /// Hold the pod back on its node until the plugin lets it go through
     /// [`WaitingPods`](crate::WaitingPods::allow); after so long, or 15 minutes, it is refused.
     Wait(Duration),
@@ -46,11 +51,12 @@ pub enum PermitDecision {
 
 /// The last word before binding; also holds pods back until others are ready (gangs).
 pub trait Permit: Send + Sync {
-    /// Whether binding may begin; asked once, inside the scheduling cycle, after every `reserve`.
+    /// Whether binding may begin; asked once, inside the scheduling cycle, after every `reserve` and before the pod is placed in
+    /// the snapshot.
     ///
     /// # Errors
     /// A [`Status`] when the pod is refused.
-    fn permit(&self, binding: &Binding<'_>) -> Result<PermitDecision, Status>;
+    fn permit(&self, snapshot: &Snapshot, binding: &Binding<'_>) -> Result<PermitDecision, Status>;
 }
 
 /// Preparation of the node, such as attaching volumes.

@@ -43,6 +43,28 @@ pub enum ClusterEvent {
         /// The key `namespace/name` of the claim, if it is one.
         claim: Option<Arc<str>>,
     },
+    /// A claim for devices appeared or changed.
+    ClaimChanged {
+        /// Its key `namespace/name`.
+        key: Arc<str>,
+        /// There was none of this name.
+        created: bool,
+        /// It gave its devices back.
+        deallocated: bool,
+        /// Its status is another one.
+        status: bool,
+    },
+    /// A class of devices appeared or changed.
+    DeviceClassChanged,
+    /// A driver publishes other devices than before.
+    DevicesChanged,
+    /// A pod appeared, placed or not, that belongs to a group of a workload.
+    GangMemberArrived(Arc<PodInfo>),
+    /// A workload appeared or changed.
+    WorkloadChanged {
+        /// Its key `namespace/name`.
+        key: Arc<str>,
+    },
     /// Something that no plugin may ignore, such as a fresh start of the informers.
     Unknown,
 }
@@ -67,6 +89,16 @@ pub enum EventKind {
     PodUpdated,
     /// A storage object changed.
     StorageChanged,
+    /// A claim for devices changed.
+    ClaimChanged,
+    /// A class of devices changed.
+    DeviceClassChanged,
+    /// The devices changed.
+    DevicesChanged,
+    /// A pod of a group appeared.
+    GangMemberArrived,
+    /// A workload changed.
+    WorkloadChanged,
     /// Something that no plugin may ignore.
     Unknown,
 }
@@ -82,6 +114,11 @@ impl EventKind {
         Self::PodRemoved,
         Self::PodUpdated,
         Self::StorageChanged,
+        Self::ClaimChanged,
+        Self::DeviceClassChanged,
+        Self::DevicesChanged,
+        Self::GangMemberArrived,
+        Self::WorkloadChanged,
         Self::Unknown,
     ];
 }
@@ -99,6 +136,11 @@ impl ClusterEvent {
             Self::PodRemoved(_) => EventKind::PodRemoved,
             Self::PodUpdated { .. } => EventKind::PodUpdated,
             Self::StorageChanged { .. } => EventKind::StorageChanged,
+            Self::ClaimChanged { .. } => EventKind::ClaimChanged,
+            Self::DeviceClassChanged => EventKind::DeviceClassChanged,
+            Self::DevicesChanged => EventKind::DevicesChanged,
+            Self::GangMemberArrived(_) => EventKind::GangMemberArrived,
+            Self::WorkloadChanged { .. } => EventKind::WorkloadChanged,
             Self::Unknown => EventKind::Unknown,
         }
     }
@@ -115,6 +157,11 @@ impl ClusterEvent {
             EventKind::PodRemoved => "AssignedPodDelete",
             EventKind::PodUpdated => "PodUpdate",
             EventKind::StorageChanged => "StorageChange",
+            EventKind::ClaimChanged => "ResourceClaimUpdate",
+            EventKind::DeviceClassChanged => "DeviceClassUpdate",
+            EventKind::DevicesChanged => "ResourceSliceUpdate",
+            EventKind::GangMemberArrived => "PodAdd",
+            EventKind::WorkloadChanged => "WorkloadAdd",
             EventKind::Unknown => "Unknown",
         }
     }

@@ -1,5 +1,9 @@
 //! Extension points that decide which nodes are feasible.
 
+use std::sync::Arc;
+
+use k8s_openapi::api::resource::v1::ResourceClaim;
+
 use super::{Reason, Status};
 use crate::framework::Profile;
 use crate::pod::PodInfo;
@@ -81,13 +85,13 @@ pub struct Preemption {
     /// The node on which there will be room.
     pub node: NodeId,
     /// Keys of the pods to remove from it, least important last.
-    pub victims: Vec<std::sync::Arc<str>>,
+    pub victims: Vec<Arc<str>>,
     /// How many of them break a disruption budget.
     pub violations: usize,
 }
 
 /// What a [`PostFilter`] did.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum PostFilterOutcome {
     /// The pod becomes schedulable once this has been carried out.
     Resolved(Preemption),
@@ -95,6 +99,13 @@ pub enum PostFilterOutcome {
     Unresolved(Vec<Reason>),
     /// The pod may not be helped, or not now; the reasons become part of its message, and room that was made for it stays its own.
     Ineligible(Vec<Reason>),
+    /// As `Ineligible`, and devices that are in the way are to be given back.
+    Deallocate {
+        /// The claim that has them.
+        claim: Arc<ResourceClaim>,
+        /// What becomes part of the pod's message.
+        reasons: Vec<Reason>,
+    },
 }
 
 /// Looks for a remedy when no node is feasible.
@@ -107,7 +118,9 @@ pub trait PostFilter {
     fn ways_out(&self, cycle: &Cycle<'_>, profile: &Profile, refused: &[NodeStatus]) -> Vec<Preemption> {
         match self.post_filter(cycle, profile, refused) {
             PostFilterOutcome::Resolved(preemption) => vec![preemption],
-            PostFilterOutcome::Unresolved(_) | PostFilterOutcome::Ineligible(_) => Vec::new(),
+            PostFilterOutcome::Unresolved(_)
+            | PostFilterOutcome::Ineligible(_)
+            | PostFilterOutcome::Deallocate { .. } => Vec::new(),
         }
     }
 }

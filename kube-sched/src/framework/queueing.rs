@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use super::{ClusterEvent, EventKind, Status};
 use crate::pod::PodInfo;
 use crate::queue::QueuedPod;
+use crate::snapshot::GateView;
 
 /// The order of the active queue.
 pub trait QueueSort {
@@ -14,11 +15,11 @@ pub trait QueueSort {
 
 /// A gate in front of the queue; a gated pod costs nothing until it or the cluster changes.
 pub trait PreEnqueue {
-    /// Whether the pod may be scheduled at all.
+    /// Whether the pod may be scheduled at all, as far as the pod itself and `view` tell.
     ///
     /// # Errors
     /// A [`Status`] with the reason when it may not.
-    fn pre_enqueue(&self, pod: &PodInfo) -> Result<(), Status>;
+    fn pre_enqueue(&self, pod: &PodInfo, view: &GateView) -> Result<(), Status>;
 }
 
 /// What an event means for a pod that a plugin refused.

@@ -2,6 +2,7 @@
 
 use crate::framework::{ClusterEvent, EventKind, Hint, Plugin, PreEnqueue, QueueingHints, Status};
 use crate::pod::PodInfo;
+use crate::snapshot::GateView;
 
 /// Holds a pod back while `spec.schedulingGates` is not empty.
 #[derive(Debug, Clone, Copy)]
@@ -22,14 +23,18 @@ impl Plugin for SchedulingGates {
 }
 
 impl PreEnqueue for SchedulingGates {
-    fn pre_enqueue(&self, pod: &PodInfo) -> Result<(), Status> {
-        let gates = pod.spec().and_then(|spec| spec.scheduling_gates.as_deref()).unwrap_or_default();
-        if gates.is_empty() {
+    fn pre_enqueue(&self, pod: &PodInfo, _: &GateView) -> Result<(), Status> {
+        let names = gates(pod);
+        if names.is_empty() {
             return Ok(());
         }
-        let names: Vec<_> = gates.iter().map(|gate| gate.name.as_str()).collect();
         Err(Status::unresolvable(format!("waiting for scheduling gates: [{}]", names.join(" "))))
     }
+}
+
+fn gates(pod: &PodInfo) -> Vec<&str> {
+    let gates = pod.spec().and_then(|spec| spec.scheduling_gates.as_deref()).unwrap_or_default();
+    gates.iter().map(|gate| gate.name.as_str()).collect()
 }
 
 impl QueueingHints for SchedulingGates {
@@ -39,9 +44,7 @@ impl QueueingHints for SchedulingGates {
 
     fn hint(&self, pod: &PodInfo, event: &ClusterEvent) -> Hint {
         match event {
-            ClusterEvent::PodUpdated { new, .. }
-                if new.uid == pod.uid && PreEnqueue::pre_enqueue(self, new).is_ok() =>
-            {
+            ClusterEvent::PodUpdated { new, .. } if new.uid == pod.uid && gates(new).is_empty() => {
                 Hint::Queue
             }
             ClusterEvent::Unknown => Hint::Queue,

@@ -3,6 +3,7 @@
 mod args;
 mod balanced;
 mod binder;
+mod dynamic_resources;
 mod gates;
 mod image_locality;
 mod node_affinity;
@@ -29,6 +30,10 @@ use crate::framework::{EnabledPlugin, Plugin, PluginArgs, Registry};
 
 pub use balanced::NodeResourcesBalancedAllocation;
 pub use binder::DefaultBinder;
+pub use dynamic_resources::{
+    BuiltinSelectors, DeviceFeatures, DeviceSelector, DynamicResources, MAX_SELECTOR_COST,
+    MAX_SELECTOR_LENGTH, SelectorCompiler,
+};
 pub use gates::SchedulingGates;
 pub use image_locality::ImageLocality;
 pub use node_affinity::NodeAffinity;
@@ -61,6 +66,8 @@ const TABLE: &[(&str, i64, Make)] = &[
     ("VolumeZone", 0, || Arc::new(VolumeZone)),
     (PodTopologySpread::NAME, 2, || Arc::new(PodTopologySpread::default())),
     (InterPodAffinity::NAME, 2, || Arc::new(InterPodAffinity::default())),
+    // An idle claim is given back rather than a pod evicted.
+    (DynamicResources::NAME, 0, || Arc::new(DynamicResources::default())),
     (DefaultPreemption::NAME, 0, || Arc::new(DefaultPreemption::default())),
     (NodeResourcesBalancedAllocation::NAME, 1, || Arc::new(NodeResourcesBalancedAllocation::default())),
     ("ImageLocality", 1, || Arc::new(ImageLocality)),
@@ -77,6 +84,7 @@ const WITH_ARGS: &[(&str, MakeWith)] = &[
         Ok(Arc::new(NodeResourcesBalancedAllocation::from_args(args)?))
     }),
     (PodTopologySpread::NAME, |args| Ok(Arc::new(PodTopologySpread::from_args(args)?))),
+    (DynamicResources::NAME, |args| Ok(Arc::new(DynamicResources::from_args(args)?))),
     (DefaultPreemption::NAME, |args| Ok(Arc::new(DefaultPreemption::from_args(args)?))),
     (InterPodAffinity::NAME, |args| Ok(Arc::new(InterPodAffinity::from_args(args)?))),
     (VolumeBinding::NAME, |args| Ok(Arc::new(VolumeBinding::from_args(args)?))),

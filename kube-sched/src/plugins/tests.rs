@@ -1,6 +1,7 @@
 use serde_json::{Value, from_value, json};
 
 use crate::framework::{ClusterEvent, Cycle, Hint, Plugin, Registry};
+use crate::snapshot::GateView;
 use crate::{NodeInfo, PodInfo, Snapshot};
 use std::sync::Arc;
 
@@ -239,9 +240,12 @@ fn image_locality() {
 fn scheduling_gates() {
     let plugin = plugin("SchedulingGates");
     let gate = plugin.as_pre_enqueue().unwrap();
-    assert!(gate.pre_enqueue(&pod("p", json!({}))).is_ok());
+    assert!(gate.pre_enqueue(&pod("p", json!({})), &GateView::default()).is_ok());
     let gated = pod("p", json!({"schedulingGates": [{"name": "a"}, {"name": "b"}]}));
-    assert_eq!(gate.pre_enqueue(&gated).unwrap_err().message(), "waiting for scheduling gates: [a b]");
+    assert_eq!(
+        gate.pre_enqueue(&gated, &GateView::default()).unwrap_err().message(),
+        "waiting for scheduling gates: [a b]"
+    );
 }
 
 #[test]

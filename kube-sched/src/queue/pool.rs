@@ -10,6 +10,7 @@ use super::waiting::Active;
 use super::{Arrival, QueueConfig, QueuedPod};
 use crate::framework::{ClusterEvent, EventKind, Hint, Profile};
 use crate::pod::PodInfo;
+use crate::snapshot::GateView;
 
 /// What moves pods that found no place, in upstream's words.
 const FAILURE: &str = "ScheduleAttemptFailure";
@@ -94,6 +95,8 @@ pub struct SchedulingQueue {
     first_event: u64,
     next_ticket: u64,
     arrivals: Arrivals,
+    /// What the gates may look at.
+    view: GateView,
 }
 
 impl SchedulingQueue {
@@ -114,7 +117,13 @@ impl SchedulingQueue {
             first_event: 0,
             next_ticket: 0,
             arrivals: Arrivals::default(),
+            view: GateView::default(),
         }
+    }
+
+    /// Shows the gates what they may look at from now on. Pods that are held back notice when an event tells them to look.
+    pub fn show(&mut self, view: GateView) {
+        self.view = view;
     }
 
     /// Takes in a pending pod, new or changed.
@@ -288,7 +297,9 @@ impl SchedulingQueue {
             let mut plugins = profile.plugins.iter().map(|enabled| &enabled.plugin);
             plugins
                 .find(|plugin| {
-                    plugin.as_pre_enqueue().is_some_and(|gate| gate.pre_enqueue(&queued.pod).is_err())
+                    plugin
+                        .as_pre_enqueue()
+                        .is_some_and(|gate| gate.pre_enqueue(&queued.pod, &self.view).is_err())
                 })
                 .map(|plugin| plugin.name())
         });

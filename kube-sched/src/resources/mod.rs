@@ -6,5 +6,6 @@ mod requests;
 
 pub use amounts::{Amounts, Resources};
 pub(crate) use amounts::{add_extended, amount_of};
+pub(crate) use quantity::nano_value;
 pub use quantity::{milli_value, value};
 pub use requests::{effective_requests, nonzero_requests};

@@ -45,7 +45,17 @@ fn scaled(text: &str, decimals: i32) -> Result<i64, Error> {
     parse(text, decimals).ok_or_else(|| Error::Quantity(text.to_owned()))
 }
 
+/// The quantity in thousand-millionths of a unit, which is as fine as quantities are; `None` when the text is none.
+pub(crate) fn nano_value(text: &str) -> Option<i128> {
+    magnitude(text, 9)
+}
+
 fn parse(text: &str, decimals: i32) -> Option<i64> {
+    let value = magnitude(text, decimals)?;
+    Some(i64::try_from(value).unwrap_or(if value < 0 { i64::MIN } else { i64::MAX }))
+}
+
+fn magnitude(text: &str, decimals: i32) -> Option<i128> {
     let (negative, rest) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
         None => (false, text.strip_prefix('+').unwrap_or(text)),
@@ -64,8 +74,7 @@ fn parse(text: &str, decimals: i32) -> Option<i64> {
     let mantissa = mantissa.checked_mul(1024_i128.checked_pow(binary)?)?;
     let power = decimal + decimals - i32::try_from(fraction.len()).ok()?;
     let magnitude = shift(mantissa, power);
-    let signed = if negative { -magnitude } else { magnitude };
-    Some(i64::try_from(signed).unwrap_or(if negative { i64::MIN } else { i64::MAX }))
+    Some(if negative { -magnitude } else { magnitude })
 }
 
 /// `mantissa × 10^power`, rounded up and saturating.
@@ -78,7 +87,7 @@ fn shift(mantissa: i128, power: i32) -> i128 {
             if mantissa == 0 {
                 0
             } else {
-                i128::from(i64::MAX)
+                i128::MAX
             }
         }
         (None, false) => i128::from(mantissa != 0),

@@ -133,6 +133,10 @@ pub(crate) fn remedy(cycle: &Cycle<'_>, profile: &Profile, decision: &mut Decisi
                 decision.gives_up_nomination = true;
             }
             PostFilterOutcome::Ineligible(reasons) => decision.post_filter.extend(reasons),
+            PostFilterOutcome::Deallocate { claim, reasons } => {
+                decision.post_filter.extend(reasons);
+                decision.deallocation = Some(claim);
+            }
         }
     }
 }

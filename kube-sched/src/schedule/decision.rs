@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use k8s_openapi::api::resource::v1::ResourceClaim;
+
 use crate::framework::{NodeStatus, Preemption, Reason, Status};
 use crate::snapshot::NodeId;
 
 /// A decision that explains itself: for every node it looked at, who refused it and why, or every score.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Decision {
     /// What is to be done.
     pub outcome: Outcome,
@@ -29,6 +31,8 @@ pub struct Decision {
     pub preemption: Option<Preemption>,
     /// Why there is no such way.
     pub post_filter: Vec<Reason>,
+    /// A claim that is to give its devices back, since they keep the pod from its nodes.
+    pub deallocation: Option<Arc<ResourceClaim>>,
     /// Whether no way was found, so that room that was made for the pod before is of no use to it.
     pub gives_up_nomination: bool,
 }
@@ -74,6 +78,7 @@ impl Decision {
             scores: Vec::new(),
             totals: Vec::new(),
             preemption: None,
+            deallocation: None,
             post_filter: Vec::new(),
             gives_up_nomination: false,
         }

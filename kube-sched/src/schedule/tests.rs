@@ -41,7 +41,7 @@ fn messages_count_nodes_per_reason() {
     let decision = decide(&snapshot, &pod("p", "2", 0, json!({})));
     assert_eq!(
         decision.message(),
-        "0/3 nodes are available: 1 node(s) had untolerated taint {gpu: yes}, 2 Insufficient cpu. preemption: 0/3 nodes are \
+        "0/3 nodes are available: 1 node(s) had untolerated taint {gpu: yes}, 2 Insufficient cpu. no new claims to deallocate, preemption: 0/3 nodes are \
          available: 3 Preemption is not helpful for scheduling.",
         "a request beyond the node's size cannot be helped by preemption"
     );
@@ -51,14 +51,14 @@ fn messages_count_nodes_per_reason() {
     full.assume(&pod("r", "1", 0, json!({})), &"c".into());
     assert_eq!(
         decide(&full, &pod("p", "1", 0, json!({}))).message(),
-        "0/3 nodes are available: 1 node(s) had untolerated taint {gpu: yes}, 2 Insufficient cpu. preemption: 0/3 nodes are \
+        "0/3 nodes are available: 1 node(s) had untolerated taint {gpu: yes}, 2 Insufficient cpu. no new claims to deallocate, preemption: 0/3 nodes are \
          available: 1 Preemption is not helpful for scheduling, 2 No preemption victims found for incoming pod."
     );
     let never = pod("p", "1", 0, json!({"preemptionPolicy": "Never"}));
     assert!(
-        decide(&full, &never)
-            .message()
-            .ends_with(". preemption: not eligible due to preemptionPolicy=Never.")
+        decide(&full, &never).message().ends_with(
+            ". no new claims to deallocate, preemption: not eligible due to preemptionPolicy=Never."
+        )
     );
     assert_eq!(decide(&Snapshot::new(), &never).message(), "no nodes available to schedule pods");
 }
@@ -76,7 +76,7 @@ fn daemon_pods_look_at_their_node_only() {
     assert_eq!(decision.feasible.len() + decision.refused.len(), 1);
     snapshot.assume(&pod("q", "1", 0, json!({})), &"n7".into());
     let message = decide(&snapshot, &pod("p", "1", 0, affinity("n7"))).message();
-    assert!(message.starts_with("0/300 nodes are available: 1 Insufficient cpu, 299 node(s) didn't satisfy plugin(s) [NodeAffinity]. preemption: "), "{message}");
+    assert!(message.starts_with("0/300 nodes are available: 1 Insufficient cpu, 299 node(s) didn't satisfy plugin(s) [NodeAffinity]. no new claims to deallocate, preemption: "), "{message}");
 }
 
 #[test]

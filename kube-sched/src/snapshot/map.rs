@@ -21,7 +21,8 @@ impl<K, V> Clone for CowMap<K, V> {
 
 impl<K, V> Default for CowMap<K, V> {
     fn default() -> Self {
-        Self { shards: Arc::new(vec![Arc::default(); SHARDS]) }
+        // Many maps stay empty; the first write makes the shards.
+        Self { shards: Arc::default() }
     }
 }
 
@@ -41,7 +42,11 @@ impl<K: Eq + Hash + Clone, V: Clone> CowMap<K, V> {
     }
 
     fn shard_mut(&mut self, index: usize) -> &mut HashMap<K, V> {
-        Arc::make_mut(&mut Arc::make_mut(&mut self.shards)[index])
+        let shards = Arc::make_mut(&mut self.shards);
+        if shards.is_empty() {
+            shards.resize(SHARDS, Arc::default());
+        }
+        Arc::make_mut(&mut shards[index])
     }
 
     pub(crate) fn insert(&mut self, key: K, value: V) -> Option<V> {
@@ -53,6 +58,9 @@ impl<K: Eq + Hash + Clone, V: Clone> CowMap<K, V> {
     where
         K: Borrow<Q>,
     {
+        if self.shards.is_empty() {
+            return None;
+        }
         let shard = Self::shard(key);
         self.shard_mut(shard).remove(key)
     }

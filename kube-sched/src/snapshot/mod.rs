@@ -9,7 +9,9 @@
 
 mod budgets;
 mod column;
+mod devices;
 mod domains;
+mod gangs;
 mod interner;
 mod map;
 mod nodes;
@@ -42,6 +44,12 @@ use selecting::Selecting;
 use tallies::Tallies;
 
 pub use budgets::Budget;
+pub(crate) use devices::{ClaimChange, allocation, claim_key, selects};
+pub use devices::{
+    Counters, Device, DeviceFacts, DeviceId, DevicePlan, Devices, Fact, Facts, PlannedClaim, Pool, PoolId,
+    Reachable, Slice,
+};
+pub use gangs::{GangKey, Gangs, GateView};
 pub use nodes::TaintSet;
 pub(crate) use pods::Extent;
 pub use selecting::SelectingKind;
@@ -101,6 +109,8 @@ pub struct Snapshot {
     /// Size in bytes and number of nodes of each image.
     images: CowMap<Arc<str>, (i64, u32)>,
     storage: Arc<Storage>,
+    devices: Arc<Devices>,
+    gangs: Arc<Gangs>,
 
     /// The labels of each namespace.
     namespaces: CowMap<Arc<str>, Arc<BTreeMap<String, String>>>,

@@ -150,7 +150,7 @@ async fn pods_are_bound_as_soon_as_nodes_take_them() {
     cluster.register("small", "1").await;
     cluster.register("large", "4").await;
     // Whether both nodes count depends on which of them was seen first.
-    let tainted = "node(s) had untolerated taint {node.kubernetes.io/not-ready: }. preemption: 0/";
+    let tainted = "node(s) had untolerated taint {node.kubernetes.io/not-ready: }. no new claims to deallocate, preemption: 0/";
     cluster.until("early", |pod| message(pod).contains(tainted)).await;
     cluster.untaint("large").await;
     let pod = cluster.until_bound("early").await;
@@ -185,7 +185,7 @@ async fn a_pod_that_fits_nowhere_says_why_until_a_node_has_room() {
     assert_eq!(node_of(&cluster.until_bound("first").await), Some("n2"));
 
     cluster.create("giant", "8").await;
-    let message = "0/2 nodes are available: 2 Insufficient cpu. preemption: 0/2 nodes are available: \
+    let message = "0/2 nodes are available: 2 Insufficient cpu. no new claims to deallocate, preemption: 0/2 nodes are available: \
         2 Preemption is not helpful for scheduling.";
     cluster.until("giant", |pod| refused(pod, message)).await;
     let event = cluster.event("giant", "FailedScheduling").await;

@@ -105,7 +105,12 @@ async fn reasons_of_an_extender_are_the_pods_reasons() {
     let (reason, text) = message(with(it), &two_nodes()).await;
     assert_eq!(reason, "Unschedulable");
     let text = text.as_str().expect("a text");
-    assert!(text.starts_with("0/2 nodes are available: 1 on fire, 1 too hot. preemption: "), "{text}");
+    assert!(
+        text.starts_with(
+            "0/2 nodes are available: 1 on fire, 1 too hot. no new claims to deallocate, preemption: "
+        ),
+        "{text}"
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,6 +5,7 @@ mod cluster;
 mod configured;
 mod conformance;
 mod day;
+mod devices;
 mod extenders;
 mod feeds;
 mod permit;
@@ -84,7 +85,7 @@ async fn a_pod_that_fits_is_bound_and_told_so() {
 async fn a_pod_that_fits_nowhere_learns_why() {
     let api = FakeApi::new(vec![node("n1", "1"), node("n2", "1")], vec![pod("p", "2", "default-scheduler")]);
     run_until(&api, |api| !written(api, "PATCH", "/status").is_empty()).await;
-    let message = "0/2 nodes are available: 2 Insufficient cpu. preemption: 0/2 nodes are available: 2 Preemption is not helpful for scheduling.";
+    let message = "0/2 nodes are available: 2 Insufficient cpu. no new claims to deallocate, preemption: 0/2 nodes are available: 2 Preemption is not helpful for scheduling.";
     let condition =
         &written(&api, "PATCH", "/api/v1/namespaces/ns/pods/p/status")[0]["status"]["conditions"][0];
     assert_eq!((&condition["type"], &condition["status"]), (&json!("PodScheduled"), &json!("False")));

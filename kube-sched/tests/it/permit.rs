@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kube_sched::framework::{Binding, EnabledPlugin, Permit, PermitDecision, Plugin, Status};
-use kube_sched::{Config, Metrics, WaitingPods};
+use kube_sched::{Config, Metrics, Snapshot, WaitingPods};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 use serde_json::Value;
@@ -27,7 +27,7 @@ impl Plugin for Gang {
 }
 
 impl Permit for Gang {
-    fn permit(&self, binding: &Binding<'_>) -> Result<PermitDecision, Status> {
+    fn permit(&self, _: &Snapshot, binding: &Binding<'_>) -> Result<PermitDecision, Status> {
         if binding.pod.name() == "unloved" {
             return Err(Status::unschedulable("nobody loves it"));
         }

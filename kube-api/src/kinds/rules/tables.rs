@@ -110,6 +110,26 @@ const CPU_METRIC: &str = r#"
     spec.metrics = [{"type":"Resource","resource":{"name":"cpu","target":{"type":"Utilization","averageUtilization":80}}}]
 "#;
 
+/// The second is the first in a template's `spec`.
+const DEVICE_CLAIM: [&str; 2] = [
+    r#"
+    spec.devices.requests[].exactly.allocationMode = "ExactCount"
+    spec.devices.requests[].exactly(allocationMode=ExactCount).count ~= 1
+    spec.devices.requests[].exactly.tolerations[].operator = "Equal"
+    spec.devices.requests[].firstAvailable[].allocationMode = "ExactCount"
+    spec.devices.requests[].firstAvailable[](allocationMode=ExactCount).count ~= 1
+    spec.devices.requests[].firstAvailable[].tolerations[].operator = "Equal"
+"#,
+    r#"
+    spec.spec.devices.requests[].exactly.allocationMode = "ExactCount"
+    spec.spec.devices.requests[].exactly(allocationMode=ExactCount).count ~= 1
+    spec.spec.devices.requests[].exactly.tolerations[].operator = "Equal"
+    spec.spec.devices.requests[].firstAvailable[].allocationMode = "ExactCount"
+    spec.spec.devices.requests[].firstAvailable[](allocationMode=ExactCount).count ~= 1
+    spec.spec.devices.requests[].firstAvailable[].tolerations[].operator = "Equal"
+"#,
+];
+
 /// The plain defaults of a built-in kind.
 pub(super) fn defaults(group: &str, kind: &str) -> Defaults {
     Defaults::parse(match (group, kind) {
@@ -130,6 +150,8 @@ pub(super) fn defaults(group: &str, kind: &str) -> Defaults {
         ("batch", "Job") => JOB,
         ("batch", "CronJob") => CRON_JOB,
         ("autoscaling", "HorizontalPodAutoscaler") => CPU_METRIC,
+        ("resource.k8s.io", "ResourceClaim") => DEVICE_CLAIM[0],
+        ("resource.k8s.io", "ResourceClaimTemplate") => DEVICE_CLAIM[1],
         ("discovery.k8s.io", "EndpointSlice") => "ports[].name = \"\"\nports[].protocol = \"TCP\"",
         ("networking.k8s.io", "NetworkPolicy") => r#"spec.{ingress,egress}[].ports[].protocol = "TCP""#,
         ("rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding") => {
@@ -165,6 +187,8 @@ mod tests {
             CRON_JOB,
             CSI_DRIVER,
             CPU_METRIC,
+            DEVICE_CLAIM[0],
+            DEVICE_CLAIM[1],
         ] {
             assert_eq!(Defaults::parse(text).len(), alternatives(text), "{text}");
         }

@@ -25,6 +25,7 @@ fn text(next: &Next, start: Instant) -> String {
     match next {
         Next::Write(Duty::Condition { pod, message, .. }) => format!("{} {message}", pod.name()),
         Next::Write(Duty::Eviction { victim, .. }) => format!("evict {}", victim.name()),
+        Next::Write(Duty::Deallocation { key, .. }) => format!("deallocate {key}"),
         Next::Until(due) => format!("in {:?}", *due - start),
         Next::Wait => "wait".into(),
         Next::End => "end".into(),

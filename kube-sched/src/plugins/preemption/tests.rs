@@ -117,7 +117,7 @@ fn affinity_is_tried_out_too() {
     check(&snapshot, &preemptor, "a", &["x1"]);
     assert_eq!(
         decide(&cluster(&["a"], &[("x1", 200, "100m", "a"), ("y1", 1, "100m", "a")]), &preemptor).message(),
-        "0/1 nodes are available: 1 node(s) didn't match pod anti-affinity rules. preemption: 0/1 nodes are available: \
+        "0/1 nodes are available: 1 node(s) didn't match pod anti-affinity rules. no new claims to deallocate, preemption: 0/1 nodes are available: \
          1 node(s) didn't match pod anti-affinity rules."
     );
 }

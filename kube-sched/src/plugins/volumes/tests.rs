@@ -98,11 +98,11 @@ fn decide(snapshot: &Snapshot, pod: &PodInfo) -> Decision {
     schedule(snapshot, pod, &Profile::default(), &mut Rng::with_seed(1))
 }
 
-/// The node, or the message up to what preemption says.
+/// The node, or the message up to what the remedies say.
 fn outcome(snapshot: &Snapshot, pod: &PodInfo) -> String {
     let decision = decide(snapshot, pod);
     let message = decision.message();
-    let message = message.split(" preemption:").next().unwrap_or_default().to_owned();
+    let message = message.split(" no new claims").next().unwrap_or_default().to_owned();
     decision.node().map_or(message, ToString::to_string)
 }
 
@@ -203,7 +203,7 @@ fn waiting_claims_get_the_smallest_volume_that_suits() {
 
 /// Reserves and says what is to be done.
 fn planned(snapshot: &mut Snapshot, pod: &PodInfo, node: &str) -> Vec<String> {
-    let binding = Binding { pod, node, volumes: None };
+    let binding = Binding { pod, node, volumes: None, devices: None };
     VolumeBinding::default().reserve(snapshot, &binding).unwrap();
     let Some(plan) = snapshot.storage().plan(&pod.key) else { return Vec::new() };
     let bindings = plan.bindings.iter().map(|(claim, volume)| format!("{} on {}", claim.name(), volume.name));
@@ -225,7 +225,8 @@ fn what_is_planned_is_taken_until_it_is_taken_back() {
         outcome(&snapshot, &second),
         "0/2 nodes are available: 2 node(s) didn't find available persistent volumes to bind."
     );
-    VolumeBinding::default().unreserve(&mut snapshot, &Binding { pod: &first, node: "a", volumes: None });
+    VolumeBinding::default()
+        .unreserve(&mut snapshot, &Binding { pod: &first, node: "a", volumes: None, devices: None });
     assert_eq!(outcome(&snapshot, &second), "a");
     assert_ne!(outcome(&fork, &second), "a", "a fork keeps what it has seen");
 }
@@ -238,7 +239,8 @@ fn volumes_are_made_where_the_class_and_the_space_allow() {
     let p = pod("p", &["data"]);
     assert_eq!(planned(&mut snapshot, &p, "a"), ["data made"]);
     assert_eq!(outcome(&snapshot, &pod("q", &["data"])), "a", "the claim has its node");
-    VolumeBinding::default().unreserve(&mut snapshot, &Binding { pod: &p, node: "a", volumes: None });
+    VolumeBinding::default()
+        .unreserve(&mut snapshot, &Binding { pod: &p, node: "a", volumes: None, devices: None });
 
     let limited = |zone: &str| {
         json!({"metadata": {"name": "made"}, "provisioner": "csi", "volumeBindingMode": "WaitForFirstConsumer",

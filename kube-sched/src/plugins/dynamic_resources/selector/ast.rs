@@ -1,0 +1,78 @@
+//! The shape of an expression.
+
+use std::sync::Arc;
+
+use super::functions::Function;
+use super::value::Literal;
+
+/// An expression. Names are resolved: a variable is its place among those that are visible.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Expr {
+    Literal(Literal),
+    /// The device.
+    Device,
+    /// A variable of a macro.
+    Variable(usize),
+    Get(Access),
+    /// Whether a field is there.
+    Has(Box<Expr>, Arc<str>),
+    List(Vec<Expr>),
+    Map(Vec<(Expr, Expr)>),
+    Not(Box<Expr>),
+    Negate(Box<Expr>),
+    /// True if all are; one that is false counts more than errors.
+    And(Vec<Expr>),
+    /// True if any is; one that is true counts more than errors.
+    Or(Vec<Expr>),
+    Conditional(Box<[Expr; 3]>),
+    Binary(Operator, Box<[Expr; 2]>),
+    Call(Function, Vec<Expr>),
+    Comprehension(Box<Comprehension>),
+    /// A value with a name, and the expression that uses it.
+    Bind(Box<[Expr; 2]>),
+}
+
+/// Looking into a value: `of.key` and `of[key]`.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Access {
+    pub(super) of: Box<Expr>,
+    pub(super) key: Box<Expr>,
+    /// Gives an optional value, rather than failing, when nothing is there.
+    pub(super) optional: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Operator {
+    Equal,
+    NotEqual,
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+    In,
+    Add,
+    Subtract,
+    Multiply,
+    Divide,
+    Remainder,
+}
+
+/// A macro that looks at each element of a list, or key of a map.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Comprehension {
+    pub(super) kind: Macro,
+    pub(super) over: Expr,
+    /// Which elements count; all if absent.
+    pub(super) condition: Option<Expr>,
+    /// What becomes of an element.
+    pub(super) body: Expr,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Macro {
+    All,
+    Exists,
+    ExistsOne,
+    Filter,
+    Map,
+}

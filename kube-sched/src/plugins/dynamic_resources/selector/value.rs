@@ -1,0 +1,215 @@
+//! What expressions compute with.
+
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+use super::semver::Version;
+use crate::resources::nano_value;
+use crate::snapshot::{DeviceFacts, Fact};
+
+/// A value that stands in an expression.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Literal {
+    Null,
+    Bool(bool),
+    Int(i64),
+    Uint(u64),
+    Double(f64),
+    Text(Arc<str>),
+}
+
+/// A value of an evaluation. The device's own maps are looked up where they are.
+#[derive(Debug, Clone)]
+pub(super) enum Value<'d> {
+    Null,
+    Bool(bool),
+    Int(i64),
+    Uint(u64),
+    Double(f64),
+    Text(Arc<str>),
+    List(Arc<Vec<Value<'d>>>),
+    Map(Arc<Vec<(Value<'d>, Value<'d>)>>),
+    /// In thousand-millionths.
+    Quantity(i128),
+    Version(Arc<Version>),
+    Optional(Option<Arc<Value<'d>>>),
+    Device(&'d DeviceFacts),
+    /// Attributes or capacities by domain.
+    Domains(&'d DeviceFacts, Side),
+    /// Attributes or capacities of one domain, which may have none.
+    Domain(&'d DeviceFacts, Side, Arc<str>),
+}
+
+/// One of the two kinds of facts about a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Side {
+    Attributes,
+    Capacity,
+}
+
+impl From<&Literal> for Value<'_> {
+    fn from(literal: &Literal) -> Self {
+        match literal {
+            Literal::Null => Self::Null,
+            Literal::Bool(value) => Self::Bool(*value),
+            Literal::Int(value) => Self::Int(*value),
+            Literal::Uint(value) => Self::Uint(*value),
+            Literal::Double(value) => Self::Double(*value),
+            Literal::Text(value) => Self::Text(Arc::clone(value)),
+        }
+    }
+}
+
+impl<'d> Value<'d> {
+    pub(super) fn text(text: impl Into<Arc<str>>) -> Self {
+        Self::Text(text.into())
+    }
+
+    pub(super) fn list(items: Vec<Self>) -> Self {
+        Self::List(Arc::new(items))
+    }
+
+    /// The name of its type in messages.
+    pub(super) fn type_name(&self) -> &'static str {
+        match self {
+            Self::Null => "null_type",
+            Self::Bool(_) => "bool",
+            Self::Int(_) => "int",
+            Self::Uint(_) => "uint",
+            Self::Double(_) => "double",
+            Self::Text(_) => "string",
+            Self::List(_) => "list",
+            Self::Map(_) | Self::Domains(..) | Self::Domain(..) => "map",
+            Self::Quantity(_) => "kubernetes.Quantity",
+            Self::Version(_) => "kubernetes.Semver",
+            Self::Optional(_) => "optional_type",
+            Self::Device(_) => "kubernetes.DRADevice",
+        }
+    }
+
+    fn fact(fact: &Fact) -> Result<Self, String> {
+        Ok(match fact {
+            Fact::Bool(value) => Self::Bool(*value),
+            Fact::Int(value) => Self::Int(*value),
+            Fact::Text(value) => Self::Text(Arc::clone(value)),
+            Fact::Version(text) => match Version::parse(text) {
+                Some(version) => Self::Version(Arc::new(version)),
+                None => return Err(format!("parse semantic version: {text:?}")),
+            },
+            Fact::Quantity(amount) => Self::Quantity(*amount),
+            Fact::Unknown => return Err("unsupported attribute value".to_owned()),
+        })
+    }
+
+    /// What stands under a key; `None` if nothing does.
+    pub(super) fn at(&self, key: &Self) -> Result<Option<Self>, String> {
+        match (self, key) {
+            (Self::Device(device), Self::Text(field)) => Ok(match &**field {
+                "driver" => Some(Self::Text(Arc::clone(&device.driver))),
+                "attributes" => Some(Self::Domains(device, Side::Attributes)),
+                "capacity" => Some(Self::Domains(device, Side::Capacity)),
+                _ => None,
+            }),
+            (Self::Domains(device, side), Self::Text(domain)) => {
+                Ok(Some(Self::Domain(device, *side, Arc::clone(domain))))
+            }
+            (Self::Domain(device, side, domain), Self::Text(id)) => {
+                side.of(device).find(domain, id).map(Self::fact).transpose()
+            }
+            (Self::Domains(..) | Self::Domain(..), _) => Ok(None),
+            (Self::Map(entries), key) => {
+                Ok(entries.iter().find(|(other, _)| other.equals(key)).map(|(_, value)| value.clone()))
+            }
+            (Self::List(items), key) => Ok(key.as_index().and_then(|index| items.get(index)).cloned()),
+            _ => Err("no such overload".to_owned()),
+        }
+    }
+
+    fn as_index(&self) -> Option<usize> {
+        match self {
+            Self::Int(index) => usize::try_from(*index).ok(),
+            Self::Uint(index) => usize::try_from(*index).ok(),
+            Self::Double(index) if index.fract() == 0.0 => format!("{index}").parse().ok(),
+            _ => None,
+        }
+    }
+
+    /// The elements of a list or the keys of a map.
+    pub(super) fn elements(&self) -> Option<Vec<Self>> {
+        Some(match self {
+            Self::List(items) => items.to_vec(),
+            Self::Map(entries) => entries.iter().map(|(key, _)| key.clone()).collect(),
+            Self::Domains(device, side) => side.of(device).domains().map(Self::text).collect(),
+            Self::Domain(device, side, domain) => side.of(device).ids(domain).map(Self::text).collect(),
+            _ => return None,
+        })
+    }
+
+    /// Values of different types are different, but for numbers.
+    pub(super) fn equals(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Null, Self::Null) => true,
+            (Self::List(a), Self::List(b)) => {
+                a.len() == b.len() && a.iter().zip(b.iter()).all(|(a, b)| a.equals(b))
+            }
+            (Self::Map(a), Self::Map(b)) => {
+                let has = |key: &Self, value: &Self| b.iter().any(|(k, v)| k.equals(key) && v.equals(value));
+                a.len() == b.len() && a.iter().all(|(key, value)| has(key, value))
+            }
+            (Self::Optional(a), Self::Optional(b)) => match (a, b) {
+                (Some(a), Some(b)) => a.equals(b),
+                (a, b) => a.is_none() && b.is_none(),
+            },
+            (a, b) => a.compare(b) == Some(Ordering::Equal),
+        }
+    }
+
+    /// The order of two values, if they have one.
+    pub(super) fn compare(&self, other: &Self) -> Option<Ordering> {
+        Some(match (self, other) {
+            (Self::Bool(a), Self::Bool(b)) => a.cmp(b),
+            (Self::Text(a), Self::Text(b)) => a.cmp(b),
+            (Self::Quantity(a), Self::Quantity(b)) => a.cmp(b),
+            (Self::Version(a), Self::Version(b)) => a.cmp(b),
+            (Self::Double(a), Self::Double(b)) => return a.partial_cmp(b),
+            (Self::Double(a), b) => return a.partial_cmp(&b.whole()?.approximate()),
+            (a, Self::Double(b)) => return a.whole()?.approximate().partial_cmp(b),
+            (a, b) => a.whole()?.0.cmp(&b.whole()?.0),
+        })
+    }
+
+    fn whole(&self) -> Option<Whole> {
+        match self {
+            Self::Int(value) => Some(Whole(i128::from(*value))),
+            Self::Uint(value) => Some(Whole(i128::from(*value))),
+            _ => None,
+        }
+    }
+}
+
+/// A whole number of either sign.
+struct Whole(i128);
+
+impl Whole {
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "CEL compares whole numbers and floating-point ones as the latter"
+    )]
+    fn approximate(&self) -> f64 {
+        self.0 as f64
+    }
+}
+
+impl Side {
+    pub(super) fn of(self, device: &DeviceFacts) -> &crate::snapshot::Facts {
+        match self {
+            Self::Attributes => &device.attributes,
+            Self::Capacity => &device.capacity,
+        }
+    }
+}
+
+/// Reads a quantity as `quantity()` does.
+pub(super) fn quantity<'d>(text: &str) -> Option<Value<'d>> {
+    nano_value(text).map(Value::Quantity)
+}
