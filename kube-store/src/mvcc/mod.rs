@@ -13,12 +13,14 @@ mod history;
 mod lease;
 mod load;
 mod log;
+mod places;
 mod record;
 mod scan;
 mod side;
 mod state;
 
 pub(crate) use check::{check_range, check_txn, check_watch};
+pub(crate) use places::Places;
 pub(crate) use record::Change;
 pub(crate) use scan::Scan;
 pub(crate) use state::State;
