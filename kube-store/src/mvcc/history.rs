@@ -40,12 +40,6 @@ impl History {
         self.older.push(std::mem::replace(&mut self.latest, version));
     }
 
-    /// All kept versions, oldest first.
-    #[cfg(feature = "raft")]
-    pub(crate) fn versions(&self) -> impl Iterator<Item = &Version> {
-        self.older.iter().chain(std::iter::once(&self.latest))
-    }
-
     /// The key as it is after the newest transaction, `None` when deleted.
     pub(crate) fn current(&self) -> Option<&KeyValue> {
         self.latest.live().map(|version| &version.kv)

@@ -9,6 +9,8 @@
 mod apply;
 mod check;
 mod compact;
+#[cfg(feature = "raft")]
+mod dump;
 mod history;
 mod lease;
 mod load;
@@ -20,6 +22,10 @@ mod side;
 mod state;
 
 pub(crate) use check::{check_range, check_txn, check_watch};
+#[cfg(feature = "raft")]
+pub(crate) use dump::Dump;
+#[cfg(feature = "raft")]
+pub(crate) use load::Loader;
 pub(crate) use places::Places;
 pub(crate) use record::Change;
 pub(crate) use scan::Scan;

@@ -39,13 +39,22 @@ pub struct Settings {
     pub keys: usize,
     /// Virtual time with faults; some without follow. Default 5 s.
     pub duration: Duration,
+    /// Whether leaders answer reads alone for a while; clocks differ by less than the members are told. Default no.
+    pub lease_reads: bool,
     /// A fault to plant. Default none.
     pub mutation: Option<Mutation>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { members: 3, clients: 4, keys: 3, duration: Duration::from_secs(5), mutation: None }
+        Self {
+            members: 3,
+            clients: 4,
+            keys: 3,
+            duration: Duration::from_secs(5),
+            lease_reads: false,
+            mutation: None,
+        }
     }
 }
 
@@ -62,12 +71,20 @@ pub enum Mutation {
     ForgetVote,
     /// A leader takes a forwarded proposal each time it arrives.
     TakeTwice,
+    /// A leader answers reads alone for longer than others wait with an election. Needs [`Settings::lease_reads`].
+    LongLease,
 }
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::AckBeforePersist, Self::StaleRead, Self::ApplyUncommitted, Self::ForgetVote, Self::TakeTwice];
+    pub const ALL: [Self; 6] = [
+        Self::AckBeforePersist,
+        Self::StaleRead,
+        Self::ApplyUncommitted,
+        Self::ForgetVote,
+        Self::TakeTwice,
+        Self::LongLease,
+    ];
 }
 
 /// What happened in a run that kept all rules.

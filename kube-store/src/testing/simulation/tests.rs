@@ -31,6 +31,15 @@ fn five_members_keep_all_rules() {
 }
 
 #[test]
+fn leaders_that_answer_alone_keep_all_rules() {
+    for seed in 0..150 {
+        let settings = Settings { lease_reads: true, ..Settings::default() };
+        let violation = run(seed, &settings).err();
+        assert!(violation.is_none(), "seed {seed}: {violation:?}");
+    }
+}
+
+#[test]
 fn one_seed_is_one_run() {
     for seed in [1, 2, 3] {
         let once = run(seed, &Settings::default()).unwrap();
@@ -41,7 +50,10 @@ fn one_seed_is_one_run() {
 #[test]
 fn planted_faults_are_found() {
     for mutation in Mutation::ALL {
-        let settings = Settings { mutation: Some(mutation), ..Settings::default() };
+        let mut settings = Settings { mutation: Some(mutation), ..Settings::default() };
+        if mutation == Mutation::LongLease {
+            settings.lease_reads = true;
+        }
         let found = (0..ENOUGH).any(|seed| run(seed, &settings).is_err());
         assert!(found, "{mutation:?} was not found within {ENOUGH} seeds");
     }
