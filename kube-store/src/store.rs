@@ -51,6 +51,13 @@ pub trait Store: Send + Sync + Debug + 'static {
         0
     }
 
+    /// Which change of its transaction last wrote a key, counted from 0, for the keys at `revision` where it was not the
+    /// first. `None` from a store that does not know. Only a server of the etcd API has a use for it: that number is a part of
+    /// what etcd hashes and writes into snapshots.
+    async fn places(&self, _revision: Revision) -> Result<Option<BTreeMap<Bytes, u32>>> {
+        Ok(None)
+    }
+
     /// Tells how the store is.
     async fn status(&self) -> Result<StoreStatus>;
 }

@@ -23,7 +23,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use self::hub::Hub;
 use self::journal::Journal;
 use crate::engine::Engine;
-use crate::mvcc::{self, Scan, State};
+use crate::mvcc::{self, Places, Scan, State};
 use crate::{
     AutoCompaction, Config, Error, LeaseRequest, LeaseResponse, RangeRequest, RangeResponse, Result,
     Revision, Store, StoreStatus, TxnRequest, TxnResponse, WatchRequest, WatchStream,
@@ -204,6 +204,15 @@ impl Shared {
         }
     }
 
+    /// Looks in steps, as `range` does.
+    async fn places(&self, revision: Revision) -> Result<BTreeMap<Bytes, u32>> {
+        let mut places = Places::new(revision);
+        while !places.step(&self.state.read(), STEP)? {
+            tokio::task::yield_now().await;
+        }
+        Ok(places.finish())
+    }
+
     async fn grant(&self, id: i64, ttl: Duration) -> Result<LeaseResponse> {
         let answer = self
             .write(|state| {
@@ -276,6 +285,10 @@ impl Store for Driver {
         self.shared.records_version.load(Ordering::Acquire)
     }
 
+    async fn places(&self, revision: Revision) -> Result<Option<BTreeMap<Bytes, u32>>> {
+        self.shared.places(revision).await.map(Some)
+    }
+
     async fn status(&self) -> Result<StoreStatus> {
         let state = self.shared.state.read();
         Ok(StoreStatus {
@@ -325,6 +338,13 @@ macro_rules! delegate {
 
             fn records_version(&self) -> u64 {
                 self.0.records_version()
+            }
+
+            async fn places(
+                &self,
+                revision: Revision,
+            ) -> Result<Option<std::collections::BTreeMap<bytes::Bytes, u32>>> {
+                self.0.places(revision).await
             }
 
             async fn status(&self) -> Result<StoreStatus> {

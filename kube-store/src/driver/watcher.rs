@@ -20,6 +20,7 @@ pub(super) fn start(shared: &Arc<Shared>, request: WatchRequest) -> Result<Watch
     if start < state.compacted() {
         return Err(Error::Compacted { compacted: state.compacted() });
     }
+    let bare = state.compacted();
     let id = shared.hub.lock().add(&request, start, visible);
     drop(state);
     if request.progress_notify {
@@ -33,7 +34,7 @@ pub(super) fn start(shared: &Arc<Shared>, request: WatchRequest) -> Result<Watch
             waker.wake();
         }
     });
-    let watcher = Watcher { shared: shared.clone(), id, request, ready: VecDeque::new(), ended: false };
+    let watcher = Watcher { shared: shared.clone(), id, request, bare, ready: VecDeque::new(), ended: false };
     Ok(WatchStream::new(visible, progress, watcher))
 }
 
@@ -42,6 +43,9 @@ struct Watcher {
     shared: Arc<Shared>,
     id: u64,
     request: WatchRequest,
+    /// Where history started when the watch did: what was before that revision cannot be told, though it may still be known
+    /// until the store is opened again.
+    bare: Revision,
     /// Taken out of the log and not yet read.
     ready: VecDeque<WatchResponse>,
     ended: bool,
@@ -94,7 +98,8 @@ impl Watcher {
         if !self.request.filter.admits(event.kind) || !self.request.range.contains(&event.kv.key) {
             return None;
         }
-        let prev = if self.request.prev_kv { event.prev.clone() } else { None };
+        let tells = self.request.prev_kv && event.kv.mod_revision > self.bare;
+        let prev = if tells { event.prev.clone() } else { None };
         Some(Event { kind: event.kind, kv: event.kv.clone(), prev })
     }
 }

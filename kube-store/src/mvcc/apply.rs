@@ -85,11 +85,11 @@ impl State {
     }
 
     fn check_put(&self, put: &PutRequest) -> Result<()> {
-        if put.lease != 0 && !self.leases.exists(put.lease) {
-            return Err(Precondition::LeaseNotFound(put.lease).into());
-        }
         if (put.ignore_value || put.ignore_lease) && self.at(&put.key, self.head).is_none() {
             return Err(Precondition::KeyNotFound.into());
+        }
+        if put.lease != 0 && !self.leases.exists(put.lease) {
+            return Err(Precondition::LeaseNotFound(put.lease).into());
         }
         Ok(())
     }

@@ -11,8 +11,8 @@ pub(crate) struct Version {
 }
 
 impl Version {
-    fn live(&self) -> Option<&KeyValue> {
-        (self.kv.version > 0).then_some(&self.kv)
+    fn live(&self) -> Option<&Self> {
+        (self.kv.version > 0).then_some(self)
     }
 
     /// Memory the version takes, bookkeeping included.
@@ -40,19 +40,18 @@ impl History {
         self.older.push(std::mem::replace(&mut self.latest, version));
     }
 
-    /// All kept versions, oldest first.
-    #[cfg(feature = "raft")]
-    pub(crate) fn versions(&self) -> impl Iterator<Item = &Version> {
-        self.older.iter().chain(std::iter::once(&self.latest))
-    }
-
     /// The key as it is after the newest transaction, `None` when deleted.
     pub(crate) fn current(&self) -> Option<&KeyValue> {
-        self.latest.live()
+        self.latest.live().map(|version| &version.kv)
     }
 
     /// The key as it was at `revision`.
     pub(crate) fn at(&self, revision: Revision) -> Option<&KeyValue> {
+        self.version_at(revision).map(|version| &version.kv)
+    }
+
+    /// The version that was the newest at `revision`, `None` when the key did not exist then.
+    pub(crate) fn version_at(&self, revision: Revision) -> Option<&Version> {
         if self.latest.kv.mod_revision <= revision {
             return self.latest.live();
         }

@@ -30,35 +30,11 @@ impl State {
         }
         loader.finish()
     }
-
-    /// Builds the state from what [`State::dump`] gave, on this member or another.
-    #[cfg(feature = "raft")]
-    pub(crate) fn rebuild(changes: impl IntoIterator<Item = Change>, now: Instant) -> Result<Self> {
-        let mut loader = Loader::new(now);
-        changes.into_iter().try_for_each(|change| loader.add(change))?;
-        loader.finish()
-    }
-
-    /// Everything that has to be durable for this state, in the order of keys.
-    #[cfg(feature = "raft")]
-    pub(crate) fn dump(&self) -> Vec<Change> {
-        let mut changes = vec![Change::Format];
-        changes.extend(self.leases.iter().map(|(id, ttl)| Change::Grant { id, ttl }));
-        if self.compacted > 0 {
-            changes.push(Change::Compact { revision: self.compacted });
-        }
-        changes.extend(
-            self.records.iter().map(|(k, v)| Change::Record { key: k.clone(), value: Some(v.clone()) }),
-        );
-        let mut versions: Vec<&Version> =
-            self.index.values().flat_map(|history| history.versions()).collect();
-        versions.sort_by_key(|version| (version.kv.mod_revision, version.sub));
-        changes.extend(versions.into_iter().map(|v| Change::Write { sub: v.sub, kv: v.kv.clone() }));
-        changes
-    }
 }
 
-struct Loader {
+/// Builds a state from what was made durable, in its order.
+#[derive(Debug)]
+pub(crate) struct Loader {
     state: State,
     /// Revision being read, and its events so far.
     revision: Revision,
@@ -68,11 +44,13 @@ struct Loader {
 }
 
 impl Loader {
-    fn new(now: Instant) -> Self {
+    /// An empty one. Leases start their time to live at `now`.
+    pub(crate) fn new(now: Instant) -> Self {
         Self { state: State::new(true), revision: 0, events: Vec::new(), known: false, now }
     }
 
-    fn add(&mut self, change: Change) -> Result<()> {
+    /// Takes the next change.
+    pub(crate) fn add(&mut self, change: Change) -> Result<()> {
         let state = &mut self.state;
         match change {
             Change::Format => self.known = true,
@@ -119,7 +97,8 @@ impl Loader {
         Ok(())
     }
 
-    fn finish(mut self) -> Result<State> {
+    /// The state that they make.
+    pub(crate) fn finish(mut self) -> Result<State> {
         self.end_revision()?;
         let mut state = self.state;
         (state.visible, state.taken) = (state.head, state.head);

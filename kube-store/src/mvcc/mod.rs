@@ -9,16 +9,24 @@
 mod apply;
 mod check;
 mod compact;
+#[cfg(feature = "raft")]
+mod dump;
 mod history;
 mod lease;
 mod load;
 mod log;
+mod places;
 mod record;
 mod scan;
 mod side;
 mod state;
 
 pub(crate) use check::{check_range, check_txn, check_watch};
+#[cfg(feature = "raft")]
+pub(crate) use dump::Dump;
+#[cfg(feature = "raft")]
+pub(crate) use load::Loader;
+pub(crate) use places::Places;
 pub(crate) use record::Change;
 pub(crate) use scan::Scan;
 pub(crate) use state::State;

@@ -36,8 +36,26 @@ pub struct RaftConfig {
     pub chunk_bytes: usize,
     /// How long a call waits for the group. Default 7 s, as etcd.
     pub timeout: Duration,
+    /// How a leader makes sure that a read sees what is newest. Default: by asking a majority.
+    pub reads: ReadMode,
     /// Limits and retention of the store. Its seed decides elections too.
     pub store: Config,
+}
+
+/// How a leader makes sure that a read sees what is newest. All members of a group must have the same.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ReadMode {
+    /// It asks a majority whether it still leads, once for all reads that wait. No clock matters.
+    #[default]
+    Quorum,
+    /// It asks only now and then, and answers alone for a while after, until shortly before another could be elected. Then
+    /// clocks matter: a read may miss the newest writes if a clock is faster than said here, or stands still while its
+    /// process goes on, as when a virtual machine is suspended. A member that starts gives nobody its vote for the shortest
+    /// time of an election.
+    Lease {
+        /// By how much, in percent, one member's clock may be faster than another's. 20 is far more than any that works.
+        drift_percent: u32,
+    },
 }
 
 /// How a member with an empty disk begins.
@@ -72,6 +90,7 @@ impl RaftConfig {
             keep_bytes: 64 << 20,
             chunk_bytes: 256 << 10,
             timeout: Duration::from_secs(7),
+            reads: ReadMode::default(),
             store: Config::default(),
         }
     }

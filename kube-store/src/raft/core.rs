@@ -8,6 +8,8 @@
 
 mod apply;
 mod inputs;
+mod install;
+mod reading;
 mod ticks;
 
 use std::collections::BTreeSet;
@@ -18,15 +20,17 @@ use raft::{LightReady, StateRole};
 use tokio::time::Instant;
 
 use self::inputs::{Proposals, Staged};
+use self::install::{Install, Litter};
 use super::command::Answer;
 use super::log::Log;
 use super::members::Members;
+use super::read_lease::ReadLease;
 use super::reads::Reads;
 use super::record::{self, Applied, Loaded, Position};
 use super::transfer::Transfers;
 use super::window::Window;
 use super::wire::Frame;
-use super::{RaftConfig, RaftStatus, Role, Start, snapshot, trace};
+use super::{RaftConfig, RaftStatus, Role, Start, trace};
 use crate::engine::{Batch, Engine};
 use crate::mvcc::State;
 use crate::{Error, Result};
@@ -58,11 +62,16 @@ pub(crate) struct Core {
     staged: Vec<Staged>,
     window: Window,
     reads: Reads,
+    lease: ReadLease,
     transfers: Transfers,
     /// Snapshots begun in this life; numbers them.
     snapshots: u64,
-    /// The newest snapshot made, for several members that need it.
-    snapshot: Option<(u64, Bytes)>,
+    /// A snapshot that is being put in place.
+    install: Option<Install>,
+    /// What an earlier life has left that was interrupted at that.
+    litter: Litter,
+    /// The snapshot that it was to put in place.
+    interrupted: Option<Position>,
     outbox: Vec<Outgoing>,
     answers: Vec<(u64, Result<Answer>)>,
     released: Vec<u64>,
@@ -128,7 +137,13 @@ impl Core {
                 )));
             }
         }
-        let state = State::load_below(engine, &record::OF_THE_STORE, now)?;
+        let interrupted = loaded.interrupted;
+        let (state, litter) = if interrupted.is_some() {
+            (install::nothing(now)?, record::litter(engine)?)
+        } else {
+            (State::load_below(engine, &record::OF_THE_STORE, now)?, Litter::new())
+        };
+        let lease = ReadLease::new(&config, fresh);
         let (boot_term, durable) = (loaded.hard.term, loaded.applied.at.index);
         let node = RawNode::new(&raft_config(&config, durable), Log::new(loaded), &trace::logger())
             .map_err(|error| Error::corrupt(error.to_string()))?;
@@ -146,9 +161,12 @@ impl Core {
             staged: Vec::new(),
             window: Window::default(),
             reads: Reads::default(),
+            lease,
             transfers: Transfers::default(),
             snapshots: 0,
-            snapshot: None,
+            install: None,
+            litter,
+            interrupted,
             outbox: Vec::new(),
             answers: Vec::new(),
             released: Vec::new(),
@@ -180,38 +198,41 @@ impl Core {
         self.log_staged();
         self.take_up_lead(state, now);
         self.sweep(state);
-        self.ask_reads();
+        self.ask_reads(now);
         let light = self.light.take();
+        if light.is_none()
+            && let Some(work) = self.prepare(state)
+        {
+            return Ok(Some(work));
+        }
         if light.is_none() && self.is_idle(state) {
             return Ok(None);
         }
         let mut work = Work::default();
+        // What an earlier batch has led to comes before a snapshot is put in place.
+        let wait = light.is_some() && self.is_taking_snapshot();
         if let Some(mut light) = light {
             self.apply(light.take_committed_entries(), state, now)?;
             let messages = light.take_messages();
             self.emit(messages, state, &mut work.send);
         }
-        let ready = self.node.has_ready().then(|| self.node.ready());
-        let mut must = self.fresh || self.wants_flush(state);
+        let ready = (!wait && self.node.has_ready()).then(|| self.node.ready());
+        let mut must = !wait && (self.fresh || self.wants_flush(state));
         let mut appended = Vec::new();
         if let Some(mut ready) = ready {
             must |= ready.must_sync();
-            appended = ready.take_entries();
             if !ready.snapshot().is_empty() {
-                let data = ready.snapshot().data.clone();
-                let gone = self.install(data, state, &mut work.batch, now)?;
-                // A batch must not hold a key twice.
-                gone.filter(|index| appended.iter().all(|entry| entry.index != *index))
-                    .for_each(|index| record::delete_entry(&mut work.batch, index));
+                self.install(&ready, state, &mut work.batch)?;
                 work.replaced = true;
             }
+            appended = ready.take_entries();
             self.append(&appended, &mut work.batch);
             work.appended =
                 appended.first().map_or(0, |e| e.index)..appended.last().map_or(0, |e| e.index + 1);
             let committed = self.committed(&mut ready, &appended);
             self.apply(committed, state, now)?;
             for read in ready.take_read_states() {
-                self.reads.answer(&read.request_ctx, read.index, self.id, self.nonce);
+                self.answer_read(&read);
             }
             let now_or_never = ready.take_messages();
             self.emit(now_or_never, state, &mut work.send);
@@ -294,18 +315,10 @@ impl Core {
         (self.flush, self.quiet_ticks) = (false, 0);
     }
 
-    /// Frees what compaction made unreachable, once nothing of it is still to be written.
+    /// Frees what compaction made unreachable, once nothing of it is still to be written and no snapshot is read from it.
     fn sweep(&mut self, state: &mut State) {
-        if self.sweeping && !state.has_changes() {
+        if self.sweeping && !state.has_changes() && self.transfers.is_empty() && self.install.is_none() {
             self.sweeping = !state.sweep(SWEEP);
-        }
-    }
-
-    fn ask_reads(&mut self) {
-        if self.node.raft.leader_id != 0
-            && let Some(context) = self.reads.ask(self.id, self.nonce)
-        {
-            self.node.read_index(context);
         }
     }
 
@@ -334,17 +347,12 @@ impl Core {
 
     fn start_snapshot(&mut self, message: &mut Message, state: &State, out: &mut Vec<Outgoing>) {
         let applied = self.node.store().applied.clone();
-        let bytes = match &self.snapshot {
-            Some((index, bytes)) if *index == applied.at.index => bytes.clone(),
-            _ => snapshot::encode(state, &applied),
-        };
-        self.snapshot = Some((applied.at.index, bytes.clone()));
         let metadata = message.mut_snapshot().mut_metadata();
         (metadata.index, metadata.term) = (applied.at.index, applied.at.term);
-        metadata.set_conf_state(applied.conf);
+        metadata.set_conf_state(applied.conf.clone());
         self.snapshots += 1;
         let id = self.nonce.wrapping_add(self.snapshots);
-        let frames = self.transfers.start(id, message, bytes, self.config.chunk_bytes as u64);
+        let frames = self.transfers.start(id, message, state, &applied, self.config.chunk_bytes);
         out.extend(frames.iter().map(|frame| self.outgoing(message.to, frame)));
     }
 

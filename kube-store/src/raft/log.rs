@@ -20,7 +20,7 @@ pub(super) struct Log {
 
 impl Log {
     pub(super) fn new(loaded: Loaded) -> Self {
-        let Loaded { hard, applied, truncated, entries, identity: _ } = loaded;
+        let Loaded { hard, applied, truncated, entries, .. } = loaded;
         let bytes = entries.iter().map(cost).sum();
         Self { hard, applied, truncated, entries: entries.into(), bytes }
     }

@@ -45,6 +45,7 @@ mod log;
 mod members;
 #[cfg(feature = "server")]
 mod peer;
+mod read_lease;
 mod reads;
 mod record;
 mod snapshot;
@@ -57,7 +58,7 @@ mod txn_codec;
 mod window;
 mod wire;
 
-pub use self::config::{RaftConfig, Start};
+pub use self::config::{RaftConfig, ReadMode, Start};
 pub use self::members::{MemberChange, MemberInfo};
 #[cfg(feature = "server")]
 pub use self::peer::{PeerConfig, PeerNetwork, PeerServer, PeerTls, ask_for_members, found};

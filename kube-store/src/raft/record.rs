@@ -6,6 +6,7 @@
 //! | `r` `e` index | log entry: term, type, context, data |
 //! | `r` `h` | term, vote, committed index |
 //! | `r` `i` | group, member |
+//! | `r` `s` | index and term of a snapshot that is being put in place: all but `r` `i` and `r` `h` means nothing |
 //! | `r` `t` | index and term of the newest entry that was dropped |
 //!
 //! Every value ends with a checksum of key and value. All of a batch is written or nothing, by the engine's contract, so the
@@ -23,6 +24,9 @@ use crate::{Error, Result};
 
 /// First byte of all keys here.
 const PREFIX: u8 = b'r';
+
+/// Key of the mark of a snapshot that is being put in place.
+const MARK: &[u8] = b"rs";
 
 /// A position in the log.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -47,6 +51,8 @@ pub(super) struct Loaded {
     pub(super) applied: Applied,
     pub(super) truncated: Position,
     pub(super) entries: Vec<Entry>,
+    /// The place of a snapshot that was being put in place.
+    pub(super) interrupted: Option<Position>,
 }
 
 pub(super) fn put_identity(batch: &mut Batch, cluster: u64, member: u64) {
@@ -58,6 +64,16 @@ pub(super) fn put_identity(batch: &mut Batch, cluster: u64, member: u64) {
 
 pub(super) fn put_hard(batch: &mut Batch, hard: &HardState) {
     put(batch, b"rh", |w| [hard.term, hard.vote, hard.commit].into_iter().for_each(|n| w.u64(n)));
+}
+
+/// Says that a snapshot is being put in place.
+pub(super) fn put_mark(batch: &mut Batch, at: Position) {
+    put(batch, MARK, |w| put_position(w, at));
+}
+
+/// Says that it is.
+pub(super) fn delete_mark(batch: &mut Batch) {
+    batch.delete(MARK);
 }
 
 pub(super) fn put_truncated(batch: &mut Batch, at: Position) {
@@ -134,8 +150,25 @@ fn put(batch: &mut Batch, key: &[u8], write: impl FnOnce(&mut Writer)) {
 pub(super) fn load(engine: &dyn Engine) -> Result<Loaded> {
     let mut loaded = Loaded::default();
     scan(engine, &[PREFIX], |key, value| loaded.add(key, value))?;
+    if loaded.interrupted.is_some() {
+        let Loaded { identity, hard, interrupted, .. } = loaded;
+        let hard = HardState { commit: 0, ..hard };
+        return Ok(Loaded { identity, hard, interrupted, ..Loaded::default() });
+    }
     loaded.check()?;
     Ok(loaded)
+}
+
+/// The keys of all records but those that mean something beside the mark.
+pub(super) fn litter(engine: &dyn Engine) -> Result<Vec<Bytes>> {
+    let mut keys = Vec::new();
+    for prefix in [&[b"re".as_slice()], OF_THE_STORE.as_slice()].concat() {
+        scan(engine, prefix, |key, _| {
+            keys.push(Bytes::copy_from_slice(key));
+            Ok(())
+        })?;
+    }
+    Ok(keys)
 }
 
 /// Which member of which group is on a disk.
@@ -169,6 +202,7 @@ impl Loaded {
                     HardState { term: r.u64()?, vote: r.u64()?, commit: r.u64()?, ..HardState::default() }
             }
             b'i' => self.identity = Some((r.u64()?, r.u64()?)),
+            b's' => self.interrupted = Some(take_position(&mut r)?),
             b't' => self.truncated = take_position(&mut r)?,
             _ => return Err(damaged()),
         }

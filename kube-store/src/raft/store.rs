@@ -251,6 +251,10 @@ impl Store for RaftStore {
         self.store.records_version()
     }
 
+    async fn places(&self, revision: Revision) -> Result<Option<BTreeMap<Bytes, u32>>> {
+        self.store.places(revision).await
+    }
+
     async fn status(&self) -> Result<StoreStatus> {
         let status = self.store.status().await?;
         Ok(StoreStatus { bytes_on_disk: self.disk_bytes.load(Ordering::Relaxed), ..status })

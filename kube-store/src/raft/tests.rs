@@ -73,7 +73,7 @@ fn frames_survive_their_encoding_and_nothing_else_does() {
         Frame::Raft("m".into()),
         Frame::Forward { term: 4, request, command: "c".into() },
         Frame::Refused { term: 4, request, reason: Refusal::NotNow },
-        Frame::Chunk { transfer: 1, offset: 2, total: 9, data: "d".into() },
+        Frame::Chunk { transfer: 1, offset: 2, last: true, data: "d".into() },
         Frame::ChunkReceived { transfer: 1, offset: 3 },
     ];
     for frame in frames {
@@ -96,7 +96,7 @@ proptest! {
         let sealed = sealed.sealed();
         let _ = Command::decode(Bytes::from(noise.clone()));
         let _ = Frame::decode(sealed.clone(), 0);
-        let _ = super::snapshot::decode(sealed, Instant::now());
+        let _ = super::snapshot::Sink::new(1 << 20, Instant::now()).add(&sealed);
         let _ = super::record::decode_applied(&mut Reader::new(noise.into()));
     }
 }

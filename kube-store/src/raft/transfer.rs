@@ -1,16 +1,19 @@
-//! Sending a snapshot in parts, a few of them under way at a time, and putting the parts together.
+//! Sending a snapshot in parts, a few of them under way at a time, and taking the parts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use protobuf::Message as _;
 use raft::prelude::Message;
+use tokio::time::Instant;
 
-use super::snapshot;
+use super::record::Applied;
+use super::snapshot::{Sink, Source};
 use super::wire::Frame;
+use crate::mvcc::State;
 
 /// Parts under way to one member.
-const AHEAD: u64 = 8;
+const AHEAD: usize = 8;
 
 /// All snapshots on their way from and to this member.
 #[derive(Debug, Default)]
@@ -23,44 +26,87 @@ pub(super) struct Transfers {
 #[derive(Debug)]
 struct Outgoing {
     id: u64,
-    head: Bytes,
-    state: Bytes,
-    acked: u64,
-    sent: u64,
+    source: Source,
+    /// Parts that were made and may not have arrived, in order.
+    parts: VecDeque<Part>,
+    /// How many of them were sent.
+    sent: usize,
+    made: u64,
+    ended: bool,
     idle: usize,
 }
 
 #[derive(Debug)]
+struct Part {
+    offset: u64,
+    last: bool,
+    data: Bytes,
+}
+
+impl Part {
+    fn end(&self) -> u64 {
+        self.offset + self.data.len() as u64
+    }
+}
+
+/// A snapshot that arrives.
+#[derive(Debug)]
 struct Incoming {
     from: u64,
     id: u64,
-    total: u64,
-    head: Bytes,
-    state: BytesMut,
+    message: Message,
+    taken: u64,
+    sink: Sink,
+}
+
+/// A snapshot that has arrived whole.
+#[derive(Debug)]
+pub(super) struct Arrived {
+    pub(super) applied: Applied,
+    pub(super) state: State,
+}
+
+/// A part as it came.
+#[derive(Debug)]
+pub(super) struct Chunk {
+    pub(super) from: u64,
+    pub(super) id: u64,
+    pub(super) offset: u64,
+    pub(super) last: bool,
+    pub(super) data: Bytes,
+}
+
+/// What a member takes at most.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// Of a snapshot.
+    pub(super) bytes: u64,
+    /// Of a record in it.
+    pub(super) record: usize,
 }
 
 impl Outgoing {
-    fn total(&self) -> u64 {
-        (self.head.len() + self.state.len()) as u64
+    fn push(&mut self, data: Bytes, last: bool) {
+        let part = Part { offset: self.made, last, data };
+        self.made = part.end();
+        self.ended = last;
+        self.parts.push_back(part);
     }
 
-    fn chunk(&self, offset: u64, size: u64) -> Bytes {
-        let head = self.head.len() as u64;
-        let (part, from) = if offset < head { (&self.head, offset) } else { (&self.state, offset - head) };
-        let whole = if offset < head { head } else { size };
-        let to = (from + whole).min(part.len() as u64);
-        // Both lie within the part, so they fit.
-        part.slice(usize::try_from(from).unwrap_or(0)..usize::try_from(to).unwrap_or(0))
-    }
-
-    fn frames(&mut self, size: u64) -> Vec<Frame> {
-        let mut frames = Vec::new();
-        while self.sent < self.total() && self.sent < self.acked + AHEAD * size {
-            let (offset, total) = (self.sent, self.total());
-            let data = self.chunk(offset, size);
-            self.sent += data.len() as u64;
-            frames.push(Frame::Chunk { transfer: self.id, offset, total, data });
+    /// Makes parts as long as few are under way; answers those to be sent.
+    fn frames(&mut self, state: &State, size: usize) -> Vec<Frame> {
+        while !self.ended && self.parts.len() < AHEAD {
+            let (data, last) = self.source.part(state, size);
+            self.push(data, last);
         }
+        let frame = |part: &Part| Frame::Chunk {
+            transfer: self.id,
+            offset: part.offset,
+            last: part.last,
+            data: part.data.clone(),
+        };
+        let frames = self.parts.iter().skip(self.sent).map(frame).collect();
+        self.sent = self.parts.len();
         frames
     }
 }
@@ -73,11 +119,20 @@ pub(super) struct Ticked {
 }
 
 impl Transfers {
-    /// Starts sending; answers the first parts.
-    pub(super) fn start(&mut self, id: u64, message: &Message, state: Bytes, size: u64) -> Vec<Frame> {
-        let head = message.write_to_bytes().unwrap_or_default().into();
-        let mut outgoing = Outgoing { id, head, state, acked: 0, sent: 0, idle: 0 };
-        let frames = outgoing.frames(size);
+    /// Starts sending the state as it is now; answers the first parts.
+    pub(super) fn start(
+        &mut self,
+        id: u64,
+        message: &Message,
+        state: &State,
+        applied: &Applied,
+        size: usize,
+    ) -> Vec<Frame> {
+        let source = Source::new(state, applied);
+        let (parts, idle) = (VecDeque::new(), 0);
+        let mut outgoing = Outgoing { id, source, parts, sent: 0, made: 0, ended: false, idle };
+        outgoing.push(message.write_to_bytes().unwrap_or_default().into(), false);
+        let frames = outgoing.frames(state, size);
         self.outgoing.insert(message.to, outgoing);
         frames
     }
@@ -92,25 +147,32 @@ impl Transfers {
         self.outgoing.clear();
     }
 
-    /// Goes on after a part has arrived; answers the next parts, or `None` when all have.
-    pub(super) fn received(&mut self, from: u64, id: u64, offset: u64, size: u64) -> Option<Vec<Frame>> {
+    /// Goes on after everything before `offset` has arrived; answers the next parts, or `None` when all have.
+    pub(super) fn received(
+        &mut self,
+        from: u64,
+        id: u64,
+        offset: u64,
+        state: &State,
+        size: usize,
+    ) -> Option<Vec<Frame>> {
         let Some(outgoing) = self.outgoing.get_mut(&from).filter(|outgoing| outgoing.id == id) else {
             return Some(Vec::new());
         };
-        if offset > outgoing.acked && offset <= outgoing.total() {
-            outgoing.acked = offset;
+        while outgoing.parts.front().is_some_and(|part| part.end() <= offset) {
+            outgoing.parts.pop_front();
+            outgoing.sent = outgoing.sent.saturating_sub(1);
             outgoing.idle = 0;
-            outgoing.sent = outgoing.sent.max(offset);
         }
-        if outgoing.acked == outgoing.total() {
+        if outgoing.ended && outgoing.parts.is_empty() {
             self.outgoing.remove(&from);
             return None;
         }
-        Some(outgoing.frames(size))
+        Some(outgoing.frames(state, size))
     }
 
     /// Sends again what seems lost after `patience` ticks, and gives up after some times as long.
-    pub(super) fn tick(&mut self, patience: usize, size: u64) -> Ticked {
+    pub(super) fn tick(&mut self, patience: usize, state: &State, size: usize) -> Ticked {
         /// Times that parts are sent again.
         const TRIES: usize = 8;
         let mut ticked = Ticked::default();
@@ -121,54 +183,68 @@ impl Transfers {
                 return false;
             }
             if outgoing.idle.is_multiple_of(patience) {
-                outgoing.sent = outgoing.acked;
-                ticked.resend.extend(outgoing.frames(size).into_iter().map(|frame| (*to, frame)));
+                outgoing.sent = 0;
+                ticked.resend.extend(outgoing.frames(state, size).into_iter().map(|frame| (*to, frame)));
             }
             true
         });
         ticked
     }
 
-    /// Takes a part; answers how far the parts go without a gap, and the message once all are there and whole.
+    /// Takes a part; answers how far the parts go without a gap, and the snapshot once all are there and whole.
     pub(super) fn take(
         &mut self,
-        from: u64,
-        id: u64,
-        offset: u64,
-        total: u64,
-        data: &Bytes,
-    ) -> (u64, Option<Message>) {
-        if offset == 0
-            && self.incoming.as_ref().is_none_or(|incoming| (incoming.from, incoming.id) != (from, id))
-        {
-            self.incoming = Some(Incoming { from, id, total, head: data.clone(), state: BytesMut::new() });
-        }
-        let Some(incoming) =
-            self.incoming.as_mut().filter(|incoming| (incoming.from, incoming.id) == (from, id))
-        else {
-            return (0, None);
+        chunk: Chunk,
+        limits: Limits,
+        now: Instant,
+    ) -> (u64, Option<(Message, Arrived)>) {
+        let is_this = |incoming: &Option<Incoming>| {
+            incoming.as_ref().is_some_and(|i| (i.from, i.id) == (chunk.from, chunk.id))
         };
-        let have = |incoming: &Incoming| (incoming.head.len() + incoming.state.len()) as u64;
-        if offset == have(incoming) && offset > 0 && offset + data.len() as u64 <= incoming.total {
-            incoming.state.extend_from_slice(data);
+        if chunk.offset == 0 && !is_this(&self.incoming) {
+            self.incoming = Incoming::begin(&chunk, limits, now);
         }
-        let so_far = have(incoming);
-        if so_far < incoming.total {
-            return (so_far, None);
+        if !is_this(&self.incoming) {
+            return (0, None);
         }
-        (so_far, self.incoming.take().and_then(Incoming::finish))
+        let Some(mut incoming) = self.incoming.take() else { return (0, None) };
+        if chunk.offset != incoming.taken || chunk.offset == 0 {
+            let taken = incoming.taken;
+            self.incoming = Some(incoming);
+            return (taken, None);
+        }
+        incoming.taken += chunk.data.len() as u64;
+        let taken = incoming.taken;
+        let outcome =
+            if taken > limits.bytes { Err(super::codec::damaged()) } else { incoming.sink.add(&chunk.data) };
+        match outcome {
+            Ok(()) if !chunk.last => {
+                self.incoming = Some(incoming);
+                (taken, None)
+            }
+            Ok(()) => (taken, incoming.finish()),
+            Err(error) => {
+                tracing::warn!(from = chunk.from, %error, "a snapshot makes no sense");
+                (0, None)
+            }
+        }
     }
 }
 
 impl Incoming {
-    fn finish(self) -> Option<Message> {
-        let state = self.state.freeze();
-        let mut message = Message::parse_from_bytes(&self.head).ok()?;
-        if !snapshot::is_whole(&state) {
-            tracing::warn!(from = self.from, "a snapshot did not arrive whole");
-            return None;
+    fn begin(chunk: &Chunk, limits: Limits, now: Instant) -> Option<Self> {
+        let message = Message::parse_from_bytes(&chunk.data).ok()?;
+        let sink = Sink::new(limits.record, now);
+        Some(Self { from: chunk.from, id: chunk.id, message, taken: chunk.data.len() as u64, sink })
+    }
+
+    fn finish(self) -> Option<(Message, Arrived)> {
+        match self.sink.finish() {
+            Ok((applied, state)) => Some((self.message, Arrived { applied, state })),
+            Err(error) => {
+                tracing::warn!(from = self.from, %error, "a snapshot did not arrive whole");
+                None
+            }
         }
-        message.mut_snapshot().data = state;
-        Some(message)
     }
 }

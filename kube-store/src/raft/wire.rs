@@ -7,7 +7,7 @@ use super::codec::{Reader, Writer, damaged};
 use super::command::{RequestId, put_request, take_request};
 use crate::Result;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// One message between members.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,8 +18,8 @@ pub(super) enum Frame {
     Forward { term: u64, request: RequestId, command: Bytes },
     /// The proposal was not taken, and this member will not take it later.
     Refused { term: u64, request: RequestId, reason: Refusal },
-    /// Part of a snapshot.
-    Chunk { transfer: u64, offset: u64, total: u64, data: Bytes },
+    /// Part of a snapshot, maybe the last.
+    Chunk { transfer: u64, offset: u64, last: bool, data: Bytes },
     /// Everything before `offset` has arrived.
     ChunkReceived { transfer: u64, offset: u64 },
 }
@@ -66,9 +66,11 @@ impl Frame {
                     .and_then(|at| u8::try_from(at).ok())
                     .unwrap_or(0));
             }
-            Self::Chunk { transfer, offset, total, data } => {
+            Self::Chunk { transfer, offset, last, data } => {
                 w.u8(3);
-                [*transfer, *offset, *total].into_iter().for_each(|n| w.u64(n));
+                w.u64(*transfer);
+                w.u64(*offset);
+                w.bool(*last);
                 w.raw(data);
             }
             Self::ChunkReceived { transfer, offset } => {
@@ -95,7 +97,7 @@ impl Frame {
                 let reason = REFUSALS.get(usize::from(r.u8()?)).copied().ok_or_else(damaged)?;
                 Self::Refused { term, request, reason }
             }
-            3 => Self::Chunk { transfer: r.u64()?, offset: r.u64()?, total: r.u64()?, data: r.rest() },
+            3 => Self::Chunk { transfer: r.u64()?, offset: r.u64()?, last: r.bool()?, data: r.rest() },
             4 => Self::ChunkReceived { transfer: r.u64()?, offset: r.u64()? },
             _ => return Err(damaged()),
         };

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::peer::{scratch, skip};
 
 /// The status line and the body that a path answers.
-async fn get(address: &str, path: &str) -> (String, String) {
+pub(crate) async fn get(address: &str, path: &str) -> (String, String) {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();

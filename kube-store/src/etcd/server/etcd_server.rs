@@ -88,8 +88,9 @@ impl Default for ServerConfig {
 /// - Each response of a watch has one revision; etcd puts several into one when a watch catches up, and tells its current
 ///   revision with them. A request for progress is answered once all watches of the stream have reported everything, as in
 ///   etcd 3.5; 3.4 answers at once. A watch from a revision that lies ahead reports no progress until then, as in etcd 3.6.
-/// - `hash` covers keys and history and no other buckets. `hashKV` is etcd's own, except that of keys that one transaction
-///   wrote and that were not changed since before the last compaction, the numbers within the transaction are made anew.
+/// - `hashKV` is etcd's own number. (On a store that does not know which change of its transaction wrote a key, as one that
+///   is itself in an etcd, that is made up for keys that were not changed since the last compaction.) `hash` cannot be: etcd
+///   hashes its whole database with it, in which the members' random numbers and addresses are. Ours covers keys and history.
 /// - Outside of a group, the member and the cluster are both 1, the term is always 1, and the index of the log is the
 ///   revision; members cannot be added or removed.
 /// - In a group, a member answers a request to create a watch once it has caught up with the leader. What a change of users,

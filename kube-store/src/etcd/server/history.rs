@@ -2,7 +2,7 @@
 //!
 //! Only the seam is asked, so it works on every store: the keys as they were when history starts, and a watch from there.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::{self, Seek, Write};
 
 use bytes::Bytes;
@@ -37,8 +37,8 @@ const EMPTY: [&str; 8] =
 pub(super) struct History {
     pub(super) revision: Revision,
     pub(super) compacted: Revision,
-    /// The keys as they were at `compacted`, by revision.
-    base: Vec<KeyValue>,
+    /// The keys as they were at `compacted`, and which change of its transaction wrote each, in that order.
+    base: Vec<(KeyValue, i64)>,
     /// What happened after it, in order.
     changes: Vec<Event>,
 }
@@ -60,8 +60,8 @@ impl History {
     async fn between(store: &dyn Store, compacted: Revision, revision: Revision) -> Result<Self> {
         let mut base = Vec::new();
         if compacted > 0 {
-            base = store.range(RangeRequest::default().at_revision(compacted)).await?.kvs;
-            base.sort_by(|a, b| (a.mod_revision, &a.key).cmp(&(b.mod_revision, &b.key)));
+            let kvs = store.range(RangeRequest::default().at_revision(compacted)).await?.kvs;
+            base = placed(kvs, store.places(compacted).await?.as_ref());
         }
         let mut changes = Vec::new();
         // Revision 1 is that of an empty store.
@@ -79,12 +79,15 @@ impl History {
 
     /// Each version as an entry of etcd's database, in order.
     fn entries(&self) -> impl Iterator<Item = (&Bytes, Vec<u8>, Vec<u8>)> {
-        let base = self.base.iter().map(|kv| (EventKind::Put, kv));
-        let changes = self.changes.iter().map(|event| (event.kind, &event.kv));
+        let base = self.base.iter().map(|(kv, place)| (EventKind::Put, kv, *place));
         let mut last = (0, 0);
-        base.chain(changes).map(move |(kind, kv)| {
-            last = if kv.mod_revision == last.0 { (last.0, last.1 + 1) } else { (kv.mod_revision, 0) };
-            let (mut key, deleted) = (revision_key(last.0, last.1), kind == EventKind::Delete);
+        let changes = self.changes.iter().map(move |event| {
+            let revision = event.kv.mod_revision;
+            last = (revision, if revision == last.0 { last.1 + 1 } else { 0 });
+            (event.kind, &event.kv, last.1)
+        });
+        base.chain(changes).map(|(kind, kv, place)| {
+            let (mut key, deleted) = (revision_key(kv.mod_revision, place), kind == EventKind::Delete);
             key.extend(deleted.then_some(b't'));
             let message = match deleted {
                 true => pb::KeyValue { key: kv.key.clone(), ..Default::default() },
@@ -94,13 +97,19 @@ impl History {
         })
     }
 
-    /// The hash that etcd makes of it: of the entries after the compaction, and of those before that are still read.
+    /// The hash that etcd makes of it: of the entries after the compaction, and of those before that are still read; but of
+    /// all when no key is left.
     pub(super) fn hash(&self) -> u32 {
-        let changed: BTreeSet<_> = self.changes.iter().map(|event| &event.kv.key).collect();
+        let mut changed: BTreeMap<_, _> =
+            self.changes.iter().map(|event| (&event.kv.key, event.kind)).collect();
+        let unchanged = self.base.iter().filter(|(kv, _)| !changed.contains_key(&kv.key)).count();
+        if unchanged == 0 && changed.values().all(|kind| *kind == EventKind::Delete) {
+            changed.clear();
+        }
         let mut hash = checksum::Crc32c::default();
         hash.update(KEYS.as_bytes());
         for (n, (name, key, value)) in self.entries().enumerate() {
-            if n >= self.base.len() || !changed.contains(name) {
+            if n >= self.base.len() || !changed.contains_key(name) {
                 hash.update(&key);
                 hash.update(&value);
             }
@@ -159,6 +168,24 @@ impl History {
         }
         buckets
     }
+}
+
+/// Keys with their places in their transactions, in that order. Where a store does not know them they are made anew: the
+/// keys that one transaction wrote count from 0 in their order.
+fn placed(mut kvs: Vec<KeyValue>, places: Option<&BTreeMap<Bytes, u32>>) -> Vec<(KeyValue, i64)> {
+    kvs.sort_by(|a, b| (a.mod_revision, &a.key).cmp(&(b.mod_revision, &b.key)));
+    let mut last = (0, 0);
+    let mut base: Vec<_> = kvs
+        .into_iter()
+        .map(|kv| {
+            last = (kv.mod_revision, if kv.mod_revision == last.0 { last.1 + 1 } else { 0 });
+            let known = places.map(|places| places.get(&kv.key).copied().unwrap_or(0).into());
+            let place = known.unwrap_or(last.1);
+            (kv, place)
+        })
+        .collect();
+    base.sort_by_key(|(kv, place)| (kv.mod_revision, *place));
+    base
 }
 
 /// The form of a revision in etcd's database.

@@ -1,12 +1,12 @@
 //! The service of keys: a translation there and back.
 
-use tonic::{Request, Response, Status, async_trait};
+use tonic::{Code, Request, Response, Status, async_trait};
 
 use super::auth::{Guard, Needs};
 use super::etcd_server::{Answer, EtcdServer, mismatch};
 use super::{check, convert, watch};
 use crate::etcd::r#gen::etcdserverpb as pb;
-use crate::{Error, Op, OpResult, TxnRequest, TxnResponse};
+use crate::{Error, LeaseRequest, Op, OpResult, Precondition, TxnRequest, TxnResponse};
 
 impl EtcdServer {
     /// Does a transaction that may put something, unless there is no space for it.
@@ -23,6 +23,19 @@ impl EtcdServer {
         let puts = matches!(op, Op::Put(_));
         let mut response = self.write(TxnRequest::of([op]), puts).await?;
         response.results.pop().ok_or_else(|| Status::internal("the store answered nothing"))
+    }
+}
+
+impl EtcdServer {
+    /// Where both the key and the lease are missing, etcd's put names the lease; its transaction, as our store, the key.
+    async fn why_not_put(&self, lease: i64, refused: Status) -> Status {
+        if lease == 0 || refused.code() != Code::InvalidArgument {
+            return refused;
+        }
+        match self.store.lease(LeaseRequest::TimeToLive { id: lease }).await {
+            Err(error @ Error::Precondition(Precondition::LeaseNotFound(_))) => convert::status(error),
+            _ => refused,
+        }
     }
 }
 
@@ -62,9 +75,11 @@ impl pb::kv_server::Kv for EtcdServer {
         if !caller.is_free() {
             self.auth.require(&caller, Needs::of_put(&request)).await?;
         }
-        match self.op(convert::put_request(request).into()).await? {
-            OpResult::Put(put) => Ok(Response::new(convert::put_response(self.group.stamp(), put))),
-            _ => Err(mismatch()),
+        let lease = request.lease;
+        match self.op(convert::put_request(request).into()).await {
+            Ok(OpResult::Put(put)) => Ok(Response::new(convert::put_response(self.group.stamp(), put))),
+            Ok(_) => Err(mismatch()),
+            Err(refused) => Err(self.why_not_put(lease, refused).await),
         }
     }
 

@@ -1,16 +1,15 @@
 //! What follows from the log.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 
 use bytes::Bytes;
 use protobuf::Message as _;
 use raft::prelude::{ConfChangeSingle, ConfChangeType, ConfChangeV2, Entry, EntryType, Ready};
 use tokio::time::Instant;
 
+use super::super::MemberChange;
 use super::super::command::{Answer, Command};
-use super::super::record::{self, Position};
-use super::super::{MemberChange, snapshot};
+use super::super::record::Position;
 use super::Core;
 use crate::engine::Batch;
 use crate::mvcc::{Change, State};
@@ -82,6 +81,7 @@ impl Core {
             let change = ConfChangeV2::parse_from_bytes(raft_change).map_err(|_| refused())?;
             let conf = self.node.apply_conf_change(&change).map_err(|_| refused())?;
             self.node.mut_store().applied.conf = conf;
+            self.give_up_lease();
         }
         self.node.mut_store().applied.members = next;
         Ok(Answer::Members)
@@ -95,31 +95,8 @@ impl Core {
         let left = self.node.apply_conf_change(&ConfChangeV2::default());
         let conf = left.map_err(|error| Error::corrupt(error.to_string()))?;
         self.node.mut_store().applied.conf = conf;
+        self.give_up_lease();
         Ok(())
-    }
-
-    /// Puts the state of a snapshot in the place of this one; answers the indexes that the log does not hold any more.
-    pub(super) fn install(
-        &mut self,
-        data: Bytes,
-        state: &mut State,
-        batch: &mut Batch,
-        now: Instant,
-    ) -> Result<Range<u64>> {
-        let (applied, mut new) = snapshot::decode(data, now)?;
-        for number in self.proposals.skip(applied.at.term) {
-            let reason = "a snapshot was installed meanwhile; the request may have been done".into();
-            self.answers.push((number, Err(Error::Unavailable { reason })));
-        }
-        new.publish(i64::MAX);
-        new.follow_records_of(state);
-        snapshot::replace(state, &new, batch);
-        *state = new;
-        let gone = self.node.mut_store().restart(applied);
-        record::put_truncated(batch, self.node.store().truncated());
-        self.snapshot = None;
-        self.sweeping = true;
-        Ok(gone)
     }
 }
 

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::super::MemberChange;
 use super::super::command::{Command, RequestId};
+use super::super::transfer::{Chunk, Limits};
 use super::super::wire::{Frame, Refusal};
 use super::apply::conf_change;
 use super::{Core, StateRole};
@@ -117,6 +118,7 @@ impl Core {
             return;
         }
         self.node.transfer_leader(to);
+        self.after_message(false, 0);
         self.set_timeout();
     }
 
@@ -138,29 +140,22 @@ impl Core {
     }
 
     fn step_frame(&mut self, from: u64, frame: Frame, state: &mut State, now: Instant) {
-        let size = self.config.chunk_bytes as u64;
         match frame {
             Frame::Raft(bytes) => match Message::parse_from_bytes(&bytes) {
-                Ok(message) => self.step_message(from, message),
+                // A snapshot comes in parts, which end in such a message.
+                Ok(message) if message.get_msg_type() == MessageType::MsgSnapshot => {}
+                Ok(message) => self.step_message(from, message, now),
                 Err(error) => tracing::warn!(from, %error, "dropped a message"),
             },
             Frame::Forward { term, request, command } => {
                 self.forwarded(from, term, request, command, state, now)
             }
             Frame::Refused { term, request, reason } => self.refused(term, request, reason, state, now),
-            Frame::Chunk { transfer, offset, total, data } => {
-                if total > self.config.store.quota_bytes.saturating_mul(4) {
-                    return;
-                }
-                let (offset, whole) = self.transfers.take(from, transfer, offset, total, &data);
-                let received = self.outgoing(from, &Frame::ChunkReceived { transfer, offset });
-                self.outbox.push(received);
-                if let Some(message) = whole {
-                    self.step_message(from, message);
-                }
+            Frame::Chunk { transfer: id, offset, last, data } => {
+                self.take_chunk(Chunk { from, id, offset, last, data }, now);
             }
             Frame::ChunkReceived { transfer, offset } => {
-                match self.transfers.received(from, transfer, offset, size) {
+                match self.transfers.received(from, transfer, offset, state, self.config.chunk_bytes) {
                     Some(frames) => {
                         let frames: Vec<_> = frames.iter().map(|frame| self.outgoing(from, frame)).collect();
                         self.outbox.extend(frames);
@@ -171,15 +166,44 @@ impl Core {
         }
     }
 
-    fn step_message(&mut self, from: u64, message: Message) {
+    fn take_chunk(&mut self, chunk: Chunk, now: Instant) {
+        // One after the other: what arrives next is for a member that has put this one in place.
+        if self.is_taking_snapshot() {
+            return;
+        }
+        let (from, id) = (chunk.from, chunk.id);
+        let quota = self.config.store.quota_bytes.saturating_mul(4);
+        let limits = Limits { bytes: quota, record: usize::try_from(quota).unwrap_or(usize::MAX) };
+        let (offset, whole) = self.transfers.take(chunk, limits, now);
+        let received = self.outgoing(from, &Frame::ChunkReceived { transfer: id, offset });
+        self.outbox.push(received);
+        if let Some((message, arrived)) = whole
+            && self.is_enough(&arrived)
+        {
+            self.step_message(from, message, now);
+            self.expect(arrived);
+        }
+    }
+
+    fn step_message(&mut self, from: u64, mut message: Message, now: Instant) {
         // Proposals come as frames of ours, which are taken only once.
         if message.from != from || message.to != self.id || message.get_msg_type() == MessageType::MsgPropose
         {
             return;
         }
+        if self.must_not_vote(&message) || self.answer_alone(&mut message, now) {
+            return;
+        }
+        if message.get_msg_type() == MessageType::MsgHeartbeat {
+            // A member that lost its log while a snapshot was being put in place has less than its leader remembers.
+            let is_known = message.commit <= self.node.raft.raft_log.last_index();
+            message.commit = if is_known { message.commit } else { 0 };
+        }
+        let (term, of_leader) = (message.term, is_of_leader(&message));
         if let Err(error) = self.node.step(message) {
             tracing::debug!(from, %error, "a message was not taken");
         }
+        self.after_message(of_leader, term);
     }
 
     /// Puts a request of this member where it can be answered.
@@ -362,4 +386,10 @@ impl Core {
         };
         if changes.iter().all(caught_up) { Ok(()) } else { Err(Refusal::Behind) }
     }
+}
+
+/// Whether only a leader sends such a message.
+fn is_of_leader(message: &Message) -> bool {
+    let kind = message.get_msg_type();
+    matches!(kind, MessageType::MsgHeartbeat | MessageType::MsgAppend | MessageType::MsgSnapshot)
 }

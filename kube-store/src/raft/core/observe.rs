@@ -1,6 +1,7 @@
 //! What a simulation may see of a member, and the faults that it may plant.
 
 use raft::prelude::{Entry, HardState};
+use tokio::time::Instant;
 
 use super::super::command::Command;
 use super::super::record::Position;
@@ -12,8 +13,10 @@ impl Core {
     /// Plants a fault.
     pub(crate) fn mutate(&mut self, mutation: Mutation) {
         self.mutation = Some(mutation);
-        if mutation == Mutation::ForgetVote {
-            self.node.raft.vote = 0;
+        match mutation {
+            Mutation::ForgetVote => self.node.raft.vote = 0,
+            Mutation::LongLease => self.lease.lengthen(),
+            _ => {}
         }
     }
 
@@ -51,8 +54,14 @@ impl Core {
         self.is_leader().then_some(self.node.raft.term)
     }
 
-    /// Newest entry that was dropped, and those kept.
+    /// The term in which this member leads and answers reads alone.
+    pub(crate) fn leads_alone(&self, now: Instant) -> Option<u64> {
+        self.leads().filter(|_| self.leads_surely(now))
+    }
+
+    /// Newest entry that was dropped, and those kept. While a snapshot is being put in place they mean nothing any more.
     pub(crate) fn log(&self) -> (Position, impl Iterator<Item = &Entry>) {
-        (self.node.store().truncated(), self.node.store().iter())
+        let kept = if self.is_taking_snapshot() { 0 } else { usize::MAX };
+        (self.node.store().truncated(), self.node.store().iter().take(kept))
     }
 }

@@ -20,11 +20,12 @@ impl Core {
             return;
         }
         self.node.tick();
+        self.lease.tick();
         self.set_timeout();
         let patience = self.config.election_ticks;
         self.reads.tick(patience);
         self.place_again(patience, state, now);
-        self.tick_transfers(patience);
+        self.tick_transfers(patience, state);
         if self.is_leader() {
             self.expire(state, now);
         }
@@ -50,14 +51,11 @@ impl Core {
         again.into_iter().for_each(|number| self.place(number, state, now));
     }
 
-    fn tick_transfers(&mut self, patience: usize) {
-        let ticked = self.transfers.tick(patience, self.config.chunk_bytes as u64);
+    fn tick_transfers(&mut self, patience: usize, state: &State) {
+        let ticked = self.transfers.tick(patience, state, self.config.chunk_bytes);
         for (to, frame) in &ticked.resend {
             let again = self.outgoing(*to, frame);
             self.outbox.push(again);
-        }
-        if self.transfers.is_empty() {
-            self.snapshot = None;
         }
         for to in ticked.failed {
             self.node.report_snapshot(to, SnapshotStatus::Failure);
@@ -71,6 +69,7 @@ impl Core {
             self.leading = leading;
             self.expiring.clear();
             self.transfers.stop();
+            self.give_up_lease();
             if leading.is_some() {
                 state.promote_leases(now);
             }

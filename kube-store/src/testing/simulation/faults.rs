@@ -48,7 +48,10 @@ impl World {
     /// Two sides that do not hear each other, or of which only one hears the other.
     fn split(&mut self, both_ways: bool) {
         self.network.heal();
-        let (left, right): (Vec<u64>, Vec<u64>) = self.nodes.keys().copied().partition(|_| self.rng.bool());
+        // A leader alone is what shows whether it answers longer than it may.
+        let alone = if self.settings.lease_reads { self.leader() } else { None };
+        let (left, right): (Vec<u64>, Vec<u64>) =
+            self.nodes.keys().copied().partition(|id| alone.map_or_else(|| self.rng.bool(), |it| *id == it));
         self.say(|| format!("cut: {left:?} and {right:?}, both ways: {both_ways}"));
         for a in &left {
             for b in &right {

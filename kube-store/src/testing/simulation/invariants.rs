@@ -59,6 +59,16 @@ impl Invariants {
         self.leaders.len()
     }
 
+    /// A leader that answers reads alone has to be the newest.
+    pub(super) fn leads_alone(&self, id: u64, term: u64) -> Checked {
+        match self.leaders.last_key_value() {
+            Some((newest, leader)) if *newest > term => Rule::LeadsAlone.broken(format!(
+                "member {id} answers reads alone in term {term}, and {leader} leads term {newest}"
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// The key as the one history has it at a revision: revision of the last change, and value.
     pub(super) fn at(&self, key: &[u8], revision: Revision) -> Option<(Revision, Bytes)> {
         let (changed, value) = self.versions.get(key)?.range(..=revision).next_back()?;

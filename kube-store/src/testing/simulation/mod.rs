@@ -53,6 +53,8 @@ pub struct Settings {
     pub duration: Duration,
     /// What clients do and what goes wrong. Default all of it.
     pub variety: Variety,
+    /// Whether leaders answer reads alone for a while; clocks differ by less than the members are told. Default no.
+    pub lease_reads: bool,
     /// A fault to plant. Default none.
     pub mutation: Option<Mutation>,
 }
@@ -74,6 +76,7 @@ impl Default for Settings {
             keys: 3,
             duration: Duration::from_secs(5),
             variety: Variety::Wide,
+            lease_reads: false,
             mutation: None,
         }
     }
@@ -107,11 +110,13 @@ pub enum Mutation {
     IgnoreFailedSync,
     /// A disk takes over the part of a batch that was written before the power failed.
     TornBatch,
+    /// A leader answers reads alone for longer than others wait with an election. Needs [`Settings::lease_reads`].
+    LongLease,
 }
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::AckBeforePersist,
         Self::StaleRead,
         Self::ApplyUncommitted,
@@ -124,6 +129,7 @@ impl Mutation {
         Self::ForgetCompaction,
         Self::IgnoreFailedSync,
         Self::TornBatch,
+        Self::LongLease,
     ];
 }
 

@@ -18,6 +18,8 @@ pub enum Rule {
     CommittedStays,
     /// A term has one leader, and it has everything that was committed before.
     OneLeader,
+    /// A leader that answers reads alone is the newest.
+    LeadsAlone,
     /// A revision holds the same events everywhere.
     OneHistory,
     /// After the same entry of the log every member, in each of its lives, has the same revision, start of history, and number

@@ -124,6 +124,13 @@ impl Scenario {
         group("uncommitted entries", 0, 3, Mutation::ApplyUncommitted, LOST),
         group("a proposal taken twice", 0, 3, Mutation::TakeTwice, &[Rule::Linearizable, Rule::Revisions]),
         group("a failed sync ignored", 0, 3, Mutation::IgnoreFailedSync, LOST),
+        group(
+            "a lease that lasts too long",
+            0,
+            3,
+            Mutation::LongLease,
+            &[Rule::LeadsAlone, Rule::Linearizable],
+        ),
         group("a torn batch", 0, 3, Mutation::TornBatch, LOST),
         store("a watch with a gap", 0, Lie::SkipEvent, SKIPPED),
         store("a stale read", 0, Lie::StaleRead, &[Rule::Linearizable]),
@@ -160,7 +167,8 @@ impl Scenario {
     }
 
     fn run_group(&self, seed: u64, mutation: Option<Mutation>) -> Checked {
-        let settings = Settings { members: self.members, mutation, ..Settings::default() };
+        let lease_reads = self.planted == Planted::Group(Mutation::LongLease);
+        let settings = Settings { members: self.members, lease_reads, mutation, ..Settings::default() };
         run(seed, &settings).map(drop).map_err(|violation| violation.broken)
     }
 }

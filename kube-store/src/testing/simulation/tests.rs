@@ -32,6 +32,15 @@ fn five_members_keep_all_rules() {
 }
 
 #[test]
+fn leaders_that_answer_alone_keep_all_rules() {
+    for seed in 0..150 {
+        let settings = Settings { lease_reads: true, ..Settings::default() };
+        let violation = run(seed, &settings).err();
+        assert!(violation.is_none(), "seed {seed}: {violation:?}");
+    }
+}
+
+#[test]
 fn one_seed_is_one_run() {
     for seed in [1, 2, 3] {
         let once = run(seed, &Settings::default()).unwrap();

@@ -18,7 +18,7 @@ use super::watcher::Watcher;
 use super::{Mutation, Report, Settings};
 use crate::mvcc::{Scan, State};
 use crate::raft::core::{Core, Outgoing, Work};
-use crate::raft::{Command, MemberInfo, RaftConfig, Start};
+use crate::raft::{Command, MemberInfo, RaftConfig, ReadMode, Start};
 use crate::{Config, RangeRequest};
 
 /// Lines of the trace that are kept.
@@ -264,6 +264,11 @@ impl World {
         config.max_message_bytes = 600;
         config.keep_entries = 12;
         config.chunk_bytes = 400;
+        if self.settings.lease_reads {
+            // Ticks take from 8 to 12 ms of the time that is handed to members: the fastest clock is a quarter ahead.
+            config.tick = Duration::from_millis(10);
+            config.reads = ReadMode::Lease { drift_percent: 25 };
+        }
         config.store = Config { seed: Some(self.seed), ..Config::default() };
         config
     }
@@ -365,6 +370,12 @@ impl World {
         self.rng.choice(ids)
     }
 
+    /// A member that leads, by its own account.
+    pub(super) fn leader(&self) -> Option<u64> {
+        let leads = |node: &Node| node.live.as_ref().is_some_and(|live| live.core.leads().is_some());
+        self.nodes.iter().find(|(_, node)| leads(node)).map(|(id, _)| *id)
+    }
+
     pub(super) fn members_seen_by(&self, id: u64) -> Option<Vec<MemberInfo>> {
         let live = self.nodes.get(&id)?.live.as_ref()?;
         let members: Vec<MemberInfo> = live.core.members().all.values().cloned().collect();
@@ -402,9 +413,18 @@ impl World {
             self.invariants.check(id, &live.core, &live.state, &mut node.seen, &work.appended)?;
             self.carry_out(id, work)?;
         }
+        self.check_reads_alone()?;
         self.watch(id)?;
         self.stop_if_removed(id);
         Ok(())
+    }
+
+    fn check_reads_alone(&self) -> Checked {
+        let now = self.clock();
+        let lives = self.nodes.iter().filter_map(|(id, node)| Some((*id, node.live.as_ref()?)));
+        lives
+            .filter_map(|(id, live)| Some((id, live.core.leads_alone(now)?)))
+            .try_for_each(|(id, term)| self.invariants.leads_alone(id, term))
     }
 
     fn carry_out(&mut self, id: u64, mut work: Work) -> Checked {

@@ -14,6 +14,7 @@ use super::traffic::Call;
 use crate::wire::etcdserverpb as pb;
 use pb::kv_client::KvClient;
 use pb::lease_client::LeaseClient;
+use pb::maintenance_client::MaintenanceClient;
 use pb::watch_client::WatchClient;
 use pb::watch_request::RequestUnion;
 
@@ -31,8 +32,10 @@ pub(super) type Reported = BTreeMap<i64, Vec<String>>;
 
 /// A server.
 pub(super) struct Side {
+    address: String,
     kv: KvClient<Channel>,
     lease: LeaseClient<Channel>,
+    maintenance: MaintenanceClient<Channel>,
     requests: mpsc::UnboundedSender<pb::WatchRequest>,
     responses: Streaming<pb::WatchResponse>,
     reported: Reported,
@@ -87,7 +90,9 @@ impl Side {
         let mut watches = WatchClient::new(channel.clone());
         let responses = watches.watch(UnboundedReceiverStream::new(receiver)).await.unwrap().into_inner();
         let mut side = Self {
+            address: endpoint.trim_start_matches("http://").to_owned(),
             kv: KvClient::new(channel.clone()),
+            maintenance: MaintenanceClient::new(channel.clone()),
             lease: LeaseClient::new(channel),
             requests,
             responses,
@@ -130,6 +135,16 @@ impl Side {
         Ok(Response::new(responses.message().await?.unwrap_or_default()))
     }
 
+    /// The hash of everything up to a revision, 0 for now, with the revision where history starts.
+    pub(super) async fn hash(&mut self, revision: i64) -> Answer {
+        let hashed = self.maintenance.hash_kv(pb::HashKvRequest { revision }).await;
+        answer(hashed, |m| {
+            // Only newer etcds say which revision they have hashed.
+            m.hash_revision = 0;
+            header(&mut m.header)
+        })
+    }
+
     fn request(&mut self, union: RequestUnion) {
         self.requests.send(pb::WatchRequest { request_union: Some(union) }).unwrap();
     }
@@ -167,6 +182,19 @@ impl Side {
     pub(super) async fn reported(&mut self) -> Reported {
         self.fence().await;
         std::mem::take(&mut self.reported)
+    }
+
+    /// Waits until no watch lags. etcd looks at those that started in the past ten times a second, and a compaction cuts
+    /// those that it did not come to.
+    pub(super) async fn settle(&self) {
+        const LAGGING: &str = "etcd_debugging_mvcc_slow_watcher_total ";
+        loop {
+            let (_, metrics) = crate::front::get(&self.address, "/metrics").await;
+            match metrics.lines().find_map(|line| line.strip_prefix(LAGGING)) {
+                None | Some("0") => return,
+                Some(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+            }
+        }
     }
 
     /// Everything reported since the last time, at least as much as the other reported. etcd answers a request for progress

@@ -96,7 +96,7 @@ impl Traffic {
     }
 
     /// 0, or a revision near the current one, before it mostly.
-    fn some_revision(&mut self) -> i64 {
+    pub(super) fn some_revision(&mut self) -> i64 {
         match self.rng.u32(0..10) {
             0..6 => 0,
             6..9 => self.rng.i64((self.compacted - 3).max(1)..=self.revision.max(2)),
