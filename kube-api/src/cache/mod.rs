@@ -9,6 +9,9 @@ mod entry;
 mod state;
 mod watcher;
 
+#[cfg(test)]
+mod tests;
+
 pub(crate) use driver::Cache;
 pub(crate) use entry::{ChangeKind, Entry, Filter};
 pub(crate) use state::Start;
