@@ -6,6 +6,7 @@
 
 mod driver;
 mod entry;
+mod pick;
 mod state;
 mod watcher;
 
