@@ -77,8 +77,12 @@ impl Cache {
             progress.request();
         }
         let reached = tokio::time::timeout(FRESH_WITHIN, seen.wait_for(|r| *r >= revision)).await;
+        // What it returns holds a lock, and looking a second time while the follower waits to write would wait for ever.
+        if reached.map(drop).is_ok() {
+            return Ok(());
+        }
         let current = *self.0.revision.borrow();
-        reached.map_or_else(|_| Err(Error::too_large_version(revision, current)), |_| Ok(()))
+        Err(Error::too_large_version(revision, current))
     }
 
     /// Waits until the cache shows what the store showed when this was called.

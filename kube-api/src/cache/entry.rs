@@ -8,7 +8,8 @@ use bytes::Bytes;
 use kube_store::Revision;
 use serde_json::Value;
 
-use crate::error::Result;
+use super::pick::pick;
+use crate::error::{Error, Result};
 use crate::kinds::Kind;
 use crate::object;
 use crate::selector::{FieldSelector, LabelSelector};
@@ -41,6 +42,18 @@ impl ChangeKind {
 
 const SUFFIX: &[u8] = b"}\n";
 
+/// What every kind is indexed by.
+const META: [&str; 3] = ["/metadata/labels", "/metadata/namespace", "/metadata/name"];
+
+/// A value as selectors compare it; one that is absent is empty.
+fn text(value: Value) -> Box<str> {
+    match value {
+        Value::String(text) => text.into(),
+        Value::Null => Box::default(),
+        other => other.to_string().into(),
+    }
+}
+
 /// One version of one object.
 #[derive(Debug)]
 pub(crate) struct Entry {
@@ -64,23 +77,29 @@ impl Entry {
         revision: Revision,
         change: ChangeKind,
     ) -> Result<Self> {
-        let mut value = object::decode(stored, revision)?;
-        let frame = if kind.converts() {
+        let converted = if kind.converts() {
+            let mut value = object::decode(stored, revision)?;
             kind.from_storage(&mut value);
-            object::splice(&object::encode(value.clone())?, revision, change.prefix(), SUFFIX)
+            Some(object::encode(value)?)
         } else {
-            object::splice(stored, revision, change.prefix(), SUFFIX)
+            None
         };
+        let stored = converted.as_deref().unwrap_or(stored);
+        let frame = object::splice(stored, revision, change.prefix(), SUFFIX);
         let object = change.prefix().len()..frame.len().saturating_sub(SUFFIX.len());
-        let labels = value.pointer("/metadata/labels").and_then(Value::as_object);
-        let labels =
-            labels.into_iter().flatten().filter_map(|(k, v)| Some((k.as_str().into(), v.as_str()?.into())));
-        let field = |name: &str| kind.field_value(name, &value).unwrap_or_default().into();
+        let fields = kind.fields.iter().map(|field| field.pointer.as_ref());
+        let pointers: Vec<_> = META.into_iter().chain(fields).collect();
+        let mut picked = pick(stored, &pointers)
+            .map_err(|error| Error::internal(format!("stored object: {error}")))?
+            .into_iter();
+        let labels = picked.next().unwrap_or_default();
+        let labels = labels.as_object().into_iter().flatten();
+        let mut text = || text(picked.next().unwrap_or_default());
         Ok(Self {
-            labels: labels.collect(),
-            fields: kind.fields.iter().map(|f| field(&f.name)).collect(),
-            namespace: object::meta(&value, "namespace").into(),
-            name: object::meta(&value, "name").into(),
+            labels: labels.filter_map(|(k, v)| Some((k.as_str().into(), v.as_str()?.into()))).collect(),
+            namespace: text(),
+            name: text(),
+            fields: kind.fields.iter().map(|_| text()).collect(),
             key,
             frame,
             object,
@@ -90,7 +109,7 @@ impl Entry {
 
     /// The same object as it is deleted at a later revision.
     pub(super) fn redated(&self, revision: Revision) -> Result<Self> {
-        let value: Value = serde_json::from_slice(&self.bytes()).map_err(crate::error::Error::internal)?;
+        let value: Value = serde_json::from_slice(&self.bytes()).map_err(Error::internal)?;
         let change = ChangeKind::Deleted;
         let frame = object::splice(&object::encode(value)?, revision, change.prefix(), SUFFIX);
         Ok(Self {

@@ -6,8 +6,12 @@
 
 mod driver;
 mod entry;
+mod pick;
 mod state;
 mod watcher;
+
+#[cfg(test)]
+mod tests;
 
 pub(crate) use driver::Cache;
 pub(crate) use entry::{ChangeKind, Entry, Filter};
