@@ -4,6 +4,7 @@ mod args;
 mod balanced;
 mod binder;
 mod dynamic_resources;
+mod gang;
 mod gates;
 mod image_locality;
 mod node_affinity;
@@ -34,6 +35,7 @@ pub use dynamic_resources::{
     BuiltinSelectors, DeviceFeatures, DeviceSelector, DynamicResources, MAX_SELECTOR_COST,
     MAX_SELECTOR_LENGTH, SelectorCompiler,
 };
+pub use gang::GangScheduling;
 pub use gates::SchedulingGates;
 pub use image_locality::ImageLocality;
 pub use node_affinity::NodeAffinity;
@@ -74,6 +76,9 @@ const TABLE: &[(&str, i64, Make)] = &[
     ("DefaultBinder", 0, || Arc::new(DefaultBinder)),
 ];
 
+/// The built-in plugins that are not part of the default profile.
+const OPTIONAL: &[(&str, Make)] = &[(GangScheduling::NAME, || Arc::new(GangScheduling::default()))];
+
 type MakeWith = fn(&PluginArgs) -> Result<Arc<dyn Plugin>, Error>;
 
 /// The built-in plugins that take arguments.
@@ -92,7 +97,11 @@ const WITH_ARGS: &[(&str, MakeWith)] = &[
 
 /// Adds the built-in plugins to a registry.
 pub(crate) fn register(registry: &mut Registry) {
-    for (name, _, make) in TABLE {
+    for (name, make) in TABLE
+        .iter()
+        .map(|(name, _, make)| (name, make))
+        .chain(OPTIONAL.iter().map(|(name, make)| (name, make)))
+    {
         registry.register(*name, move |args| no_args(name, args).map(|()| make()));
     }
     for (name, make) in WITH_ARGS {

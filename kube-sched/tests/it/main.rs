@@ -8,6 +8,7 @@ mod day;
 mod devices;
 mod extenders;
 mod feeds;
+mod gang;
 mod permit;
 mod sim;
 mod volumes;

@@ -11,6 +11,8 @@ use crate::node::NodeInfo;
 use crate::pod::PodInfo;
 use crate::snapshot::{NodeView, Snapshot, allocation, selects};
 
+/// Why a node is refused that lacks devices.
+const TOO_FEW: &str = "cannot allocate all claims";
 /// Why a node is refused whose devices were allocated for others.
 pub(super) const UNAVAILABLE: &str = "resourceclaim not available on the node";
 
@@ -40,19 +42,27 @@ impl<'a> Claims<'a> {
         Ok(Some(Self { all, allocator }))
     }
 
+    /// Whether the node has devices for the claims that have none yet, and can reach those of the others.
+    fn fit(&mut self, node: &NodeInfo) -> Result<(), Status> {
+        match self.allocator.as_mut().map_or(Ok(true), |allocator| allocator.fits(node)).map_err(refusal)? {
+            true => self.reach(node),
+            false => Err(Status::unresolvable(TOO_FEW)),
+        }
+    }
+
     /// The allocations of the claims that have none yet, in their order.
     pub(super) fn allocate(&mut self, node: &NodeInfo) -> Result<Vec<AllocationResult>, Status> {
-        let allocations = match &mut self.allocator {
-            None => Vec::new(),
-            Some(allocator) => {
-                let found = allocator.allocate(node).map_err(refusal)?;
-                found.ok_or_else(|| Status::unresolvable("cannot allocate all claims"))?
-            }
-        };
-        if self.all.iter().any(|claim| is_elsewhere(claim, node)) {
-            return Err(Status::unresolvable(UNAVAILABLE));
+        let allocator = self.allocator.as_mut();
+        let found = allocator.map_or(Ok(Some(Vec::new())), |allocator| allocator.allocate(node));
+        let allocations = found.map_err(refusal)?.ok_or_else(|| Status::unresolvable(TOO_FEW))?;
+        self.reach(node).map(|()| allocations)
+    }
+
+    fn reach(&self, node: &NodeInfo) -> Result<(), Status> {
+        match self.all.iter().any(|claim| is_elsewhere(claim, node)) {
+            true => Err(Status::unresolvable(UNAVAILABLE)),
+            false => Ok(()),
         }
-        Ok(allocations)
     }
 }
 
@@ -94,6 +104,6 @@ impl Filter for DynamicResources {
 impl NodeFilter for Claims<'_> {
     fn check(&mut self, node: NodeView<'_>) -> Result<(), Status> {
         let Some(info) = node.info() else { return Ok(()) };
-        self.allocate(info).map(drop)
+        self.fit(info)
     }
 }
