@@ -20,7 +20,7 @@ mod state;
 
 pub(crate) use check::{check_range, check_txn, check_watch};
 pub(crate) use record::Change;
-pub(crate) use scan::Scan;
+pub(crate) use scan::{Counts, Scan};
 pub(crate) use state::State;
 
 #[cfg(test)]
