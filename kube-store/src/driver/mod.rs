@@ -23,7 +23,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use self::hub::Hub;
 use self::journal::Journal;
 use crate::engine::Engine;
-use crate::mvcc::{self, Places, Scan, State};
+use crate::mvcc::{self, Counts, Places, Scan, State};
 use crate::{
     AutoCompaction, Config, Error, LeaseRequest, LeaseResponse, RangeRequest, RangeResponse, Result,
     Revision, Store, StoreStatus, TxnRequest, TxnResponse, WatchRequest, WatchStream,
@@ -52,6 +52,7 @@ pub(crate) struct Shared {
     /// Who makes changes durable, if anybody does.
     journal: Option<Arc<Journal>>,
     rng: Mutex<fastrand::Rng>,
+    counts: Mutex<Counts>,
     /// The state's count of changes of its records, to be read without its lock.
     records_version: AtomicU64,
     /// Wakes the upkeep task.
@@ -87,6 +88,7 @@ impl Driver {
             config,
             journal,
             rng: Mutex::new(rng),
+            counts: Mutex::default(),
             records_version: AtomicU64::new(0),
             upkeep: Arc::default(),
             idle: AtomicBool::new(false),
@@ -189,6 +191,7 @@ impl Shared {
             let (mut scan, mut done) = {
                 let state = self.state.read();
                 let mut scan = Scan::new(&state, request.clone(), state.visible())?;
+                scan.recall(&self.counts.lock());
                 let done = scan.step(&state, STEP);
                 (scan, done)
             };
@@ -199,7 +202,10 @@ impl Shared {
             match done {
                 Err(Error::Compacted { .. }) if request.revision().is_none() => {}
                 Err(error) => return Err(error),
-                Ok(_) => return Ok(scan.finish()),
+                Ok(_) => {
+                    scan.remember(&mut self.counts.lock());
+                    return Ok(scan.finish());
+                }
             }
         }
     }

@@ -28,7 +28,7 @@ pub(crate) use dump::Dump;
 pub(crate) use load::Loader;
 pub(crate) use places::Places;
 pub(crate) use record::Change;
-pub(crate) use scan::Scan;
+pub(crate) use scan::{Counts, Scan};
 pub(crate) use state::State;
 
 #[cfg(test)]
