@@ -72,7 +72,7 @@ fn magnitude(text: &str, decimals: i32) -> Option<i128> {
     }
     let (binary, decimal) = unit(suffix)?;
     let mantissa = mantissa.checked_mul(1024_i128.checked_pow(binary)?)?;
-    let power = decimal + decimals - i32::try_from(fraction.len()).ok()?;
+    let power = decimal.checked_add(decimals)?.checked_sub(i32::try_from(fraction.len()).ok()?)?;
     let magnitude = shift(mantissa, power);
     Some(if negative { -magnitude } else { magnitude })
 }
@@ -122,6 +122,21 @@ mod tests {
             assert_eq!(value(text).unwrap(), units, "{text}");
             assert_eq!(milli_value(text).unwrap(), milli, "{text} in thousandths");
         }
+    }
+
+    #[test]
+    fn nothing_is_too_fine_or_too_large_to_be_compared() {
+        for (text, nano) in [
+            ("40Gi", 42_949_672_960_000_000_000),
+            ("2.5", 2_500_000_000),
+            ("-1n", -1),
+            ("0.1n", 1),
+            ("16Ei", 18_446_744_073_709_551_616_000_000_000),
+            ("1e99", i128::MAX),
+        ] {
+            assert_eq!(nano_value(text), Some(nano), "{text}");
+        }
+        assert_eq!(nano_value("1e2147483647"), None, "so large that its exponent is no number here");
     }
 
     #[test]

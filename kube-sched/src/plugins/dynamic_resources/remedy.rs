@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use k8s_openapi::api::resource::v1::ResourceClaim;
+
 use super::filter::{UNAVAILABLE, is_elsewhere};
 use super::{DynamicResources, claims};
 use crate::framework::{Cycle, NodeStatus, Plugin, PostFilter, PostFilterOutcome, Profile, Reason};
 use crate::pod::PodInfo;
-use k8s_openapi::api::resource::v1::ResourceClaim;
 
 impl PostFilter for DynamicResources {
     fn post_filter(&self, cycle: &Cycle<'_>, _: &Profile, refused: &[NodeStatus]) -> PostFilterOutcome {

@@ -17,7 +17,7 @@ impl Left {
         for device in devices.filter(|device| taken.is_some_and(|taken| taken.contains_key(&device.name))) {
             for (name, amount) in &device.consumes {
                 if let Some(left) = left.get_mut(name) {
-                    *left -= amount;
+                    *left = left.saturating_sub(*amount);
                 }
             }
         }
@@ -41,7 +41,7 @@ impl Left {
     fn shift(&mut self, device: &Device, sign: i128) {
         for (name, amount) in &device.consumes {
             if let Some(left) = self.0.get_mut(name) {
-                *left += sign * amount;
+                *left = left.saturating_add(amount.saturating_mul(sign));
             }
         }
     }

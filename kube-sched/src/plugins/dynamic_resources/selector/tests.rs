@@ -70,6 +70,11 @@ fn devices_are_selected_by_what_is_known_of_them() {
         (r#""model" in device.attributes["nobody"]"#, "false"),
         (r#"device.attributes["nobody"].?model.orValue("none") == "none""#, "true"),
         (r#"device.attributes["gpu.example.com"].?model.hasValue()"#, "true"),
+        (
+            r#"quantity("1e2147483647").isGreaterThan(quantity("1"))"#,
+            "unable to parse quantity: \"1e2147483647\"",
+        ),
+        (r#"quantity("1e40").add(quantity("1e40")).sign() == 1"#, "quantity overflow"),
         (r#"device.attributes["nobody"].model == "A100""#, "no such key: model"),
         (r#"device.attributes["nobody"].model == "A100" || true"#, "true"),
         (r#"false && device.attributes["nobody"].healthy"#, "false"),
@@ -156,6 +161,8 @@ fn no_expression_costs_more_than_its_budget() {
     let conjunction = format!("{}true", "true && ".repeat(1000));
     assert_eq!(ask(&conjunction), "true", "chains of conditions may be long");
     assert_eq!(ask(&format!("{}true", "!".repeat(10_000))), "true");
+    let deepest = (0..38).fold("true".to_owned(), |inner, level| format!("[1].all(x{level}, {inner})"));
+    assert_eq!(ask(&deepest), "true", "what may be nested can be evaluated");
     let mut small = 3;
     let selector = BuiltinSelectors.compile("1 + 1 + 1 == 3").unwrap();
     assert_eq!(selector.matches(&device(), &mut small), Err(too_dear.to_owned()));
