@@ -14,7 +14,7 @@ use tonic::body::Body;
 use tonic::codegen::{Service, http};
 use tonic::service::Routes;
 
-use super::etcd_server::{EtcdServer, VERSION};
+use super::etcd_server::{EtcdServer, VERSION, no_leader};
 use crate::RangeRequest;
 use crate::etcd::r#gen::etcdserverpb::AlarmType;
 
@@ -66,9 +66,18 @@ impl Service<http::Request<Body>> for Front {
             let verbose = request.uri().query().is_some_and(|query| query.split('&').any(|q| q == "verbose"));
             return async move { Ok(page(&server, &path, verbose).await) }.boxed();
         }
+        if needs_leader(&request) && !self.server.group.has_leader() {
+            let refused = no_leader().into_http();
+            return async move { Ok(refused) }.boxed();
+        }
         self.server.calls.count(request.uri().path());
         self.routes.call(request).boxed()
     }
+}
+
+/// Whether the client would rather hear that there is no leader than wait for one.
+fn needs_leader<B>(request: &http::Request<B>) -> bool {
+    request.headers().get("hasleader").is_some_and(|value| value == "true")
 }
 
 async fn page(server: &EtcdServer, path: &str, verbose: bool) -> Response {

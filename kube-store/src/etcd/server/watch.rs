@@ -13,7 +13,7 @@ use tonic::{Status, Streaming};
 
 use super::auth::{Access, Guard};
 use super::convert;
-use super::etcd_server::EtcdServer;
+use super::etcd_server::{EtcdServer, no_leader};
 use super::group::{Group, Stamp};
 use crate::etcd::r#gen::etcdserverpb as pb;
 use crate::{Error, Event, Revision, WatchProgress, WatchResponse, WatchStream};
@@ -63,7 +63,7 @@ pub(super) fn serve(
                 () = shutdown.cancelled() => return,
                 () = &mut leaderless => {
                     // The client looks for a member that has one.
-                    let _ = sender.send(Err(Status::unavailable("etcdserver: no leader"))).await;
+                    let _ = sender.send(Err(no_leader())).await;
                     return;
                 }
             };
