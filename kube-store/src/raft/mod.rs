@@ -34,7 +34,7 @@
 //!   too far behind catches up.
 //!
 //! What differs from etcd: a keep-alive of a lease is replicated like a write, so it costs one, and survives a change of
-//! leader. A snapshot is held in memory, as the state is, by who sends and who receives it.
+//! leader. While a snapshot is sent, the leader keeps what a compaction would free.
 
 mod codec;
 mod command;

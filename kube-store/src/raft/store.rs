@@ -15,7 +15,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::command::{Answer, Command};
 use super::core::Core;
 use super::driver::{Input, Task};
-use super::{Inbox, MemberChange, RaftConfig, RaftStatus, Transport, record};
+use super::{Inbox, MemberChange, MemberInfo, RaftConfig, RaftStatus, Transport, record};
 use crate::driver::Driver;
 use crate::engine::Engine;
 use crate::{
@@ -110,6 +110,11 @@ impl RaftStore {
         self.status.borrow().term
     }
 
+    /// Who leads, as far as this member knows.
+    pub fn leader(&self) -> Option<u64> {
+        self.status.borrow().leader
+    }
+
     /// How this member sees its group, and how that changes.
     pub fn watch_status(&self) -> watch::Receiver<RaftStatus> {
         self.status.clone()
@@ -138,6 +143,14 @@ impl RaftStore {
         send.await.map_err(|_| Error::closed())?;
         let leads = self.wait_for(|status| status.leader == Some(to));
         timeout(self.config.timeout, leads).await.map_err(|_| timed_out())?.map(drop)
+    }
+
+    /// The members as of now; [`RaftStore::raft_status`] tells them as this member knows them, which may be behind.
+    pub async fn members(&self) -> Result<Vec<MemberInfo>> {
+        self.catch_up().await?;
+        // The first answer may come before the status is told, the second comes after.
+        self.catch_up().await?;
+        Ok(self.status.borrow().members.clone())
     }
 
     /// Reads this member's state as it is, which may be behind the others'.

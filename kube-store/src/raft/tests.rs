@@ -179,3 +179,128 @@ fn a_missing_entry_and_anothers_disk_are_refused() {
     engine.clone().commit(&batch).unwrap();
     assert!(matches!(Core::load(&engine, config, 2, Instant::now()), Err(Error::Corrupt { .. })));
 }
+
+/// A state with everything in it that a snapshot has to keep.
+fn rich() -> crate::mvcc::State {
+    let now = Instant::now();
+    let mut state = crate::mvcc::State::new(true);
+    state.grant(7, Duration::from_secs(60), now).unwrap();
+    state.write_records(vec![("name".into(), Some("value".into()))], u64::MAX).unwrap();
+    for n in 0..40u32 {
+        let put = PutRequest {
+            lease: 7 * i64::from(n % 2),
+            ..PutRequest::new(format!("k{}", n % 9), vec![0; n as usize * 20])
+        };
+        let other = PutRequest::new(format!("another{}", n % 5), "v");
+        state.apply(TxnRequest::of([put.into(), other.into()])).unwrap();
+        if n == 20 {
+            state.apply(TxnRequest::of([DeleteRequest::key("k3").into()])).unwrap();
+            state.publish(i64::MAX);
+            state.compact(state.visible() - 6).unwrap();
+            // Not all of it, so that there is old and new history.
+            state.sweep(4);
+        }
+    }
+    state.publish(i64::MAX);
+    state
+}
+
+fn parts(state: &crate::mvcc::State, size: usize) -> Vec<Bytes> {
+    let mut source = super::snapshot::Source::new(state, &super::record::Applied::default());
+    let mut parts = Vec::new();
+    loop {
+        let (part, last) = source.part(state, size);
+        assert!(last || part.len() == size, "{} of {size}", part.len());
+        parts.push(part);
+        if last {
+            return parts;
+        }
+    }
+}
+
+fn put_together(parts: &[Bytes]) -> crate::Result<crate::mvcc::State> {
+    let mut sink = super::snapshot::Sink::new(4096, Instant::now());
+    parts.iter().try_for_each(|part| sink.add(part))?;
+    sink.finish().map(|(_, state)| state)
+}
+
+#[test]
+fn a_snapshot_in_parts_of_any_size_is_the_state() {
+    let mut state = rich();
+    for size in [1, 7, 300, 1 << 20] {
+        let mut copy = put_together(&parts(&state, size)).unwrap();
+        copy.publish(i64::MAX);
+        let seen = |state: &crate::mvcc::State, revision| {
+            let range = RangeRequest::default().at_revision(revision);
+            state.read(TxnRequest::of([range.into()])).map_err(|error| error.to_string())
+        };
+        for revision in state.compacted() - 1..=state.visible() {
+            assert_eq!(seen(&copy, revision), seen(&state, revision), "at {revision}");
+        }
+        assert_eq!(copy.records(), state.records());
+        assert_eq!(copy.lease_ids(), state.lease_ids());
+    }
+    while !state.sweep(1) {}
+    let mut copy = put_together(&parts(&state, 100)).unwrap();
+    while !copy.sweep(1) {}
+    assert_eq!(copy.dump(), state.dump());
+}
+
+/// What is written after a snapshot was begun is not in it, and changes nothing of it.
+#[test]
+fn a_snapshot_is_of_one_moment() {
+    let mut state = rich();
+    let wanted = parts(&state, 64).concat();
+    let mut source = super::snapshot::Source::new(&state, &super::record::Applied::default());
+    let mut made = Vec::new();
+    let mut last = false;
+    while !last {
+        let part;
+        (part, last) = source.part(&state, 64);
+        made.extend_from_slice(&part);
+        state.apply(TxnRequest::of([PutRequest::new(format!("k{}", made.len() % 9), "new").into()])).unwrap();
+        state.publish(i64::MAX);
+        if made.len() == 64 * 5 {
+            state.compact(state.visible()).unwrap();
+        }
+    }
+    assert_eq!(made, wanted);
+}
+
+#[test]
+fn a_snapshot_that_was_changed_on_its_way_is_refused() {
+    let whole = Bytes::from(parts(&rich(), 1 << 20).concat());
+    assert!(put_together(std::slice::from_ref(&whole)).is_ok());
+    for at in (0..whole.len()).step_by(7) {
+        let mut damaged = whole.to_vec();
+        damaged[at] ^= 1;
+        assert!(put_together(&[damaged.into()]).is_err(), "damaged at {at}");
+        assert!(put_together(&[whole.slice(..at)]).is_err(), "cut at {at}");
+    }
+}
+
+/// Whether a member that was there before gives its vote after it has ticked so often.
+fn votes_after(ticks: usize, reads: super::ReadMode) -> bool {
+    use protobuf::Message as _;
+    use raft::prelude::{Message, MessageType};
+    let (mut engine, now) = (MemoryEngine::default(), Instant::now());
+    let config = RaftConfig { reads, ..RaftConfig::member(1, 3) };
+    let (mut core, mut state) = Core::load(&engine, config.clone(), 1, now).unwrap();
+    settle(&mut core, &mut state, &mut engine, now);
+    let (mut core, mut state) = Core::load(&engine, config, 2, now).unwrap();
+    (0..ticks).for_each(|_| core.tick(&mut state, now));
+    let mut vote = Message { from: 2, to: 1, term: 9, log_term: 8, index: 100, ..Message::default() };
+    vote.set_msg_type(MessageType::MsgRequestVote);
+    let frame = Frame::Raft(vote.write_to_bytes().unwrap().into()).encode(1, 2);
+    core.step(frame, &mut state, now);
+    let work = core.poll(&mut state, now).unwrap();
+    work.is_some_and(|work| work.after.iter().chain(&work.send).any(|outgoing| outgoing.to == 2))
+}
+
+#[test]
+fn a_member_that_starts_votes_only_when_no_leader_counts_on_it() {
+    let lease = super::ReadMode::Lease { drift_percent: 20 };
+    assert!(votes_after(0, super::ReadMode::Quorum));
+    assert!(!votes_after(0, lease) && !votes_after(9, lease));
+    assert!(votes_after(10, lease));
+}

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::StreamExt;
 use kube_store::engine::{Fault, FjallEngine, MemoryEngine};
-use kube_store::raft::{LocalNetwork, MemberChange, MemberInfo, RaftConfig, RaftStore, Role};
+use kube_store::raft::{LocalNetwork, MemberChange, MemberInfo, RaftConfig, RaftStore, ReadMode, Role};
 use kube_store::{
     Error, LeaseRequest, LeaseResponse, RangeRequest, RangeResponse, Result, Revision, Store, StoreExt,
     StoreStatus, TxnRequest, TxnResponse, WatchRequest, WatchStream, testing,
@@ -349,4 +349,41 @@ async fn records_reach_every_member_and_one_that_joins() {
     joined.close().await;
     let again = group.open(RaftConfig::joining(4)).await;
     assert_eq!(again.records(Vec::new()).await.unwrap(), known, "and so has the disk");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_list_of_members_is_the_newest_wherever_one_asks() {
+    let group = Group::new(3).await;
+    for id in 4..8 {
+        let learner = MemberInfo { learner: true, ..MemberInfo::new(id) };
+        group.member(1 + id % 3).change_members(vec![MemberChange::Add(learner)]).await.unwrap();
+        for member in &group.members {
+            let members = member.members().await.unwrap();
+            assert!(members.iter().any(|member| member.id == id), "{id} is missing in {members:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn leaders_answer_reads_alone() {
+    let mut group = Group::empty(1);
+    for id in 1..=3 {
+        group.disks.push(MemoryEngine::default());
+        let reads = ReadMode::Lease { drift_percent: 20 };
+        let member = group.open(RaftConfig { reads, ..RaftConfig::member(id, 3) }).await;
+        group.members.push(member);
+    }
+    for n in 0..50 {
+        let written = group.members[n % 3].put("k", n.to_string()).await.unwrap();
+        for member in &group.members {
+            assert_eq!(member.get("k").await.unwrap().unwrap().mod_revision, written);
+        }
+    }
+    // A leader alone, which nobody has told yet, answers only for a while.
+    let leader = group.leader().await;
+    group.network.cut_off(&[leader]);
+    let alone = group.member(leader);
+    assert!(alone.get("k").await.is_ok(), "nobody else can lead yet");
+    tokio::time::sleep(Duration::from_millis(800)).await;
+    assert!(alone.get("k").await.is_err());
 }

@@ -52,8 +52,11 @@ impl pb::cluster_server::Cluster for EtcdServer {
 
     async fn member_list(&self, request: Request<pb::MemberListRequest>) -> Answer<pb::MemberListResponse> {
         self.caller(&request).await?.require_user()?;
-        let (header, members) = (self.header().await?, self.group.members());
-        Ok(Response::new(pb::MemberListResponse { header, members }))
+        let members = match request.into_inner().linearizable {
+            true => self.group.members_now().await.map_err(super::convert::status)?,
+            false => self.group.members(),
+        };
+        Ok(Response::new(pb::MemberListResponse { header: self.header().await?, members }))
     }
 
     async fn member_promote(

@@ -248,3 +248,8 @@ impl EtcdServer {
 pub(super) fn mismatch() -> Status {
     Status::internal("the store answered another operation than was asked")
 }
+
+/// For who would rather hear that there is no leader than wait for one.
+pub(super) fn no_leader() -> Status {
+    Status::unavailable("etcdserver: no leader")
+}

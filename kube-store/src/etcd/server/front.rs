@@ -10,11 +10,12 @@ use bytes::Bytes;
 use futures::FutureExt;
 use http_body_util::Full;
 use parking_lot::Mutex;
+use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::{Service, http};
 use tonic::service::Routes;
 
-use super::etcd_server::{EtcdServer, VERSION};
+use super::etcd_server::{EtcdServer, VERSION, no_leader};
 use crate::RangeRequest;
 use crate::etcd::r#gen::etcdserverpb::AlarmType;
 
@@ -66,9 +67,18 @@ impl Service<http::Request<Body>> for Front {
             let verbose = request.uri().query().is_some_and(|query| query.split('&').any(|q| q == "verbose"));
             return async move { Ok(page(&server, &path, verbose).await) }.boxed();
         }
+        if let Err(status) = look_for_leader(&self.server, &request) {
+            return async move { Ok(status.into_http()) }.boxed();
+        }
         self.server.calls.count(request.uri().path());
         self.routes.call(request).boxed()
     }
+}
+
+/// Refuses a client that would rather hear that there is no leader than wait for one.
+pub(super) fn look_for_leader<B>(server: &EtcdServer, request: &http::Request<B>) -> Result<(), Status> {
+    let wants = request.headers().get("hasleader").is_some_and(|value| value == "true");
+    if wants && !server.group.has_leader() { Err(no_leader()) } else { Ok(()) }
 }
 
 async fn page(server: &EtcdServer, path: &str, verbose: bool) -> Response {

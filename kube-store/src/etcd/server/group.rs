@@ -98,6 +98,24 @@ impl Group {
         }
     }
 
+    /// The members as of now.
+    pub(super) async fn members_now(&self) -> Result<Vec<pb::Member>> {
+        match self {
+            Self::Alone(_) => Ok(self.members()),
+            #[cfg(feature = "raft")]
+            Self::Raft(store) => Ok(store.members().await?.into_iter().map(to_wire).collect()),
+        }
+    }
+
+    /// Whether this member knows who leads.
+    pub(super) fn has_leader(&self) -> bool {
+        match self {
+            Self::Alone(_) => true,
+            #[cfg(feature = "raft")]
+            Self::Raft(store) => store.leader().is_some(),
+        }
+    }
+
     /// Reads what this member has, which may be old.
     pub(super) async fn range_here(&self, store: &dyn Store, request: RangeRequest) -> Result<RangeResponse> {
         match self {

@@ -8,7 +8,7 @@ use tonic::{Request, Response, Status, Streaming, async_trait};
 
 use super::auth::{Access, Guard};
 use super::convert;
-use super::etcd_server::{Answer, EtcdServer, mismatch};
+use super::etcd_server::{Answer, EtcdServer, mismatch, no_leader};
 use crate::etcd::r#gen::etcdserverpb as pb;
 use crate::{Error, LeaseRequest, LeaseResponse, Precondition};
 
@@ -78,11 +78,14 @@ impl pb::lease_server::Lease for EtcdServer {
     ) -> Answer<Self::LeaseKeepAliveStream> {
         let guard = Guard::new(&self.auth, &request);
         guard.caller().await?.require_user()?;
-        let server = self.clone();
+        let (server, wants_leader) = (self.clone(), guard.wants_leader());
         let responses = request.into_inner().then(move |request| {
             let (server, guard) = (server.clone(), guard.clone());
             async move {
                 guard.caller().await?.require_user()?;
+                if wants_leader && !server.group.has_leader() {
+                    return Err(no_leader());
+                }
                 server.keep_alive(request?.id).await
             }
         });

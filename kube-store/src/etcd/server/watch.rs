@@ -17,7 +17,7 @@ pub(super) use self::feed::Feeds;
 pub(super) use self::general::{Responses, general};
 use self::session::Session;
 use super::auth::Guard;
-use super::etcd_server::EtcdServer;
+use super::etcd_server::{EtcdServer, no_leader};
 use super::rpc::{Gone, Messages, Output, Respond, refuse};
 use crate::etcd::r#gen::etcdserverpb as pb;
 
@@ -108,7 +108,7 @@ async fn serve(server: &EtcdServer, guard: Guard, client: &mut impl Client) -> E
             () = session.wake.notified() => continue,
             () = server.shutdown.cancelled() => return Ended::Told(Ok(())),
             // The client looks for a member that has one.
-            () = &mut leaderless => return Ended::Told(Err(Status::unavailable("etcdserver: no leader"))),
+            () = &mut leaderless => return Ended::Told(Err(no_leader())),
         };
         match next {
             Ok(Some(request)) => session.handle(request).await,

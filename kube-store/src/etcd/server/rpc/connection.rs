@@ -12,9 +12,10 @@ use tokio_util::sync::CancellationToken;
 use tonic::codegen::http;
 
 use super::super::etcd_server::EtcdServer;
-use super::super::front::Front;
+use super::super::front::{Front, look_for_leader};
 use super::super::watch;
 use super::batched::{Batched, Writing, batched};
+use super::output::refuse;
 use super::{bridge, unary};
 
 /// What a client may send of one call, and on the connection, before it is read. A request of the largest size fits.
@@ -110,11 +111,14 @@ fn call<'a>(
     server: &'a EtcdServer,
     front: &'a Front,
     request: Request,
-    respond: Respond,
+    mut respond: Respond,
 ) -> BoxFuture<'a, ()> {
     let method = request.uri().path();
     if request.method() != http::Method::POST {
         return Box::pin(bridge::call(front.clone(), request, respond));
+    }
+    if let Err(status) = look_for_leader(server, &request) {
+        return Box::pin(async move { refuse(&mut respond, &status) });
     }
     match method {
         "/etcdserverpb.KV/Txn" => Box::pin(unary::txn(server, request, respond)),
