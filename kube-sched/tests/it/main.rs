@@ -9,6 +9,7 @@ mod extenders;
 mod feeds;
 mod permit;
 mod sim;
+mod tls;
 mod volumes;
 
 use std::sync::Arc;
