@@ -18,8 +18,8 @@ pub enum Error {
         /// What is wrong with the arguments.
         reason: String,
     },
-    /// A configuration document is not well-formed.
-    #[error("cannot decode the configuration")]
+    /// A document is not well-formed: a configuration, or an object that an extender or a benchmark is to read.
+    #[error("cannot decode a document")]
     Decode(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// A quantity such as `100m` or `1Gi` is malformed; the object that holds it is at fault.
     #[error("invalid quantity {0:?}")]

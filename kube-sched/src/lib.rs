@@ -46,6 +46,7 @@
 //! - [`resources`]: quantities and requests as integers
 //! - [`selector`]: node selectors, label selectors and tolerations
 //! - [`terms`]: what pods demand of the pods around them
+//! - `testing` (feature of that name): the workloads of upstream's scheduler_perf
 
 mod clock;
 mod config;
@@ -64,6 +65,8 @@ pub mod schedule;
 pub mod selector;
 pub mod snapshot;
 pub mod terms;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use clock::Clock;
 pub use config::{ClientConnection, Config, LeaderElection, Settings};

@@ -1,36 +1,69 @@
 //! What the driver counts, under upstream's names.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::RwLock;
+use prometheus_client::encoding::{EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Metric, Registry};
 
+use crate::framework::{Code, Verdict};
 use crate::queue::{Arrival, QueueSizes};
 
-type Labels = Vec<(&'static str, String)>;
+/// A label's value; the names of profiles are shared, for there are observations for every pod.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Word {
+    Static(&'static str),
+    Shared(Arc<str>),
+}
+
+impl EncodeLabelValue for Word {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> std::fmt::Result {
+        match self {
+            Self::Static(text) => text.encode(encoder),
+            Self::Shared(text) => (&**text).encode(encoder),
+        }
+    }
+}
+
+type Labels<const N: usize> = [(&'static str, Word); N];
+
+fn labels<const N: usize>(labels: [(&'static str, &'static str); N]) -> Labels<N> {
+    labels.map(|(name, value)| (name, Word::Static(value)))
+}
 
 /// The driver's metrics. Clones count together; [`register`](Metrics::register) makes them visible.
 ///
-/// Within a decision nothing is measured, since it knows no clock: durations of extension points exist for those outside of
-/// it (Reserve, Permit, PreBind, Bind, PostBind), while `scheduler_scheduling_algorithm_duration_seconds` has the decision.
-#[derive(Debug, Clone)]
-pub struct Metrics {
-    attempts: Family<Labels, Counter>,
-    attempt_duration: Family<Labels, Histogram>,
+/// These are all of upstream's stable and beta ones that come from scheduling, and those of its alpha ones that say something here.
+/// Missing are the stable `kube_pod_resource_request` and `…_limit`, which tell about pods, not about the scheduler, and upstream's
+/// alpha ones about its caches, its own asynchronous API calls and Go's goroutines for preemption.
+///
+/// A decision knows no clock: the driver [observes](crate::framework::Observer) it. As upstream has it, plugins inside
+/// decisions are timed for every tenth pod. The time to compile a filter counts as PreFilter, that to compile a score as PreScore. Nodes whose
+/// verdict is known from the pod before are not timed, nor are the filters that preemption tries out.
+#[derive(Debug, Clone, Default)]
+pub struct Metrics(Arc<Families>);
+
+#[derive(Debug)]
+struct Families {
+    profiles: RwLock<Vec<Arc<str>>>,
+    attempts: Family<Labels<2>, Counter>,
+    attempt_duration: Family<Labels<2>, Histogram>,
     algorithm_duration: Histogram,
-    pod_duration: Family<Labels, Histogram>,
+    pod_duration: Family<Labels<1>, Histogram>,
     pod_attempts: Histogram,
-    pending: Family<Labels, Gauge>,
-    incoming: Family<Labels, Counter>,
-    point_duration: Family<Labels, Histogram>,
-    plugin_duration: Family<Labels, Histogram>,
-    permit_wait: Family<Labels, Histogram>,
+    pending: Family<Labels<1>, Gauge>,
+    incoming: Family<Labels<2>, Counter>,
+    point_duration: Family<Labels<3>, Histogram>,
+    plugin_duration: Family<Labels<3>, Histogram>,
+    permit_wait: Family<Labels<1>, Histogram>,
     preemption_attempts: Counter,
     preemption_victims: Histogram,
-    tasks: Family<Labels, Gauge>,
+    tasks: Family<Labels<1>, Gauge>,
 }
 
 /// How an attempt to schedule a pod ended.
@@ -67,9 +100,10 @@ fn plugin() -> Histogram {
     Histogram::new(exponential_buckets(0.000_01, 1.5, 20))
 }
 
-impl Default for Metrics {
+impl Default for Families {
     fn default() -> Self {
         Self {
+            profiles: RwLock::default(),
             attempts: Family::default(),
             attempt_duration: Family::new_with_constructor(from_a_millisecond),
             algorithm_duration: from_a_millisecond(),
@@ -90,62 +124,66 @@ impl Default for Metrics {
 impl Metrics {
     /// Adds everything to a registry. Counters get the suffix `_total` when they are encoded.
     pub fn register(&self, registry: &mut Registry) {
-        let registry = registry.sub_registry_with_prefix("scheduler");
-        add(registry, "schedule_attempts", "Attempts to schedule pods, by result", &self.attempts);
-        add(
-            registry,
+        let (registry, all) = (registry.sub_registry_with_prefix("scheduler"), &*self.0);
+        let mut add = Adder(registry);
+        add.add("schedule_attempts", "Attempts to schedule pods, by result", &all.attempts);
+        add.add(
             "scheduling_attempt_duration_seconds",
             "Latency of an attempt, with its binding",
-            &self.attempt_duration,
+            &all.attempt_duration,
         );
-        add(
-            registry,
-            "scheduling_algorithm_duration_seconds",
-            "Latency of a decision",
-            &self.algorithm_duration,
-        );
-        add(
-            registry,
+        add.add("scheduling_algorithm_duration_seconds", "Latency of a decision", &all.algorithm_duration);
+        add.add(
             "pod_scheduling_sli_duration_seconds",
             "From a pod's entry into the queue to its binding, over all attempts",
-            &self.pod_duration,
+            &all.pod_duration,
         );
-        add(registry, "pod_scheduling_attempts", "Attempts that successful pods took", &self.pod_attempts);
-        add(registry, "pending_pods", "Pending pods, by queue", &self.pending);
-        add(registry, "queue_incoming_pods", "Pods added to the queues, by event and queue", &self.incoming);
-        add(
-            registry,
+        add.add("pod_scheduling_attempts", "Attempts that successful pods took", &all.pod_attempts);
+        add.add("pending_pods", "Pending pods, by queue", &all.pending);
+        add.add("queue_incoming_pods", "Pods added to the queues, by event and queue", &all.incoming);
+        add.add(
             "framework_extension_point_duration_seconds",
             "Latency of all plugins of an extension point",
-            &self.point_duration,
+            &all.point_duration,
         );
-        add(
-            registry,
+        add.add(
             "plugin_execution_duration_seconds",
             "Latency of a plugin at an extension point",
-            &self.plugin_duration,
+            &all.plugin_duration,
         );
-        add(registry, "permit_wait_duration_seconds", "Waiting on permit", &self.permit_wait);
-        add(registry, "preemption_attempts", "Preemptions attempted", &self.preemption_attempts);
-        add(registry, "preemption_victims", "Victims of a preemption", &self.preemption_victims);
-        add(registry, "goroutines", "Tasks under way, by what they do", &self.tasks);
+        add.add("permit_wait_duration_seconds", "Waiting on permit", &all.permit_wait);
+        add.add("preemption_attempts", "Preemptions attempted", &all.preemption_attempts);
+        add.add("preemption_victims", "Victims of a preemption", &all.preemption_victims);
+        add.add("goroutines", "Tasks under way, by what they do", &all.tasks);
+    }
+
+    /// The name of a profile as a label; there are few of them.
+    fn profile(&self, name: &str) -> Word {
+        let find = |names: &[Arc<str>]| names.iter().find(|known| ***known == *name).cloned();
+        if let Some(known) = find(&self.0.profiles.read()) {
+            return Word::Shared(known);
+        }
+        let new: Arc<str> = name.into();
+        self.0.profiles.write().push(Arc::clone(&new));
+        Word::Shared(new)
     }
 
     pub(crate) fn attempted(&self, result: Attempt, profile: &str, took: Duration) {
-        let labels = vec![("result", result.as_str().to_owned()), ("profile", profile.to_owned())];
-        self.attempts.get_or_create(&labels).inc();
-        self.attempt_duration.get_or_create(&labels).observe(took.as_secs_f64());
+        let labels = [("result", Word::Static(result.as_str())), ("profile", self.profile(profile))];
+        self.0.attempts.get_or_create(&labels).inc();
+        self.0.attempt_duration.get_or_create(&labels).observe(took.as_secs_f64());
     }
 
     pub(crate) fn decided(&self, took: Duration) {
-        self.algorithm_duration.observe(took.as_secs_f64());
+        self.0.algorithm_duration.observe(took.as_secs_f64());
     }
 
     /// A pod is bound, after so many attempts and so long after it entered the queue.
     pub(crate) fn bound(&self, attempts: u32, took: Duration) {
-        let label = if attempts > 15 { "16+".to_owned() } else { attempts.to_string() };
-        self.pod_duration.get_or_create(&vec![("attempts", label)]).observe(took.as_secs_f64());
-        self.pod_attempts.observe(attempts.into());
+        let number = usize::try_from(attempts).ok().and_then(|number| ATTEMPTS.get(number)).unwrap_or(&"16+");
+        let labels = labels([("attempts", *number)]);
+        self.0.pod_duration.get_or_create(&labels).observe(took.as_secs_f64());
+        self.0.pod_attempts.observe(attempts.into());
     }
 
     pub(crate) fn pending(&self, sizes: QueueSizes) {
@@ -156,56 +194,80 @@ impl Metrics {
             ("gated", sizes.gated),
         ];
         for (queue, size) in queues {
-            let gauge = self.pending.get_or_create(&vec![("queue", queue.to_owned())]);
+            let gauge = self.0.pending.get_or_create(&labels([("queue", queue)]));
             gauge.set(i64::try_from(size).unwrap_or(i64::MAX));
         }
     }
 
     pub(crate) fn incoming(&self, arrival: Arrival, number: u64) {
-        let labels = vec![("event", arrival.cause.to_owned()), ("queue", arrival.queue.to_owned())];
-        self.incoming.get_or_create(&labels).inc_by(number);
+        let labels = labels([("event", arrival.cause), ("queue", arrival.queue)]);
+        self.0.incoming.get_or_create(&labels).inc_by(number);
     }
 
-    pub(crate) fn point(&self, point: &str, success: bool, profile: &str, took: Duration) {
-        let labels = vec![
-            ("extension_point", point.to_owned()),
-            ("status", status(success).to_owned()),
-            ("profile", profile.to_owned()),
+    pub(crate) fn point(&self, point: &'static str, status: &'static str, profile: &str, took: Duration) {
+        let labels = [
+            ("extension_point", Word::Static(point)),
+            ("status", Word::Static(status)),
+            ("profile", self.profile(profile)),
         ];
-        self.point_duration.get_or_create(&labels).observe(took.as_secs_f64());
+        self.0.point_duration.get_or_create(&labels).observe(took.as_secs_f64());
     }
 
-    pub(crate) fn plugin(&self, plugin: &str, point: &str, success: bool, took: Duration) {
-        let labels = vec![
-            ("plugin", plugin.to_owned()),
-            ("extension_point", point.to_owned()),
-            ("status", status(success).to_owned()),
-        ];
-        self.plugin_duration.get_or_create(&labels).observe(took.as_secs_f64());
+    pub(crate) fn plugin(
+        &self,
+        plugin: &'static str,
+        point: &'static str,
+        status: &'static str,
+        took: Duration,
+    ) {
+        let labels = labels([("plugin", plugin), ("extension_point", point), ("status", status)]);
+        self.0.plugin_duration.get_or_create(&labels).observe(took.as_secs_f64());
     }
 
     pub(crate) fn permitted(&self, success: bool, took: Duration) {
-        let labels = vec![("result", status(success).to_owned())];
-        self.permit_wait.get_or_create(&labels).observe(took.as_secs_f64());
+        let status = if success { SUCCESS } else { status(Some(Code::Unschedulable)) };
+        self.0.permit_wait.get_or_create(&labels([("result", status)])).observe(took.as_secs_f64());
     }
 
     pub(crate) fn preempted(&self, victims: usize) {
-        self.preemption_attempts.inc();
+        self.0.preemption_attempts.inc();
         if victims > 0 {
-            self.preemption_victims.observe(victims as f64);
+            self.0.preemption_victims.observe(victims as f64);
         }
     }
 
     pub(crate) fn bindings(&self, number: usize) {
-        let gauge = self.tasks.get_or_create(&vec![("operation", "binding".to_owned())]);
+        let gauge = self.0.tasks.get_or_create(&labels([("operation", "binding")]));
         gauge.set(i64::try_from(number).unwrap_or(i64::MAX));
     }
 }
 
-fn add(registry: &mut Registry, name: &str, help: &str, metric: &(impl Metric + Clone)) {
-    registry.register(name, help, metric.clone());
+struct Adder<'a>(&'a mut Registry);
+
+impl Adder<'_> {
+    fn add(&mut self, name: &str, help: &str, metric: &(impl Metric + Clone)) {
+        self.0.register(name, help, metric.clone());
+    }
 }
 
-fn status(success: bool) -> &'static str {
-    if success { "Success" } else { "Error" }
+/// Numbers of attempts as labels.
+const ATTEMPTS: [&str; 16] =
+    ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "13", "14", "15"];
+
+/// The status of a yes.
+pub(crate) const SUCCESS: &str = "Success";
+/// The status of a permission that a pod has to wait for.
+pub(crate) const WAIT: &str = "Wait";
+/// The status of a failure.
+pub(crate) const ERROR: &str = "Error";
+
+/// What upstream calls a verdict.
+pub(crate) fn status(verdict: Verdict) -> &'static str {
+    match verdict {
+        None => SUCCESS,
+        Some(Code::Unschedulable) => "Unschedulable",
+        Some(Code::Unresolvable) => "UnschedulableAndUnresolvable",
+        Some(Code::Pending) => "Pending",
+        Some(Code::Error) => ERROR,
+    }
 }

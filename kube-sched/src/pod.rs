@@ -36,6 +36,9 @@ pub struct PodInfo {
     pub terms: Option<Arc<PodTerms>>,
     /// The object itself, for plugins that need more.
     pub object: Arc<Pod>,
+    /// Its specification without the volume of API credentials, which admission names at random; only for a pod that waits
+    /// and has one. Without it no two pods of a workload were alike.
+    pub template: Option<Arc<PodSpec>>,
 }
 
 /// A port on the node's own addresses.
@@ -93,6 +96,7 @@ impl PodInfo {
             host_ports: spec.map(host_ports).unwrap_or_default(),
             images: spec.map(images).unwrap_or_default(),
             terms: PodTerms::parse(&object).map(Arc::new),
+            template: spec.filter(|spec| spec.node_name.is_none()).and_then(template).map(Arc::new),
             object,
         })
     }
@@ -155,8 +159,23 @@ impl PodInfo {
     /// The same pod, bound to `node`.
     #[must_use]
     pub fn bound_to(&self, node: &Arc<str>) -> Self {
-        Self { node_name: Some(Arc::clone(node)), ..self.clone() }
+        Self { node_name: Some(Arc::clone(node)), template: None, ..self.clone() }
     }
+}
+
+/// The specification without the volume of API credentials; `None` if there is none.
+fn template(spec: &PodSpec) -> Option<PodSpec> {
+    let injected = |name: &str| name.starts_with("kube-api-access-");
+    if !spec.volumes.iter().flatten().any(|volume| injected(&volume.name) && volume.projected.is_some()) {
+        return None;
+    }
+    let mut template = spec.clone();
+    template.volumes.iter_mut().for_each(|volumes| volumes.retain(|volume| !injected(&volume.name)));
+    let init = template.init_containers.iter_mut().flatten();
+    for container in template.containers.iter_mut().chain(init) {
+        container.volume_mounts.iter_mut().for_each(|mounts| mounts.retain(|mount| !injected(&mount.name)));
+    }
+    Some(template)
 }
 
 fn host_ports(spec: &PodSpec) -> Vec<HostPort> {

@@ -1,11 +1,14 @@
-//! An allocator that counts.
+//! An allocator that counts what its thread asks for.
 
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::cell::Cell;
 
 struct Counting;
 
-static COUNT: AtomicU64 = AtomicU64::new(0);
+thread_local! {
+    static COUNT: Cell<u64> = const { Cell::new(0) };
+    static BYTES: Cell<usize> = const { Cell::new(0) };
+}
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -14,18 +17,25 @@ static ALLOCATOR: Counting = Counting;
 // SAFETY: every call is passed on unchanged to the system's allocator, which keeps the contract.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        COUNT.fetch_add(1, Ordering::Relaxed);
+        COUNT.set(COUNT.get() + 1);
+        BYTES.set(BYTES.get().wrapping_add(layout.size()));
         // SAFETY: the caller's promises are the ones that the system's allocator asks for.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        BYTES.set(BYTES.get().wrapping_sub(layout.size()));
         // SAFETY: as above.
         unsafe { System.dealloc(pointer, layout) }
     }
 }
 
-/// Allocations so far.
+/// Allocations of this thread so far.
 pub(crate) fn count() -> u64 {
-    COUNT.load(Ordering::Relaxed)
+    COUNT.get()
+}
+
+/// Bytes that this thread holds, if it gives back what it asked for itself.
+pub(crate) fn bytes() -> usize {
+    BYTES.get()
 }

@@ -12,7 +12,7 @@ use super::waiting::Waiter;
 use crate::Error;
 use crate::extender::Extender;
 use crate::framework::{Binding, Profile};
-use crate::metrics::Metrics;
+use crate::metrics::{ERROR, Metrics, SUCCESS};
 
 /// Why a pod was not bound, for the scheduler and for the pod's condition.
 #[derive(Debug)]
@@ -98,7 +98,7 @@ impl Binder<'_> {
             let Some(pre_bind) = plugin.as_pre_bind() else { continue };
             let start = Instant::now();
             let prepared = pre_bind.pre_bind(self.client, binding).await;
-            self.metrics.plugin(plugin.name(), "PreBind", prepared.is_ok(), start.elapsed());
+            self.metrics.plugin(plugin.name(), "PreBind", status(&prepared), start.elapsed());
             prepared.map_err(|error| Failure::at("PreBind", plugin.name(), error))?;
         }
         Ok(())
@@ -129,7 +129,7 @@ impl Binder<'_> {
             let Some(bind) = plugin.as_bind() else { continue };
             let start = Instant::now();
             let bound = bind.bind(self.client, binding).await;
-            self.metrics.plugin(plugin.name(), "Bind", bound.is_ok(), start.elapsed());
+            self.metrics.plugin(plugin.name(), "Bind", status(&bound), start.elapsed());
             if bound.map_err(|error| Failure::at("Bind", plugin.name(), error))? {
                 return Ok(());
             }
@@ -140,14 +140,18 @@ impl Binder<'_> {
 
     async fn timed(
         &self,
-        point: &str,
+        point: &'static str,
         work: impl Future<Output = Result<(), Failure>>,
     ) -> Result<(), Failure> {
         let start = Instant::now();
         let outcome = work.await;
-        self.metrics.point(point, outcome.is_ok(), &self.profile.scheduler_name, start.elapsed());
+        self.metrics.point(point, status(&outcome), &self.profile.scheduler_name, start.elapsed());
         outcome
     }
+}
+
+fn status<T, E>(outcome: &Result<T, E>) -> &'static str {
+    if outcome.is_ok() { SUCCESS } else { ERROR }
 }
 
 fn panic_message(panic: &(dyn Any + Send)) -> String {

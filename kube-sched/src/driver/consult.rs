@@ -7,7 +7,7 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use super::core::Stage;
 use crate::extender::{Extender, Offer, Victims};
-use crate::framework::{Code, NodeStatus, Preemption, Reason, Status};
+use crate::framework::{Code, NodeStatus, Preemption, Reason, Status, Watched};
 use crate::pod::PodInfo;
 use crate::schedule::{Outcome, PluginScores, place, remedy, search};
 use crate::snapshot::{NodeId, Snapshot};
@@ -43,16 +43,17 @@ impl<'a> Consultation<'a> {
 
     /// Decides where the pod of the stage runs.
     pub(super) async fn decide(&self, stage: Stage<'_>) -> Decision {
-        let Stage { cycle, profile, reuse, rng } = stage;
-        let mut decision = search(&cycle, profile, rng, Some(&mut *reuse));
+        let Stage { cycle, profile, reuse, rng, mut timer } = stage;
+        let watched = &mut Watched::new(&mut timer);
+        let mut decision = search(&cycle, profile, rng, Some(&mut *reuse), watched);
         if let Err(error) = self.filter(cycle.snapshot, &mut decision).await {
             return failed(decision, &error);
         }
         if !decision.feasible.is_empty() {
             let more = self.prioritize(cycle.snapshot, &decision.feasible).await;
-            place(&cycle, profile, rng, Some(reuse), more, &mut decision);
+            place(&cycle, profile, rng, Some(reuse), more, &mut decision, watched);
         } else if decision.needs_remedy() {
-            remedy(&cycle, profile, &mut decision);
+            remedy(&cycle, profile, Some(reuse), &mut decision, watched);
             if decision.preemption.is_some() && self.judges_preemption() {
                 let mut plugins =
                     profile.plugins.iter().filter_map(|enabled| enabled.plugin.as_post_filter());

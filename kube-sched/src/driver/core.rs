@@ -9,13 +9,14 @@ use tokio::time::Instant;
 
 use super::outbox::Nomination;
 use super::run::UNSCHEDULABLE;
+use super::timer::{Sampling, Timer};
 use super::waiting::{Waiter, WaitingPods};
 use super::watched::ObjectChange;
 use crate::Config;
 use crate::framework::{
     Binding, ClusterEvent, Cycle, NodeStatus, PermitDecision, Preemption, Profile, Reserve, Status,
 };
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, SUCCESS, WAIT, status};
 use crate::node::NodeInfo;
 use crate::pod::PodInfo;
 use crate::queue::{QueuedPod, SchedulingQueue};
@@ -54,6 +55,7 @@ pub(super) struct Core {
     rng: Rng,
     waiting: WaitingPods,
     metrics: Metrics,
+    sampling: Sampling,
 }
 
 /// A profile, and what is kept from its last decision: pods of a kind mostly come one after the other.
@@ -69,6 +71,7 @@ pub(super) struct Stage<'a> {
     pub(super) profile: &'a Profile,
     pub(super) reuse: &'a mut Reuse,
     pub(super) rng: &'a mut Rng,
+    pub(super) timer: Timer<'a>,
 }
 
 /// The plugins that hold a pod back, and for how long each.
@@ -89,6 +92,7 @@ impl Core {
             rng: Rng::with_seed(config.seed),
             waiting: config.waiting_pods.clone(),
             metrics: config.metrics.clone(),
+            sampling: Sampling::default(),
         }
     }
 
@@ -228,7 +232,8 @@ impl Core {
     pub(super) fn decide(&mut self, pod: &PodInfo) -> Option<Decision> {
         let Served { profile, reuse } = served(&mut self.profiles, pod)?;
         let start = Instant::now();
-        let decision = reuse.schedule(&self.snapshot, pod, profile, &mut self.rng);
+        let mut timer = self.sampling.timer(&self.metrics, &profile.scheduler_name);
+        let decision = reuse.schedule_observed(&self.snapshot, pod, profile, &mut self.rng, &mut timer);
         self.metrics.decided(start.elapsed());
         Some(decision)
     }
@@ -238,14 +243,18 @@ impl Core {
         let Served { profile, reuse } = served(&mut self.profiles, pod)?;
         let cycle = Cycle { snapshot: &self.snapshot, pod };
         reuse.prepare(cycle.snapshot, pod, profile);
-        Some(Stage { cycle, profile, reuse, rng: &mut self.rng })
+        let timer = self.sampling.timer(&self.metrics, &profile.scheduler_name);
+        Some(Stage { cycle, profile, reuse, rng: &mut self.rng, timer })
     }
 
     /// Carries a decision out as far as the scheduler's own state is concerned.
     pub(super) fn act(&mut self, queued: QueuedPod, decision: Decision, now: Instant) -> Option<Command> {
         let profile = Arc::clone(&served(&mut self.profiles, &queued.pod)?.profile);
         let Some(node) = decision.node().cloned() else {
-            return Some(self.refuse(queued, &decision, now));
+            let pod = Arc::clone(&queued.pod);
+            let command = self.refuse(queued, &decision, now);
+            self.recycle(&pod, decision);
+            return Some(command);
         };
         let binding = Binding { pod: &queued.pod, node: &node, volumes: None, devices: None };
         let holds = match self.reserve(&profile, &binding) {
@@ -256,6 +265,7 @@ impl Core {
                 return Some(self.refuse(queued, &refused, now));
             }
         };
+        self.recycle(&queued.pod, decision);
         self.snapshot.assume(&queued.pod, &node);
         self.queue.done(&queued.pod.key);
         if let Some(pod) = self.snapshot.pod(&queued.pod.key).cloned() {
@@ -268,17 +278,31 @@ impl Core {
         Some(Command::Bind { queued, node, profile, volumes, devices, waiter })
     }
 
+    /// Gives a decision's memory back to where it came from.
+    fn recycle(&mut self, pod: &PodInfo, decision: Decision) {
+        if let Some(served) = served(&mut self.profiles, pod) {
+            served.reuse.recycle(decision);
+        }
+    }
+
     /// Asks the reserve plugins and then the permit plugins.
     fn reserve(&mut self, profile: &Profile, binding: &Binding<'_>) -> Result<Holds, (&'static str, Status)> {
         let start = Instant::now();
         let reserved = plugins(profile).try_for_each(|(name, plugin)| {
             plugin.reserve(&mut self.snapshot, binding).map_err(|status| (name, status))
         });
-        self.metrics.point("Reserve", reserved.is_ok(), &profile.scheduler_name, start.elapsed());
+        let code = |(_, refused): &(_, Status)| refused.code;
+        let verdict = status(reserved.as_ref().err().map(code));
+        self.metrics.point("Reserve", verdict, &profile.scheduler_name, start.elapsed());
         reserved?;
         let start = Instant::now();
         let permitted = permit(&self.snapshot, &self.waiting, profile, binding);
-        self.metrics.point("Permit", permitted.is_ok(), &profile.scheduler_name, start.elapsed());
+        let verdict = match &permitted {
+            Ok(holds) if holds.is_empty() => SUCCESS,
+            Ok(_) => WAIT,
+            Err(refused) => status(Some(code(refused))),
+        };
+        self.metrics.point("Permit", verdict, &profile.scheduler_name, start.elapsed());
         permitted
     }
 

@@ -9,6 +9,7 @@ mod reflector;
 mod report;
 mod run;
 mod series;
+mod timer;
 mod waiting;
 mod watched;
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use k8s_openapi::api::resource::v1::ResourceClaim;
 
-use super::{Reason, Status};
+use super::{Memo, Reason, Status};
 use crate::framework::Profile;
 use crate::pod::PodInfo;
 use crate::snapshot::{NodeId, NodeView, Snapshot};
@@ -112,6 +112,19 @@ pub enum PostFilterOutcome {
 pub trait PostFilter {
     /// `refused` has every node that a filter refused; nodes that a [`PreFilter`] ruled out are absent.
     fn post_filter(&self, cycle: &Cycle<'_>, profile: &Profile, refused: &[NodeStatus]) -> PostFilterOutcome;
+
+    /// As [`post_filter`](Self::post_filter), for a pod that may be like the one before: then `memo` holds what the plugin left
+    /// there. The outcome is the same. Default: nothing is kept.
+    fn post_filter_again(
+        &self,
+        cycle: &Cycle<'_>,
+        profile: &Profile,
+        refused: &[NodeStatus],
+        memo: &mut Memo,
+    ) -> PostFilterOutcome {
+        let _ = memo;
+        self.post_filter(cycle, profile, refused)
+    }
 
     /// Every way out that is known, the best first, for those who leave the last word to somebody else. Default: the one that
     /// [`post_filter`](Self::post_filter) finds.

@@ -20,6 +20,8 @@
 mod binding;
 mod event;
 mod filter;
+mod memo;
+mod observer;
 mod plugin;
 mod profile;
 mod queueing;
@@ -33,6 +35,9 @@ pub use filter::{
     Cycle, Feasible, Filter, NodeFilter, NodeStatus, PostFilter, PostFilterOutcome, PreFilter, Preemption,
     Reach,
 };
+pub use memo::Memo;
+pub(crate) use observer::Watched;
+pub use observer::{Observer, Point, Verdict};
 pub(crate) use plugin::ACCESSORS;
 pub use plugin::Plugin;
 pub use profile::{EnabledPlugin, Profile};

@@ -2,11 +2,13 @@
 
 use fastrand::Rng;
 
-use super::filters::{Filters, Refusal};
+use super::filters::{Filters, Refusal, code};
 use super::rank::rank;
-use super::search::Judge;
+use super::search::{Judge, check_filters};
 use super::{Decision, Outcome, PluginScores, Reuse};
-use crate::framework::{Cycle, Feasible, PostFilterOutcome, Profile, Status};
+use crate::framework::{
+    Code, Cycle, Feasible, Observer, Point, PostFilterOutcome, Profile, Status, Verdict, Watched,
+};
 use crate::pod::PodInfo;
 use crate::snapshot::{NodeId, Snapshot};
 
@@ -17,42 +19,49 @@ use crate::snapshot::{NodeId, Snapshot};
 /// equal scores one is drawn. [`Reuse`] decides the same, faster, for many pods of one kind.
 #[must_use]
 pub fn schedule(snapshot: &Snapshot, pod: &PodInfo, profile: &Profile, rng: &mut Rng) -> Decision {
-    decide(snapshot, pod, profile, rng, None)
+    decide(snapshot, pod, profile, rng, None, &mut Watched::new(&mut ()))
 }
 
-pub(super) fn decide(
+pub(super) fn decide<O: Observer + ?Sized>(
     snapshot: &Snapshot,
     pod: &PodInfo,
     profile: &Profile,
     rng: &mut Rng,
     mut reuse: Option<&mut Reuse>,
+    watched: &mut Watched<'_, O>,
 ) -> Decision {
     let cycle = Cycle { snapshot, pod };
-    let mut decision = search(&cycle, profile, rng, reuse.as_deref_mut());
+    let mut decision = search(&cycle, profile, rng, reuse.as_deref_mut(), watched);
     if decision.needs_remedy() {
-        remedy(&cycle, profile, &mut decision);
+        remedy(&cycle, profile, reuse, &mut decision, watched);
     } else if !decision.feasible.is_empty() {
-        place(&cycle, profile, rng, reuse, Vec::new(), &mut decision);
+        place(&cycle, profile, rng, reuse, Vec::new(), &mut decision, watched);
     }
     decision
 }
 
 /// The first stage: the feasible nodes.
-pub(crate) fn search(
+pub(crate) fn search<O: Observer + ?Sized>(
     cycle: &Cycle<'_>,
     profile: &Profile,
     rng: &mut Rng,
-    reuse: Option<&mut Reuse>,
+    mut reuse: Option<&mut Reuse>,
+    watched: &mut Watched<'_, O>,
 ) -> Decision {
-    let mut decision = Decision::new(cycle.snapshot.node_count());
+    let nodes = cycle.snapshot.node_count();
+    let mut decision =
+        reuse.as_deref_mut().map_or_else(|| Decision::new(nodes), |reuse| reuse.fresh_decision(nodes));
     if decision.total_nodes == 0 {
         return decision;
     }
-    match narrow(cycle, profile, &mut decision) {
+    match prepare(cycle, profile, &mut decision, watched) {
         Err((plugin, status)) => decision.refuse_pod(plugin, status),
-        Ok(candidates) => {
-            let found = Judge::new(cycle, profile, reuse).search(candidates.as_deref(), rng, &mut decision);
-            if let Err((plugin, status)) = found {
+        Ok((candidates, filters)) => {
+            let mut judge = Judge::new(cycle, profile, filters, reuse);
+            let look = |watched: &mut Watched<'_, O>| {
+                judge.search(candidates.as_deref(), rng, &mut decision, watched)
+            };
+            if let Err((plugin, status)) = watched.point(Point::Filter, look, refusal) {
                 decision.outcome = Outcome::Failed { plugin, status };
                 decision.feasible.clear();
             }
@@ -61,16 +70,37 @@ pub(crate) fn search(
     decision
 }
 
+/// The nodes to look at, all of them if that is `None`, and the filters to apply to them.
+type Prepared<'a> = (Option<Vec<NodeId>>, Filters<'a>);
+
+fn prepare<'a, O: Observer + ?Sized>(
+    cycle: &Cycle<'a>,
+    profile: &'a Profile,
+    decision: &mut Decision,
+    watched: &mut Watched<'_, O>,
+) -> Result<Prepared<'a>, Refusal> {
+    let work = |watched: &mut Watched<'_, O>| {
+        let candidates = narrow(cycle, profile, decision, watched)?;
+        Ok((candidates, Filters::compile(cycle, profile, watched)))
+    };
+    watched.point(Point::PreFilter, work, refusal)
+}
+
+fn refusal<T>(done: &Result<T, Refusal>) -> Verdict {
+    done.as_ref().err().map(|(_, status)| status.code)
+}
+
 /// The second stage when there are feasible nodes: takes the best of them. `more` are scores from elsewhere, in the order of the nodes.
-pub(crate) fn place(
+pub(crate) fn place<O: Observer + ?Sized>(
     cycle: &Cycle<'_>,
     profile: &Profile,
     rng: &mut Rng,
     reuse: Option<&mut Reuse>,
     more: Vec<PluginScores>,
     decision: &mut Decision,
+    watched: &mut Watched<'_, O>,
 ) {
-    rank(cycle, profile, reuse, decision);
+    rank(cycle, profile, reuse, decision, watched);
     for scores in &more {
         decision.totals.iter_mut().zip(&scores.weighted).for_each(|(total, score)| *total += score);
     }
@@ -83,20 +113,21 @@ pub(crate) fn place(
 /// # Errors
 /// The status of the first plugin that refuses the node.
 pub fn check_node(snapshot: &Snapshot, pod: &PodInfo, profile: &Profile, node: NodeId) -> Result<(), Status> {
-    let mut filters = Filters::compile(&Cycle { snapshot, pod }, profile);
-    filters.check(snapshot.view(node)).map_err(|(_, status)| status)
+    check_filters(&Cycle { snapshot, pod }, profile, node).map_err(|(_, status)| status)
 }
 
 /// Asks the plugins that judge the pod as a whole; `None` means that all nodes are candidates.
-fn narrow(
+fn narrow<O: Observer + ?Sized>(
     cycle: &Cycle<'_>,
     profile: &Profile,
     decision: &mut Decision,
+    watched: &mut Watched<'_, O>,
 ) -> Result<Option<Vec<NodeId>>, Refusal> {
     let mut candidates: Option<Vec<NodeId>> = None;
     for plugin in profile.plugins.iter().map(|enabled| &enabled.plugin) {
         let Some(pre_filter) = plugin.as_pre_filter() else { continue };
-        let feasible = pre_filter.pre_filter(cycle).map_err(|status| (plugin.name(), status))?;
+        let judged = watched.plugin(Point::PreFilter, plugin.name(), || pre_filter.pre_filter(cycle), code);
+        let feasible = judged.map_err(|status| (plugin.name(), status))?;
         if let Feasible::Only(nodes) = feasible {
             decision.narrowed_by.push(plugin.name());
             candidates = Some(match candidates {
@@ -120,13 +151,39 @@ fn choose(cycle: &Cycle<'_>, rng: &mut Rng, decision: &mut Decision) {
 }
 
 /// The second stage when there is no feasible node: asks the plugins for a way out.
-pub(crate) fn remedy(cycle: &Cycle<'_>, profile: &Profile, decision: &mut Decision) {
-    for post_filter in profile.plugins.iter().filter_map(|enabled| enabled.plugin.as_post_filter()) {
-        match post_filter.post_filter(cycle, profile, &decision.refused) {
+pub(crate) fn remedy<O: Observer + ?Sized>(
+    cycle: &Cycle<'_>,
+    profile: &Profile,
+    reuse: Option<&mut Reuse>,
+    decision: &mut Decision,
+    watched: &mut Watched<'_, O>,
+) {
+    let work = |watched: &mut Watched<'_, O>| look_for_remedy(cycle, profile, reuse, decision, watched);
+    watched.point(Point::PostFilter, work, |found| (!found).then_some(Code::Unschedulable));
+}
+
+/// Whether there is a way out.
+fn look_for_remedy<O: Observer + ?Sized>(
+    cycle: &Cycle<'_>,
+    profile: &Profile,
+    mut reuse: Option<&mut Reuse>,
+    decision: &mut Decision,
+    watched: &mut Watched<'_, O>,
+) -> bool {
+    for (place, plugin) in profile.plugins.iter().map(|enabled| &enabled.plugin).enumerate() {
+        let Some(post_filter) = plugin.as_post_filter() else { continue };
+        let refused = &decision.refused;
+        let ask = || match reuse.as_deref_mut().and_then(|reuse| reuse.memo(place)) {
+            Some(memo) => post_filter.post_filter_again(cycle, profile, refused, memo),
+            None => post_filter.post_filter(cycle, profile, refused),
+        };
+        let resolved = |outcome: &PostFilterOutcome| matches!(outcome, PostFilterOutcome::Resolved(_));
+        let verdict = |outcome: &PostFilterOutcome| (!resolved(outcome)).then_some(Code::Unschedulable);
+        match watched.plugin(Point::PostFilter, plugin.name(), ask, verdict) {
             PostFilterOutcome::Resolved(preemption) => {
                 decision.preemption = Some(preemption);
                 decision.gives_up_nomination = false;
-                return;
+                return true;
             }
             PostFilterOutcome::Unresolved(reasons) => {
                 decision.post_filter.extend(reasons);
@@ -139,4 +196,5 @@ pub(crate) fn remedy(cycle: &Cycle<'_>, profile: &Profile, decision: &mut Decisi
             }
         }
     }
+    false
 }

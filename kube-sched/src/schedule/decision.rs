@@ -84,6 +84,16 @@ impl Decision {
         }
     }
 
+    /// A fresh decision in the memory of one that is spent.
+    pub(super) fn in_place_of(spent: Self, total_nodes: usize) -> Self {
+        let Self { mut refused, mut feasible, mut scores, mut totals, .. } = spent;
+        refused.clear();
+        feasible.clear();
+        scores.clear();
+        totals.clear();
+        Self { refused, feasible, scores, totals, ..Self::new(total_nodes) }
+    }
+
     pub(super) fn refuse_pod(&mut self, plugin: &'static str, status: Status) {
         if status.is_rejection() {
             self.refused_pod = Some((plugin, status));

@@ -1,6 +1,6 @@
 //! The filters of a profile, compiled for one pod.
 
-use crate::framework::{Cycle, NodeFilter, Plugin, Profile, Reach, Status};
+use crate::framework::{Code, Cycle, NodeFilter, Observer, Plugin, Point, Profile, Reach, Status, Watched};
 use crate::snapshot::NodeView;
 
 /// A plugin's refusal.
@@ -18,8 +18,14 @@ impl<'a> Compiled<'a> {
         Some(Self { plugin: plugin.name(), reach: filter.reach(), filter })
     }
 
-    fn ask(&mut self, node: NodeView<'_>) -> Result<(), Refusal> {
-        self.filter.check(node).map_err(|status| (self.plugin, status))
+    #[inline]
+    fn ask<O>(&mut self, node: NodeView<'_>, watched: &mut Watched<'_, O>) -> Result<(), Refusal>
+    where
+        O: Observer + ?Sized,
+    {
+        let filter = &mut self.filter;
+        let verdict = watched.plugin(Point::Filter, self.plugin, || filter.check(node), code);
+        verdict.map_err(|status| (self.plugin, status))
     }
 }
 
@@ -32,9 +38,19 @@ pub(crate) struct Filters<'a> {
 }
 
 impl<'a> Filters<'a> {
-    pub(crate) fn compile(cycle: &Cycle<'a>, profile: &'a Profile) -> Self {
-        let filters = profile.plugins.iter().filter_map(|enabled| Compiled::new(&*enabled.plugin, cycle));
-        Self::of(filters.collect())
+    pub(crate) fn compile<O>(cycle: &Cycle<'a>, profile: &'a Profile, watched: &mut Watched<'_, O>) -> Self
+    where
+        O: Observer + ?Sized,
+    {
+        let mut filters = Vec::with_capacity(profile.plugins.len());
+        for plugin in profile.plugins.iter().map(|enabled| &*enabled.plugin) {
+            if plugin.as_filter().is_none() {
+                continue;
+            }
+            let compile = || Compiled::new(plugin, cycle);
+            filters.extend(watched.plugin(Point::PreFilter, plugin.name(), compile, |_| None));
+        }
+        Self::of(filters)
     }
 
     fn of(all: Vec<Compiled<'a>>) -> Self {
@@ -60,23 +76,37 @@ impl<'a> Filters<'a> {
     }
 
     /// Asks all filters.
-    pub(crate) fn check(&mut self, node: NodeView<'_>) -> Result<(), Refusal> {
-        self.all.iter_mut().try_for_each(|compiled| compiled.ask(node))
+    pub(crate) fn check<O>(&mut self, node: NodeView<'_>, watched: &mut Watched<'_, O>) -> Result<(), Refusal>
+    where
+        O: Observer + ?Sized,
+    {
+        self.all.iter_mut().try_for_each(|compiled| compiled.ask(node, watched))
     }
 
     /// Asks the filters that look at nothing but the node.
-    pub(crate) fn check_node_alone(&mut self, node: NodeView<'_>) -> Result<(), Refusal> {
+    pub(crate) fn check_node_alone<O>(
+        &mut self,
+        node: NodeView<'_>,
+        watched: &mut Watched<'_, O>,
+    ) -> Result<(), Refusal>
+    where
+        O: Observer + ?Sized,
+    {
         let mut alone = self.all.iter_mut().filter(|compiled| compiled.reach == Reach::Node);
-        alone.try_for_each(|compiled| compiled.ask(node))
+        alone.try_for_each(|compiled| compiled.ask(node, watched))
     }
 
     /// The verdict of all filters when that of those that look at nothing but the node is known.
     #[inline]
-    pub(crate) fn complete(
+    pub(crate) fn complete<O>(
         &mut self,
         node: NodeView<'_>,
         alone: &Result<(), Refusal>,
-    ) -> Result<(), Refusal> {
+        watched: &mut Watched<'_, O>,
+    ) -> Result<(), Refusal>
+    where
+        O: Observer + ?Sized,
+    {
         if self.wide.is_empty() {
             return alone.clone();
         }
@@ -84,8 +114,13 @@ impl<'a> Filters<'a> {
         let place = |name| self.all.iter().position(|compiled| compiled.plugin == name);
         let before = refusing.and_then(place).unwrap_or(usize::MAX);
         for place in self.wide.iter().take_while(|place| **place < before) {
-            self.all[*place].ask(node)?;
+            self.all[*place].ask(node, watched)?;
         }
         alone.clone()
     }
+}
+
+/// What a verdict is called in metrics.
+pub(super) fn code<T>(verdict: &Result<T, Status>) -> Option<Code> {
+    verdict.as_ref().err().map(|status| status.code)
 }

@@ -1,13 +1,14 @@
 //! What a decision found out, kept for the next pod of the same kind.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use fastrand::Rng;
 
-use super::Decision;
 use super::cycle::decide;
 use super::filters::Refusal;
-use crate::framework::{Plugin, Profile};
+use super::{Decision, PluginScores};
+use crate::framework::{Memo, Observer, Plugin, Profile, Watched};
 use crate::pod::PodInfo;
 use crate::snapshot::{NodeId, NodeView, Snapshot};
 
@@ -20,9 +21,14 @@ use crate::snapshot::{NodeId, NodeView, Snapshot};
 pub struct Reuse {
     kind: Option<Kind>,
     verdicts: Vec<Verdict>,
+    /// The verdicts with the pods for which room is made on a node, of nodes that have some.
+    crowded: HashMap<NodeId, Verdict>,
     /// The raw scores of each plugin by its place in the profile: when the node had changed last, and the score.
     scores: Vec<Vec<(u64, i64)>>,
+    /// What each plugin keeps, by its place in the profile.
+    memos: Vec<Memo>,
     scratch: Scratch,
+    spent: Spent,
     /// How many nodes refused the previous pod: the next one will need about as much room for reasons.
     pub(super) refusals: usize,
 }
@@ -51,6 +57,13 @@ struct Scratch {
     scores: Vec<i64>,
 }
 
+/// Memory of decisions that nobody needs any more.
+#[derive(Debug, Default)]
+struct Spent {
+    decision: Option<Decision>,
+    scores: Vec<PluginScores>,
+}
+
 impl Reuse {
     /// As [`schedule`](super::schedule()), with what is known from the previous pod.
     #[must_use]
@@ -61,19 +74,64 @@ impl Reuse {
         profile: &Profile,
         rng: &mut Rng,
     ) -> Decision {
+        self.schedule_observed(snapshot, pod, profile, rng, &mut ())
+    }
+
+    /// As [`schedule`](Self::schedule); `observer` hears where the decision is.
+    #[must_use]
+    pub fn schedule_observed(
+        &mut self,
+        snapshot: &Snapshot,
+        pod: &PodInfo,
+        profile: &Profile,
+        rng: &mut Rng,
+        observer: &mut (impl Observer + ?Sized),
+    ) -> Decision {
         self.prepare(snapshot, pod, profile);
-        decide(snapshot, pod, profile, rng, Some(self))
+        decide(snapshot, pod, profile, rng, Some(self), &mut Watched::new(observer))
+    }
+
+    /// Takes back a decision that nobody needs any more: the next one is made in its memory.
+    pub fn recycle(&mut self, mut decision: Decision) {
+        self.spent.scores.append(&mut decision.scores);
+        self.spent.scores.truncate(self.scores.len());
+        self.spent.decision = Some(decision);
+    }
+
+    pub(super) fn fresh_decision(&mut self, nodes: usize) -> Decision {
+        match self.spent.decision.take() {
+            Some(spent) => Decision::in_place_of(spent, nodes),
+            None => Decision::new(nodes),
+        }
+    }
+
+    /// Two empty columns.
+    pub(super) fn columns_for_scores(&mut self) -> (Vec<i64>, Vec<i64>) {
+        let Some(PluginScores { mut raw, mut weighted, .. }) = self.spent.scores.pop() else {
+            return Default::default();
+        };
+        raw.clear();
+        weighted.clear();
+        (raw, weighted)
+    }
+
+    /// What the plugin with a certain place in the profile keeps.
+    pub(super) fn memo(&mut self, plugin: usize) -> Option<&mut Memo> {
+        self.memos.get_mut(plugin)
     }
 
     pub(crate) fn prepare(&mut self, snapshot: &Snapshot, pod: &PodInfo, profile: &Profile) {
         if !self.kind.as_ref().is_some_and(|kind| kind.holds_for(snapshot, pod, profile)) {
             self.verdicts.clear();
+            self.crowded.clear();
             self.scores.clear();
+            self.memos.clear();
             let plugins = profile.plugins.iter().map(|enabled| Arc::clone(&enabled.plugin)).collect();
             self.kind = Some(Kind { pod: pod.clone(), plugins, facts: snapshot.facts_stamp() });
         }
         self.verdicts.resize(snapshot.slot_bound(), Verdict { stamp: 0, verdict: Ok(()) });
         self.scores.resize(profile.plugins.len(), Vec::new());
+        self.memos.resize_with(profile.plugins.len(), Memo::default);
     }
 
     /// The verdict on a node by the filters that look at nothing else.
@@ -91,6 +149,16 @@ impl Reuse {
             *kept = Verdict { stamp: node.stamp(), verdict: judge() };
         }
         &kept.verdict
+    }
+
+    /// The verdict on a node as it was at `stamp`, with the pods for which room is made there.
+    pub(super) fn crowded_verdict(&self, node: NodeId, stamp: u64) -> Option<&Result<(), Refusal>> {
+        self.crowded.get(&node).filter(|kept| kept.stamp == stamp).map(|kept| &kept.verdict)
+    }
+
+    /// Keeps such a verdict, which must depend on nothing but the node.
+    pub(super) fn keep_crowded_verdict(&mut self, node: NodeId, stamp: u64, verdict: Result<(), Refusal>) {
+        self.crowded.insert(node, Verdict { stamp, verdict });
     }
 
     /// Writes the raw scores of the plugin with a certain place in the profile; `score` is asked for those of changed nodes.
@@ -137,7 +205,7 @@ impl Kind {
     }
 }
 
-/// Whether two pods differ in nothing that a filter or score may read but their names.
+/// Whether two pods differ in nothing that a filter or score may read but their names, and those of what admission adds.
 fn alike(a: &PodInfo, b: &PodInfo) -> bool {
     let (one, other) = (&a.object.metadata, &b.object.metadata);
     a.node_name == b.node_name
@@ -148,5 +216,9 @@ fn alike(a: &PodInfo, b: &PodInfo) -> bool {
         && one.labels == other.labels
         && one.annotations == other.annotations
         && one.owner_references == other.owner_references
-        && a.object.spec == b.object.spec
+        && match (&a.template, &b.template) {
+            (None, None) => a.object.spec == b.object.spec,
+            (Some(a), Some(b)) => a == b,
+            _ => false,
+        }
 }

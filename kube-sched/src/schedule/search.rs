@@ -4,7 +4,7 @@ use fastrand::Rng;
 
 use super::filters::{Filters, Refusal};
 use super::{Decision, Reuse};
-use crate::framework::{Cycle, NodeStatus, Profile};
+use crate::framework::{Cycle, NodeStatus, Observer, Profile, Watched};
 use crate::snapshot::{NodeId, NodeView};
 
 /// Clusters up to this many nodes are always searched completely; larger ones until at least so many are feasible.
@@ -34,36 +34,67 @@ pub(super) struct Judge<'a, 'r> {
 }
 
 impl<'a, 'r> Judge<'a, 'r> {
-    pub(super) fn new(cycle: &Cycle<'a>, profile: &'a Profile, reuse: Option<&'r mut Reuse>) -> Self {
-        Self { cycle: *cycle, profile, filters: Filters::compile(cycle, profile), reuse }
+    pub(super) fn new(
+        cycle: &Cycle<'a>,
+        profile: &'a Profile,
+        filters: Filters<'a>,
+        reuse: Option<&'r mut Reuse>,
+    ) -> Self {
+        Self { cycle: *cycle, profile, filters, reuse }
     }
 
     /// Whether the pod may run on a node, both with and without the pods for which room is made there.
-    fn check(&mut self, node: NodeView<'_>) -> Result<(), Refusal> {
+    fn check<O>(&mut self, node: NodeView<'_>, watched: &mut Watched<'_, O>) -> Result<(), Refusal>
+    where
+        O: Observer + ?Sized,
+    {
         match &mut self.reuse {
             Some(reuse) => {
                 let filters = &mut self.filters;
-                let alone = reuse.verdict(node, || filters.check_node_alone(node));
-                self.filters.complete(node, alone)?;
+                let alone = reuse.verdict(node, || filters.check_node_alone(node, watched));
+                self.filters.complete(node, alone, watched)?;
             }
-            None => self.filters.check(node)?,
+            None => self.filters.check(node, watched)?,
         }
-        match self.cycle.snapshot.with_nominated(self.cycle.pod, node) {
-            Some(fork) => check_all(&fork, &self.cycle, self.profile, node.id()),
-            None => Ok(()),
+        self.check_with_nominated(node)
+    }
+
+    /// Whether the pod may run on a node with the pods for which room is made there, which it may not displace.
+    fn check_with_nominated(&mut self, node: NodeView<'_>) -> Result<(), Refusal> {
+        let Cycle { snapshot, pod } = self.cycle;
+        if !snapshot.has_nominated(node.id()) {
+            return Ok(());
         }
+        let stamp = (!snapshot.is_nominated(pod, node.id())).then(|| node.stamp());
+        let known = self.reuse.as_ref().and_then(|reuse| reuse.crowded_verdict(node.id(), stamp?));
+        if let Some(verdict) = known {
+            return verdict.clone();
+        }
+        let Some(fork) = snapshot.with_nominated(pod, node) else { return Ok(()) };
+        let (mut nobody, cycle) = ((), Cycle { snapshot: &fork, pod });
+        let watched = &mut Watched::new(&mut nobody);
+        let mut filters = Filters::compile(&cycle, self.profile, watched);
+        let verdict = filters.check(fork.view(node.id()), watched);
+        if let (Some(reuse), Some(stamp), false) = (&mut self.reuse, stamp, filters.are_wide()) {
+            reuse.keep_crowded_verdict(node.id(), stamp, verdict.clone());
+        }
+        verdict
     }
 
     /// Filters nodes until enough are feasible. Fails only when a plugin does.
-    pub(super) fn search(
+    pub(super) fn search<O>(
         &mut self,
         candidates: Option<&[NodeId]>,
         rng: &mut Rng,
         decision: &mut Decision,
-    ) -> Result<(), Refusal> {
+        watched: &mut Watched<'_, O>,
+    ) -> Result<(), Refusal>
+    where
+        O: Observer + ?Sized,
+    {
         let snapshot = self.cycle.snapshot;
         if let Some(node) = self.cycle.pod.nominated_node().and_then(|name| snapshot.node(name))
-            && self.check(node).is_ok()
+            && self.check(node, watched).is_ok()
         {
             decision.feasible.push(node.id());
             return Ok(());
@@ -80,7 +111,7 @@ impl<'a, 'r> Judge<'a, 'r> {
                 Some(list) => snapshot.view(list.get(position).copied().unwrap_or_default()),
                 None => snapshot.at_position(position),
             };
-            match self.check(node) {
+            match self.check(node, watched) {
                 Ok(()) => decision.feasible.push(node.id()),
                 Err((plugin, status)) if status.is_rejection() => {
                     decision.refused.push(NodeStatus { node: node.id(), plugin, status });
@@ -98,12 +129,9 @@ impl<'a, 'r> Judge<'a, 'r> {
     }
 }
 
-/// Asks all filters about a node of another snapshot.
-fn check_all(
-    snapshot: &crate::Snapshot,
-    cycle: &Cycle<'_>,
-    profile: &Profile,
-    node: NodeId,
-) -> Result<(), Refusal> {
-    Filters::compile(&Cycle { snapshot, pod: cycle.pod }, profile).check(snapshot.view(node))
+/// Asks all filters about a node.
+pub(super) fn check_filters(cycle: &Cycle<'_>, profile: &Profile, node: NodeId) -> Result<(), Refusal> {
+    let mut nobody = ();
+    let watched = &mut Watched::new(&mut nobody);
+    Filters::compile(cycle, profile, watched).check(cycle.snapshot.view(node), watched)
 }

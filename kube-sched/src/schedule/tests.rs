@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::framework::Profile;
+use crate::framework::{Observer, Point, Profile, Verdict};
 use crate::{NodeInfo, PodInfo, Snapshot};
 use std::sync::Arc;
 
@@ -206,6 +206,11 @@ proptest! {
                 prop_assert_eq!(&reused, &schedule(&snapshot, &pod, &profile, &mut without));
                 match (reused.node(), &reused.preemption) {
                     (Some(node), _) => snapshot.assume(&pod, node),
+                    // Some wait for their victims to go, and room is kept for them meanwhile.
+                    (None, Some(way)) if i % 2 == 1 => {
+                        let node = snapshot.view(way.node).name().into();
+                        snapshot.nominate(Arc::new(pod), node);
+                    }
                     (None, Some(way)) => {
                         way.victims.iter().for_each(|victim| snapshot.remove_pod(victim));
                         let node = snapshot.view(way.node).name().into();
@@ -213,7 +218,89 @@ proptest! {
                     }
                     _ => {}
                 }
+                reuse.recycle(reused);
             }
         }
     }
+}
+
+/// Writes down what it hears.
+#[derive(Default)]
+struct Scribe(Vec<(Point, &'static str)>);
+
+impl Observer for Scribe {
+    fn hears_plugins(&self) -> bool {
+        true
+    }
+
+    fn point_begins(&mut self, point: Point) {
+        self.0.push((point, "begins"));
+    }
+
+    fn point_ends(&mut self, point: Point, _: Verdict) {
+        self.0.push((point, "ends"));
+    }
+
+    fn plugin_ends(&mut self, point: Point, plugin: &'static str, _: Verdict) {
+        self.0.push((point, plugin));
+    }
+}
+
+impl Scribe {
+    fn times(&self, point: Point, what: &str) -> usize {
+        self.0.iter().filter(|heard| **heard == (point, what)).count()
+    }
+}
+
+#[test]
+fn an_observer_hears_every_point_and_plugin() {
+    let snapshot = cluster(&[node("a", 4, json!({})), node("b", 4, json!({}))]);
+    let (profile, mut scribe) = (Profile::default(), Scribe::default());
+    let (fits, giant) = (pod("p", "1", 0, json!({})), pod("q", "8", 0, json!({})));
+    let mut decide = |pod: &PodInfo, reuse: &mut Reuse| {
+        let (mut heard, mut alone) = (Rng::with_seed(7), Rng::with_seed(7));
+        scribe.0.clear();
+        let observed = reuse.schedule_observed(&snapshot, pod, &profile, &mut heard, &mut scribe);
+        assert_eq!(observed, schedule(&snapshot, pod, &profile, &mut alone), "it changes nothing");
+        std::mem::take(&mut scribe)
+    };
+    let mut reuse = Reuse::default();
+    let heard = decide(&fits, &mut reuse);
+    for point in [Point::PreFilter, Point::Filter, Point::PreScore, Point::Score] {
+        assert_eq!((heard.times(point, "begins"), heard.times(point, "ends")), (1, 1), "{point:?}");
+    }
+    assert_eq!(heard.times(Point::PostFilter, "begins"), 0);
+    assert_eq!(heard.times(Point::Filter, "NodeResourcesFit"), 2, "once for each node");
+    for point in [Point::PreFilter, Point::PreScore, Point::Score, Point::NormalizeScore] {
+        assert_eq!(heard.times(point, "NodeResourcesFit"), 1, "{point:?}");
+    }
+    assert_eq!(decide(&fits, &mut reuse).times(Point::Filter, "NodeResourcesFit"), 0, "both are known");
+    let heard = decide(&giant, &mut reuse);
+    assert_eq!(heard.times(Point::PostFilter, "DefaultPreemption"), 1);
+    assert_eq!(heard.times(Point::Score, "begins"), 0);
+}
+
+#[test]
+fn pods_are_alike_whatever_the_volume_of_their_credentials_is_called() {
+    let named = |name: &str, volume: &str| {
+        pod(
+            name,
+            "1",
+            0,
+            json!({"containers": [{"name": "c", "resources": {"requests": {"cpu": "1"}},
+            "volumeMounts": [{"name": volume, "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount"}]}],
+            "volumes": [{"name": volume, "projected": {"sources": []}}]}),
+        )
+    };
+    let snapshot = cluster(&[node("a", 4, json!({}))]);
+    let (profile, mut rng, mut reuse) = (Profile::default(), Rng::with_seed(7), Reuse::default());
+    let mut judged = |pod: PodInfo| {
+        let mut scribe = Scribe::default();
+        let decision = reuse.schedule_observed(&snapshot, &pod, &profile, &mut rng, &mut scribe);
+        assert!(decision.node().is_some());
+        scribe.times(Point::Filter, "NodeResourcesFit")
+    };
+    assert_eq!(judged(named("p", "kube-api-access-abcde")), 1);
+    assert_eq!(judged(named("q", "kube-api-access-fghij")), 0);
+    assert_eq!(judged(named("r", "own")), 1, "another volume makes another kind");
 }

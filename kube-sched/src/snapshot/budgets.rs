@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 
-use super::Snapshot;
 use super::map::CowMap;
+use super::{Snapshot, fresh_stamp};
 use crate::pod::PodInfo;
 use crate::terms::LabelQuery;
 
@@ -47,6 +47,7 @@ impl Snapshot {
     pub fn upsert_budget(&mut self, namespace: &str, name: &str, budget: Budget) {
         let mut budgets = self.budgets.remove(namespace).unwrap_or_default();
         Arc::make_mut(&mut budgets).insert(name.into(), budget);
+        self.budgets_stamp = fresh_stamp();
         self.budgets.insert(namespace.into(), budgets);
     }
 
@@ -54,6 +55,7 @@ impl Snapshot {
     pub fn remove_budget(&mut self, namespace: &str, name: &str) {
         let Some(mut budgets) = self.budgets.remove(namespace) else { return };
         Arc::make_mut(&mut budgets).remove(name);
+        self.budgets_stamp = fresh_stamp();
         if !budgets.is_empty() {
             self.budgets.insert(namespace.into(), budgets);
         }

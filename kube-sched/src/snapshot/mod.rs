@@ -103,6 +103,8 @@ pub struct Snapshot {
     nominated_nodes: CowMap<Arc<str>, Arc<str>>,
     nominations: usize,
     budgets: Budgets,
+    /// When they changed last.
+    budgets_stamp: u64,
     label_keys: Interner<Arc<str>>,
     label_values: Interner<Arc<str>>,
     taints: Interner<TaintSet>,
@@ -240,6 +242,11 @@ impl Snapshot {
     /// When the facts about nodes changed last.
     pub(crate) fn facts_stamp(&self) -> u64 {
         self.facts
+    }
+
+    /// When the disruption budgets changed last.
+    pub(crate) fn budgets_stamp(&self) -> u64 {
+        self.budgets_stamp
     }
 
     /// All numbers of nodes are below this.

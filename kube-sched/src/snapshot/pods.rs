@@ -52,6 +52,7 @@ impl Snapshot {
         self.withdraw_nomination(&pod.key);
         self.nominations += 1;
         self.nominated_nodes.insert(Arc::clone(&pod.key), Arc::clone(&node));
+        self.touch_named(&node);
         let mut pods = self.nominated.remove(&node).unwrap_or_default();
         Arc::make_mut(&mut pods).push(pod);
         self.nominated.insert(node, pods);
@@ -65,6 +66,7 @@ impl Snapshot {
         }
         self.nominations -= 1;
         let Some(node) = self.nominated_nodes.remove(key) else { return };
+        self.touch_named(&node);
         let Some(mut pods) = self.nominated.remove(&node) else { return };
         Arc::make_mut(&mut pods).retain(|pod| *pod.key != *key);
         if !pods.is_empty() {
@@ -87,9 +89,22 @@ impl Snapshot {
         fork
     }
 
-    /// Whether room is made for any pod.
-    pub(crate) fn has_nominations(&self) -> bool {
-        self.nominations > 0
+    /// Whether room is made for a pod on a node.
+    pub(crate) fn has_nominated(&self, node: NodeId) -> bool {
+        self.nominations > 0 && self.nominated.get(self.view(node).name()).is_some()
+    }
+
+    /// Whether room is made for this very pod on a node, so that it is judged there as no other of its kind.
+    pub(crate) fn is_nominated(&self, pod: &PodInfo, node: NodeId) -> bool {
+        let nominated = || self.nominated_nodes.get(&pod.key);
+        self.nominations > 0 && nominated().is_some_and(|name| **name == *self.view(node).name())
+    }
+
+    /// What is known of a node with room for somebody else may be outdated.
+    fn touch_named(&mut self, node: &str) {
+        if let Some(id) = self.by_name.get(node).copied() {
+            self.touch(id);
+        }
     }
 
     /// Takes a pod off a node for a what-if, while its place stays known; it comes back by [`resume`](Self::resume).
@@ -150,9 +165,12 @@ impl Snapshot {
     fn hold_tallies(&mut self, pod: &PodInfo) -> Arc<[(u32, i64)]> {
         let defaults = self.default_tallies(pod);
         let own = pod.terms.iter().flat_map(|terms| &terms.tallies).map(|(key, weight)| (key, *weight));
-        own.chain(defaults.iter().map(|key| (key, 0)))
-            .map(|(key, weight)| (self.hold_tally(key), weight))
-            .collect()
+        let mut keys = own.chain(defaults.iter().map(|key| (key, 0))).peekable();
+        if keys.peek().is_none() {
+            // Most pods hold none, and share this.
+            return Arc::default();
+        }
+        keys.map(|(key, weight)| (self.hold_tally(key), weight)).collect()
     }
 
     fn displace(&mut self, Placement { node, node_name, pod, holds, .. }: &Placement) {

@@ -185,3 +185,19 @@ async fn a_gated_pod_waits_for_its_gate() {
     cluster.until_bound("gated").await;
     cluster.stop().await;
 }
+
+/// Not in the suite: a victim without a grace period is gone at once, and the preemptor need not wait for a node agent.
+#[tokio::test]
+async fn a_victim_without_grace_makes_room_by_itself() {
+    let cluster = Cluster::start().await;
+    cluster.priority_class("high", 1000).await;
+    cluster.ready_node("n", "2").await;
+    for number in 0..4 {
+        let spec = json!({"terminationGracePeriodSeconds": 0});
+        cluster.create_with(&format!("victim-{number}"), "500m", spec).await;
+        cluster.until_bound(&format!("victim-{number}")).await;
+    }
+    cluster.create_prior("preemptor", "2", "high", 1000).await;
+    assert_eq!(node_of(&cluster.until_bound("preemptor").await), Some("n"));
+    cluster.stop().await;
+}

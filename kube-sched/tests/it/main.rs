@@ -11,6 +11,7 @@ mod feeds;
 mod gang;
 mod permit;
 mod sim;
+mod tls;
 mod volumes;
 
 use std::sync::Arc;

@@ -36,7 +36,10 @@ enum What {
     /// The API server in this process.
     Api,
     /// The scheduler on 5,000 hollow nodes: decisions, and pods bound through our API server.
-    Sched,
+    Sched {
+        /// Only this shape: basic, affinity, anti-affinity, ns-anti-affinity, spread or preemption.
+        shape: Option<String>,
+    },
     /// The whole cluster: starts, memory and 100 pods; needs root.
     Cluster,
 }
@@ -47,7 +50,7 @@ fn main() -> ExitCode {
         let figures = match flags.what {
             What::Store => store::run(flags.peer_bin.as_deref()).await?,
             What::Api => api::run().await?,
-            What::Sched => sched::run().await?,
+            What::Sched { shape } => sched::run(shape.as_deref()).await?,
             What::Cluster => cluster::run().await?,
         };
         figures.iter().for_each(|figure| println!("{figure}"));

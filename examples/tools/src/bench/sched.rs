@@ -1,53 +1,76 @@
 //! The scheduler on 5,000 hollow nodes, with the shapes of scheduler_perf: decisions alone, and pods bound through our API
 //! server in this process.
 
-mod shapes;
+#[path = "../../../../kube-sched/benches/core/alloc.rs"]
+#[expect(dead_code, reason = "what a snapshot holds is measured by the core's own benchmark")]
+mod alloc;
 mod whole;
 
-use fastrand::Rng;
 use kube_sched::framework::Profile;
-use kube_sched::{PodInfo, Reuse, Snapshot};
+use kube_sched::testing::{Replay, SHAPES, Shape};
 use tokio::time::Instant;
 
-use self::shapes::{SHAPES, Shape};
 use super::{Figure, paired, per_second};
 use crate::Failure;
+
+/// Replays of each shape, of which the fastest counts; the first one warms up.
+const RUNS: u64 = 3;
+
+/// The names of a shape's figures; preemption is measured without an API server only.
+const NAMES: &[(&str, &str, Option<&str>)] = &[
+    ("basic", "core/basic", Some("bound/basic")),
+    ("affinity", "core/affinity", Some("bound/affinity")),
+    ("anti-affinity", "core/anti-affinity", Some("bound/anti-affinity")),
+    ("ns-anti-affinity", "core/ns-anti-affinity", Some("bound/ns-anti-affinity")),
+    ("spread", "core/spread", Some("bound/spread")),
+    ("preemption", "core/preemption", None),
+];
 
 /// Pods per second of each shape: `core/…` decided, `bound/…` bound. A stock scheduler needs its own harness, so there is no
 /// peer here.
 ///
+/// Only the shape called `only`, if that is given.
+///
 /// # Errors
 /// If a request fails or a pod finds no node.
-pub(crate) async fn run() -> Result<Vec<Figure>, Failure> {
-    let mut figures = Vec::new();
-    for shape in SHAPES {
-        figures.push((shape.core, core(shape)?));
+pub(crate) async fn run(only: Option<&str>) -> Result<Vec<Figure>, Failure> {
+    let (mut decided, mut bound) = (Vec::new(), Vec::new());
+    let wanted = NAMES.iter().filter(|(name, ..)| only.is_none_or(|only| only == *name));
+    for (name, core_name, bound_name) in wanted {
+        let shape = SHAPES.iter().find(|shape| shape.name == *name).ok_or("no such shape")?;
+        if let Some(bound_name) = bound_name {
+            // First, so that memory that others have given back does not hide what is needed.
+            let figures = whole::run(shape).await?;
+            bound.push((*bound_name, figures.pods_per_second));
+            if *name == "basic" {
+                bound.push(("bound/KiB-per-node", figures.kib_per_node));
+                bound.push(("bound/KiB-per-pod", figures.kib_per_pod));
+            }
+        }
+        core(shape, core_name, &mut decided)?;
     }
-    for shape in SHAPES {
-        figures.push((shape.bound, whole::run(shape).await?));
-    }
-    Ok(paired(figures, None))
+    decided.extend(bound);
+    Ok(paired(decided, None))
 }
 
 /// Decides about all pods, one after another, each on what the ones before have left.
-fn core(shape: &Shape) -> Result<f64, Failure> {
-    let mut snapshot = Snapshot::from_objects(&shape.nodes()?, &[])?;
-    let (profile, mut rng, mut reuse) = (Profile::default(), Rng::with_seed(1), Reuse::default());
-    let mut place = |pods: &[PodInfo]| {
-        for pod in pods {
-            let decision = reuse.schedule(&snapshot, pod, &profile, &mut rng);
-            let node =
-                decision.node().cloned().ok_or_else(|| format!("{}: {}", pod.key, decision.message()))?;
-            snapshot.assume(pod, &node);
+fn core(shape: &Shape, name: &'static str, figures: &mut Vec<(&'static str, f64)>) -> Result<(), Failure> {
+    let (replay, profile) = (Replay::new(shape)?, Profile::default());
+    let pods = replay.pods().len();
+    let (mut rate, mut pairs, mut allocations) = (0.0_f64, 0, 0);
+    for seed in 0..RUNS {
+        let (before, started) = (alloc::count(), Instant::now());
+        let replayed = replay.run(&profile, seed);
+        rate = rate.max(per_second(pods, started));
+        (pairs, allocations) = (replayed.pairs, alloc::count() - before);
+        if replayed.placed < pods {
+            return Err(format!("{name}: {} of {pods} pods found a place", replayed.placed).into());
         }
-        Ok::<_, Failure>(())
-    };
-    let parse = |pods: Vec<k8s_openapi::api::core::v1::Pod>| {
-        pods.into_iter().map(PodInfo::parse).collect::<Result<Vec<_>, _>>()
-    };
-    let (initial, measured) = (parse(shape.initial()?)?, parse(shape.measured()?)?);
-    place(&initial)?;
-    let started = Instant::now();
-    place(&measured)?;
-    Ok(per_second(measured.len(), started))
+    }
+    figures.push((name, rate));
+    if shape.name == "basic" {
+        figures.push(("core/ns-per-pair", 1e9 / rate * pods as f64 / pairs as f64));
+        figures.push(("core/allocs-per-pod", allocations as f64 / pods as f64));
+    }
+    Ok(())
 }

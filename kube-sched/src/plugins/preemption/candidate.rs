@@ -12,32 +12,44 @@ use crate::snapshot::NodeId;
 /// The victims on one node.
 #[derive(Debug)]
 pub(super) struct Candidate {
-    pub(super) node: NodeId,
+    node: NodeId,
     /// Most important first.
-    pub(super) victims: Vec<Arc<PodInfo>>,
+    victims: Vec<Arc<PodInfo>>,
     /// How many of them break a disruption budget.
     pub(super) violations: usize,
+    /// Smaller is better.
+    pub(super) cost: Cost,
 }
 
 /// Violations, priority of the most important victim, sum of priorities, number, start of the most important.
 pub(super) type Cost = (usize, i32, i64, usize, Reverse<Timestamp>);
 
 impl Candidate {
-    pub(super) fn into_preemption(self) -> Preemption {
+    /// `victims` are in the order of their importance.
+    pub(super) fn new(node: NodeId, victims: Vec<Arc<PodInfo>>, violations: usize) -> Self {
+        let cost = cost(&victims, violations);
+        Self { node, victims, violations, cost }
+    }
+
+    pub(super) fn victims(&self) -> &[Arc<PodInfo>] {
+        &self.victims
+    }
+
+    pub(super) fn preemption(&self) -> Preemption {
         let victims = self.victims.iter().map(|pod| Arc::clone(&pod.key)).collect();
         Preemption { node: self.node, victims, violations: self.violations }
     }
+}
 
-    /// Smaller is better; of victims that are equally important, those that started last are the better ones.
-    pub(super) fn cost(&self) -> Cost {
-        let highest = self.victims.first().map_or(i32::MIN, |victim| victim.priority);
-        // Shifted into the positive, so that many victims of negative priority do not look cheap.
-        let shifted = |victim: &Arc<PodInfo>| i64::from(victim.priority) + i64::from(i32::MAX) + 1;
-        let important = self.victims.iter().filter(|victim| victim.priority == highest);
-        let earliest = important.map(|victim| started(victim)).min().unwrap_or(Timestamp::MAX);
-        let sum = self.victims.iter().map(shifted).sum();
-        (self.violations, highest, sum, self.victims.len(), Reverse(earliest))
-    }
+/// Of victims that are equally important, those that started last are the better ones.
+fn cost(victims: &[Arc<PodInfo>], violations: usize) -> Cost {
+    let highest = victims.first().map_or(i32::MIN, |victim| victim.priority);
+    // Shifted into the positive, so that many victims of negative priority do not look cheap.
+    let shifted = |victim: &Arc<PodInfo>| i64::from(victim.priority) + i64::from(i32::MAX) + 1;
+    let important = victims.iter().filter(|victim| victim.priority == highest);
+    let earliest = important.map(|victim| started(victim)).min().unwrap_or(Timestamp::MAX);
+    let sum = victims.iter().map(shifted).sum();
+    (violations, highest, sum, victims.len(), Reverse(earliest))
 }
 
 /// When a pod started; one that has not counts as the youngest.

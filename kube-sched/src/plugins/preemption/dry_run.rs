@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::candidate::{Candidate, importance};
-use crate::framework::{Cycle, Profile, Status};
+use crate::framework::{Cycle, Profile, Status, Watched};
 use crate::pod::PodInfo;
-use crate::schedule::{Filters, check_node};
+use crate::schedule::Filters;
 use crate::snapshot::{Extent, NodeId, Snapshot};
 
 /// One fork for all nodes that are tried: it is put back in order after each, so that few chunks of it are ever copied.
@@ -15,80 +15,104 @@ pub(super) struct DryRun<'a> {
     /// Compiled once: what they depend on besides the node does not change by taking pods off.
     filters: Filters<'a>,
     fork: Snapshot,
-    /// What of the fork anybody looks at.
-    extent: Extent,
+    /// Whether the last node was judged by more than what is on it.
+    looked_around: bool,
 }
 
 impl<'a> DryRun<'a> {
     pub(super) fn new(cycle: &Cycle<'a>, profile: &'a Profile) -> Self {
-        let filters = Filters::compile(cycle, profile);
-        let everything = filters.are_wide() || cycle.snapshot.has_nominations();
-        let extent = if everything { Extent::Cluster } else { Extent::Node };
-        Self { cycle: *cycle, profile, filters, fork: cycle.snapshot.fork(), extent }
+        let filters = Filters::compile(cycle, profile, &mut Watched::new(&mut ()));
+        Self { cycle: *cycle, profile, filters, fork: cycle.snapshot.fork(), looked_around: false }
+    }
+
+    /// When the node changed last, if the outcome may be the same for other pods of the kind.
+    pub(super) fn stamp(&self, node: NodeId) -> Option<u64> {
+        let snapshot = self.cycle.snapshot;
+        (!snapshot.is_nominated(self.cycle.pod, node)).then(|| snapshot.view(node).stamp())
+    }
+
+    /// Tries out a node, and says whether the outcome depends on nothing but what is on it.
+    pub(super) fn try_out(&mut self, node: NodeId) -> (Result<Candidate, Status>, bool) {
+        self.looked_around = self.filters.are_wide();
+        let outcome = self.victims(node);
+        (outcome, !self.looked_around)
+    }
+
+    /// What of the fork has to be right for the node to be judged.
+    fn extent(&self, node: NodeId) -> Extent {
+        let everything = self.filters.are_wide() || self.cycle.snapshot.has_nominated(node);
+        if everything { Extent::Cluster } else { Extent::Node }
     }
 
     /// The least important pods whose removal from `node` lets the pod fit.
-    pub(super) fn victims(&mut self, node: NodeId) -> Result<Candidate, Status> {
+    fn victims(&mut self, node: NodeId) -> Result<Candidate, Status> {
         let pods = self.cycle.snapshot.view(node).pods().iter();
         let mut lower: Vec<_> = pods.filter(|pod| pod.priority < self.cycle.pod.priority).cloned().collect();
         if lower.is_empty() {
             return Err(Status::unresolvable("No preemption victims found for incoming pod"));
         }
-        lower.iter().for_each(|pod| self.fork.suspend(node, pod, self.extent));
+        let extent = self.extent(node);
+        lower.iter().for_each(|pod| self.fork.suspend(node, pod, extent));
         if let Err(status) = self.fits(node) {
-            lower.iter().for_each(|pod| self.fork.resume(node, pod, self.extent));
+            lower.iter().for_each(|pod| self.fork.resume(node, pod, extent));
             return Err(status);
         }
         lower.sort_by_key(|pod| importance(pod));
-        let candidate = self.reprieve(node, lower);
-        candidate.victims.iter().for_each(|pod| self.fork.resume(node, pod, self.extent));
+        let candidate = self.reprieve(node, lower, extent);
+        candidate.victims().iter().for_each(|pod| self.fork.resume(node, pod, extent));
         Ok(candidate)
     }
 
     /// Lets as many of the suspended pods stay as possible: those whose eviction breaks a budget first, then by importance.
-    fn reprieve(&mut self, node: NodeId, suspended: Vec<Arc<PodInfo>>) -> Candidate {
+    fn reprieve(&mut self, node: NodeId, suspended: Vec<Arc<PodInfo>>, extent: Extent) -> Candidate {
         let breaks = self.cycle.snapshot.breaks_budgets(&suspended);
         let of = |wanted: bool| {
             let pods = suspended.iter().zip(&breaks).filter(move |(_, breaks)| **breaks == wanted);
             pods.map(|(pod, _)| pod)
         };
-        let mut candidate = Candidate { node, victims: Vec::new(), violations: 0 };
+        let mut victims = Vec::new();
         for pod in of(true) {
-            if !self.may_stay(node, pod) {
-                candidate.victims.push(Arc::clone(pod));
+            if !self.may_stay(node, pod, extent) {
+                victims.push(Arc::clone(pod));
             }
         }
-        candidate.violations = candidate.victims.len();
+        let violations = victims.len();
         for pod in of(false) {
-            if !self.may_stay(node, pod) {
-                candidate.victims.push(Arc::clone(pod));
+            if !self.may_stay(node, pod, extent) {
+                victims.push(Arc::clone(pod));
             }
         }
-        if candidate.violations > 0 {
-            candidate.victims.sort_by_key(|pod| importance(pod));
+        if violations > 0 {
+            victims.sort_by_key(|pod| importance(pod));
         }
-        candidate
+        Candidate::new(node, victims, violations)
     }
 
     /// Puts a pod back and takes it off again if the preemptor then does not fit.
-    fn may_stay(&mut self, node: NodeId, pod: &Arc<PodInfo>) -> bool {
-        self.fork.resume(node, pod, self.extent);
+    fn may_stay(&mut self, node: NodeId, pod: &Arc<PodInfo>, extent: Extent) -> bool {
+        self.fork.resume(node, pod, extent);
         let stays = self.fits(node).is_ok();
         if !stays {
-            self.fork.suspend(node, pod, self.extent);
+            self.fork.suspend(node, pod, extent);
         }
         stays
     }
 
     fn fits(&mut self, node: NodeId) -> Result<(), Status> {
-        let (pod, view) = (self.cycle.pod, self.fork.view(node));
-        self.filters.check_node_alone(view).map_err(|(_, status)| status)?;
+        let (pod, view, mut nobody) = (self.cycle.pod, self.fork.view(node), ());
+        let watched = &mut Watched::new(&mut nobody);
+        self.filters.check_node_alone(view, watched).map_err(|(_, status)| status)?;
         let cycle = Cycle { snapshot: &self.fork, pod };
         if let Some(mut wide) = self.filters.compile_wide(&cycle, self.profile) {
-            wide.check(view).map_err(|(_, status)| status)?;
+            wide.check(view, watched).map_err(|(_, status)| status)?;
         }
         match self.fork.with_nominated(pod, view) {
-            Some(fork) => check_node(&fork, pod, self.profile, node),
+            Some(fork) => {
+                let cycle = Cycle { snapshot: &fork, pod };
+                let mut filters = Filters::compile(&cycle, self.profile, watched);
+                self.looked_around |= filters.are_wide();
+                filters.check(fork.view(node), watched).map_err(|(_, status)| status)
+            }
             None => Ok(()),
         }
     }

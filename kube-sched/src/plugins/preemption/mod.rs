@@ -2,6 +2,7 @@
 
 mod candidate;
 mod dry_run;
+mod known;
 
 #[cfg(test)]
 mod tests;
@@ -12,15 +13,16 @@ use serde::Deserialize;
 
 use crate::Error;
 use crate::framework::{
-    Code, Cycle, NodeStatus, Plugin, PluginArgs, PostFilter, PostFilterOutcome, Preemption, Profile, Reason,
-    Status,
+    Code, Cycle, Memo, NodeStatus, Plugin, PluginArgs, PostFilter, PostFilterOutcome, Preemption, Profile,
+    Reason, Status,
 };
 use crate::plugins::args::{decode, refuse};
 use crate::pod::PodInfo;
 use crate::schedule::count_reasons;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{NodeId, Snapshot};
 use candidate::Candidate;
 use dry_run::DryRun;
+use known::Known;
 
 /// Looks for a node on which removing pods of lower priority lets the pod fit, and for the removal that harms least:
 /// disruption budgets first, then priorities, then numbers, then ages.
@@ -78,13 +80,28 @@ impl Plugin for DefaultPreemption {
 
 impl PostFilter for DefaultPreemption {
     fn post_filter(&self, cycle: &Cycle<'_>, profile: &Profile, refused: &[NodeStatus]) -> PostFilterOutcome {
+        self.post_filter_again(cycle, profile, refused, &mut Memo::default())
+    }
+
+    fn post_filter_again(
+        &self,
+        cycle: &Cycle<'_>,
+        profile: &Profile,
+        refused: &[NodeStatus],
+        memo: &mut Memo,
+    ) -> PostFilterOutcome {
         if let Some(reason) = ineligible(cycle, refused) {
             return PostFilterOutcome::Ineligible(vec![format!("preemption: {reason}").into()]);
         }
-        let (found, statuses) = self.candidates(cycle, profile, refused);
-        match found.into_iter().min_by_key(Candidate::cost) {
-            Some(candidate) => PostFilterOutcome::Resolved(candidate.into_preemption()),
-            None => PostFilterOutcome::Unresolved(vec![message(cycle.snapshot, &statuses)]),
+        let known = memo.get::<Known>();
+        let Explored { found, failed } = self.explore(cycle, profile, refused, known);
+        let candidates = found.iter().filter_map(|node| known.candidate(*node));
+        match candidates.min_by_key(|candidate| candidate.cost) {
+            Some(candidate) => PostFilterOutcome::Resolved(candidate.preemption()),
+            None => {
+                let statuses: Vec<_> = failed.iter().filter_map(|node| known.status(*node)).collect();
+                PostFilterOutcome::Unresolved(vec![message(cycle.snapshot, &statuses)])
+            }
         }
     }
 
@@ -92,37 +109,48 @@ impl PostFilter for DefaultPreemption {
         if ineligible(cycle, refused).is_some() {
             return Vec::new();
         }
-        let (mut found, _) = self.candidates(cycle, profile, refused);
-        found.sort_by_key(Candidate::cost);
-        found.into_iter().map(Candidate::into_preemption).collect()
+        let mut known = Known::default();
+        let explored = self.explore(cycle, profile, refused, &mut known);
+        let mut candidates: Vec<_> =
+            explored.found.iter().filter_map(|node| known.candidate(*node)).collect();
+        candidates.sort_by_key(|candidate| candidate.cost);
+        candidates.into_iter().map(Candidate::preemption).collect()
     }
 }
 
+/// The nodes that were tried.
+struct Explored {
+    found: Vec<NodeId>,
+    failed: Vec<NodeId>,
+}
+
 impl DefaultPreemption {
-    /// As many candidates as are enough, and why the other nodes that were tried are none.
-    fn candidates(
+    /// Tries nodes until there are as many candidates as are enough.
+    fn explore(
         &self,
         cycle: &Cycle<'_>,
         profile: &Profile,
         refused: &[NodeStatus],
-    ) -> (Vec<Candidate>, Vec<Status>) {
+        known: &mut Known,
+    ) -> Explored {
         let enough = self.enough(cycle.snapshot.node_count());
         let helpful = refused.iter().filter(|refused| refused.status.code == Code::Unschedulable);
         let mut run = DryRun::new(cycle, profile);
-        let (mut found, mut statuses, mut clean) = (Vec::new(), Vec::new(), false);
+        known.refresh(cycle.snapshot);
+        let (mut explored, mut clean) = (Explored { found: Vec::new(), failed: Vec::new() }, false);
         for NodeStatus { node, .. } in helpful {
-            match run.victims(*node) {
+            match known.try_out(&mut run, *node) {
                 Ok(candidate) => {
                     clean |= candidate.violations == 0;
-                    found.push(candidate);
+                    explored.found.push(*node);
                 }
-                Err(status) => statuses.push(status),
+                Err(_) => explored.failed.push(*node),
             }
-            if clean && found.len() >= enough {
+            if clean && explored.found.len() >= enough {
                 break;
             }
         }
-        (found, statuses)
+        explored
     }
 }
 
@@ -149,7 +177,7 @@ fn leaves_for_another(pod: &PodInfo) -> bool {
 }
 
 /// The summary over all nodes, in upstream's words.
-fn message(snapshot: &Snapshot, statuses: &[Status]) -> Reason {
+fn message(snapshot: &Snapshot, statuses: &[&Status]) -> Reason {
     let total = snapshot.node_count();
     let reasons = statuses.iter().flat_map(|status| status.reasons.iter()).map(|reason| (reason.as_str(), 1));
     let hopeless = ("Preemption is not helpful for scheduling", total.saturating_sub(statuses.len()));

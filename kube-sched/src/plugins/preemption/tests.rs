@@ -7,7 +7,7 @@ use serde_json::{Value, from_value, json};
 use super::DefaultPreemption;
 use crate::framework::{Preemption, Profile};
 use crate::snapshot::Budget;
-use crate::{Decision, NodeInfo, PodInfo, Snapshot, schedule};
+use crate::{Decision, NodeInfo, PodInfo, Reuse, Snapshot, schedule};
 
 fn pod(name: &str, priority: i32, cpu: &str, extra: Value) -> PodInfo {
     let mut object = json!({"metadata": {"name": name, "namespace": "ns", "uid": name, "labels": {"app": name.trim_end_matches(char::is_numeric)}},
@@ -106,6 +106,35 @@ fn budgets_are_spared_where_possible() {
     let mut snapshot = cluster(&["a"], &[("x1", 1, "1", "a"), ("y1", 50, "1", "a")]);
     snapshot.upsert_budget("ns", "x", budget("x", 0));
     check(&snapshot, &preemptor, "a", &["y1"]);
+}
+
+#[test]
+fn what_is_known_of_a_node_holds_until_a_budget_or_nomination_changes() {
+    let mut snapshot = cluster(&["a", "b"], &[("x1", 1, "2", "a"), ("y1", 50, "2", "b")]);
+    let mut reuse = Reuse::default();
+    let mut check = |snapshot: &Snapshot, name: &str, expected: Option<&str>| {
+        let (pod, profile) = (pod(name, 100, "1", json!({"metadata": {"labels": {}}})), Profile::default());
+        let decision = reuse.schedule(snapshot, &pod, &profile, &mut Rng::with_seed(3));
+        assert_eq!(decision, decide(snapshot, &pod), "{name}: nothing is remembered wrongly");
+        let node = decision.preemption.map(|way| snapshot.view(way.node).name());
+        assert_eq!(node, expected, "{name}");
+    };
+    check(&snapshot, "p1", Some("a"));
+    snapshot.upsert_budget("ns", "x", budget("x", 0));
+    check(&snapshot, "p2", Some("b"));
+    snapshot.remove_budget("ns", "x");
+    check(&snapshot, "p3", Some("a"));
+    // Both cores of a node are promised to others, who are as important.
+    for (promised, node) in [("first", "a"), ("second", "a"), ("third", "b")] {
+        snapshot.nominate(Arc::new(pod(promised, 100, "1", json!({}))), node.into());
+    }
+    check(&snapshot, "p4", Some("b"));
+    check(&snapshot, "first", Some("a"));
+    check(&snapshot, "p5", Some("b"));
+    snapshot.nominate(Arc::new(pod("fourth", 100, "1", json!({}))), "b".into());
+    check(&snapshot, "p6", None);
+    snapshot.withdraw_nomination("ns/second");
+    check(&snapshot, "p7", Some("a"));
 }
 
 #[test]
