@@ -7,7 +7,6 @@ use std::ops::Range;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use examples::Failure;
 
 /// Runs simulations and says which seeds fail.
 #[derive(Parser)]

@@ -1,6 +1,6 @@
 //! The processes, their disks and their cables.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -41,6 +41,10 @@ struct Machine {
     /// Keeps the namespace.
     holder: Process,
     process: Option<Process>,
+    /// Words before the program's name, which run it in some way.
+    wrap: Vec<String>,
+    /// Variables of its environment.
+    env: Vec<(String, String)>,
 }
 
 pub(super) struct Cluster {
@@ -48,7 +52,7 @@ pub(super) struct Cluster {
     machines: Vec<Machine>,
 }
 
-fn run(command: &str) {
+pub(super) fn run(command: &str) {
     let mut words = command.split_whitespace();
     let status = Command::new(words.next().unwrap()).args(words).status().unwrap();
     assert!(status.success(), "{command}: {status}");
@@ -72,7 +76,7 @@ impl Cluster {
         self.machines.iter().map(Machine::client_url).collect()
     }
 
-    fn data(&self, member: usize) -> PathBuf {
+    pub(super) fn data(&self, member: usize) -> PathBuf {
         self.dir.path().join(&self.machines[member].name)
     }
 
@@ -83,6 +87,7 @@ impl Cluster {
         let machine = &mut self.machines[member];
         let child = Command::new("nsenter")
             .args([&format!("--net=/proc/{}/ns/net", machine.holder.0.id()), "--"])
+            .args(&machine.wrap)
             .arg(env!("CARGO_BIN_EXE_kube-store"))
             .args(["--name", &machine.name, "--data-dir", data.to_str().unwrap()])
             .args(["--listen-client-urls", &machine.client_url()])
@@ -92,6 +97,7 @@ impl Cluster {
             // The cheapest hash: passwords of tests are no secrets.
             .args(["--bcrypt-cost", "4"])
             .env("RUST_LOG", "error")
+            .envs(machine.env.iter().cloned())
             .stdin(Stdio::null())
             .spawn()
             .unwrap();
@@ -131,6 +137,34 @@ impl Cluster {
         run(&format!("ip link set cable{member} master hub"));
     }
 
+    /// A folder of the test's own.
+    pub(super) fn scratch(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Runs a program in the network namespace of a member.
+    pub(super) fn inside(&self, member: usize, command: &str) {
+        let holder = self.machines[member].holder.0.id();
+        run(&format!("nsenter --net=/proc/{holder}/ns/net -- {command}"));
+    }
+
+    /// Lets a member's next process be run by other words, and with other variables.
+    pub(super) fn run_as(&mut self, member: usize, wrap: &[&str], env: &[(&str, &str)]) {
+        let machine = &mut self.machines[member];
+        machine.wrap = wrap.iter().map(|word| (*word).to_owned()).collect();
+        machine.env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    }
+
+    pub(super) fn address(&self, member: usize) -> &str {
+        &self.machines[member].address
+    }
+
+    /// Whether the process of a member has ended by itself.
+    pub(super) fn has_ended(&mut self, member: usize) -> bool {
+        let process = self.machines[member].process.as_mut();
+        process.is_none_or(|process| process.0.try_wait().unwrap().is_some())
+    }
+
     /// A member that leads, or one that does not.
     pub(super) async fn pick(&self, is_leader: bool) -> usize {
         loop {
@@ -146,10 +180,34 @@ impl Cluster {
         }
     }
 
+    /// The term that a member is in.
+    pub(super) async fn term(&self, member: usize) -> String {
+        // …, LEADER, LEARNER, TERM, …
+        let status = self.etcdctl(member, &["endpoint", "status"]).await;
+        status.split(", ").nth(6).unwrap().to_owned()
+    }
+
+    /// Lets a member lead.
+    pub(super) async fn let_lead(&self, member: usize) {
+        let id = self.id(member).await;
+        loop {
+            let leader = self.pick(true).await;
+            if leader == member {
+                return;
+            }
+            self.etcdctl(leader, &["move-leader", &id]).await;
+        }
+    }
+
     /// Waits until every member answers, and has what was written before.
     pub(super) async fn in_step(&self) {
-        for endpoint in self.endpoints() {
-            while tokio::time::timeout(PATIENCE, answers(&endpoint)).await.ok().flatten().is_none() {
+        self.answer(&self.endpoints()).await;
+    }
+
+    /// Waits until these answer.
+    pub(super) async fn answer(&self, endpoints: &[String]) {
+        for endpoint in endpoints {
+            while tokio::time::timeout(PATIENCE, answers(endpoint)).await.ok().flatten().is_none() {
                 tokio::time::sleep(LOOK).await;
             }
         }
@@ -244,7 +302,8 @@ impl Machine {
         inside("ip link set lo up");
         inside(&format!("ip addr add {address}/24 dev eth0"));
         inside("ip link set eth0 up");
-        Self { name: format!("m{member}"), address, state: "new", holder, process: None }
+        let (wrap, env) = (Vec::new(), Vec::new());
+        Self { name: format!("m{member}"), address, state: "new", holder, process: None, wrap, env }
     }
 
     fn client_url(&self) -> String {

@@ -3,14 +3,19 @@
 //! The test runs itself again in a namespace that has the cable ends of all members, so nothing touches the machine's own
 //! network, and everything is gone with the processes.
 
+mod clock;
 mod cluster;
+mod disk;
+mod judge;
+mod lies;
 mod load;
+mod network;
 
 use std::io::Write;
 use std::process::Command;
 
 use self::cluster::Cluster;
-use self::load::Load;
+use self::load::{Load, histories};
 
 /// Says that the process is in the namespace made for it.
 const INSIDE: &str = "KUBE_STORE_GROUP_TEST";
@@ -28,21 +33,32 @@ fn missing() -> Option<String> {
         return Some("it needs root, for network namespaces".into());
     }
     let is_there = |tool: &str| Command::new("which").arg(tool).output().is_ok_and(|o| o.status.success());
-    ["ip", "nsenter", "unshare", "etcdctl"]
+    ["ip", "nsenter", "unshare", "etcdctl", "mount", "nft", "tc"]
         .into_iter()
         .find(|tool| !is_there(tool))
         .map(|tool| format!("{tool} is not installed"))
 }
 
-/// Runs a test of this binary again in a network namespace of its own.
+/// Runs a test of this binary in namespaces of its own, for networks and mounts: calls itself again in them.
+fn inside(test: &str, scenario: impl Future<Output = ()>) {
+    if std::env::var_os(INSIDE).is_none() {
+        return run_inside(&format!("store_group::{test}"));
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(scenario);
+}
+
+/// Says on stderr itself that a test is skipped, which the harness would swallow.
+fn skip(test: &str, why: &str) {
+    std::io::stderr().write_all(format!("SKIPPED {test}: {why}\n").as_bytes()).unwrap();
+}
+
 fn run_inside(test: &str) {
     if let Some(why) = missing() {
-        // The harness would swallow what is printed.
-        std::io::stderr().write_all(format!("SKIPPED {test}: {why}\n").as_bytes()).unwrap();
-        return;
+        return skip(test, &why);
     }
     let status = Command::new("unshare")
-        .args(["--net", "--"])
+        .args(["--net", "--mount", "--"])
         .arg(std::env::current_exe().unwrap())
         .args([test, "--exact", "--nocapture"])
         .env(INSIDE, "1")
@@ -53,29 +69,27 @@ fn run_inside(test: &str) {
 
 #[test]
 fn nothing_acknowledged_is_lost_whatever_fails() {
-    if std::env::var_os(INSIDE).is_none() {
-        return run_inside("store_group::nothing_acknowledged_is_lost_whatever_fails");
-    }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
+    inside("nothing_acknowledged_is_lost_whatever_fails", async {
         let mut cluster = Cluster::start().await;
         let load = Load::start(cluster.endpoints());
         members_fail(&mut cluster, &load).await;
         members_are_cut_off(&cluster, &load).await;
         members_are_restarted(&mut cluster, &load).await;
         a_member_is_replaced(&mut cluster, &load).await;
-        let seen = load.stop().await;
-        seen.check(&cluster.endpoints()).await;
+        judge(&cluster, load).await;
     });
+}
+
+/// Ends the load and looks at what was seen.
+async fn judge(cluster: &Cluster, load: Load) {
+    let seen = load.stop().await;
+    let judged = seen.judge(&histories(&cluster.endpoints()).await);
+    judged.unwrap_or_else(|defect| panic!("{defect}"));
 }
 
 #[test]
 fn etcdctl_manages_the_members() {
-    if std::env::var_os(INSIDE).is_none() {
-        return run_inside("store_group::etcdctl_manages_the_members");
-    }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
+    inside("etcdctl_manages_the_members", async {
         let mut cluster = Cluster::start().await;
         leadership_moves(&cluster).await;
         a_learner_comes_and_goes(&mut cluster).await;
