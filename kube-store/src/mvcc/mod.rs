@@ -20,6 +20,8 @@ mod state;
 
 pub(crate) use check::{check_range, check_txn, check_watch};
 pub(crate) use record::Change;
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use record::checksum;
 pub(crate) use scan::Scan;
 pub(crate) use state::State;
 
