@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use kube_store::engine::{Batch, Engine, FjallEngine, Visit};
+use kube_store::engine::{Batch, Engine, LogEngine, Visit};
 use kube_store::{Config, EmbeddedStore, StoreExt};
 use tokio::runtime::Runtime;
 
@@ -80,7 +80,7 @@ fn engine<E: Engine>(c: &mut Criterion, name: &str, open: impl Fn(&Path) -> std:
 
 fn engines(c: &mut Criterion) {
     engine(c, "append-only", AppendOnly::open);
-    engine(c, "fjall", FjallEngine::open);
+    engine(c, "log", LogEngine::open);
 }
 
 /// Opening an empty store, and closing it.

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use tokio::time::Instant;
 
 use crate::driver::Driver;
-use crate::engine::{Engine, FjallEngine};
+use crate::engine::{Engine, LogEngine};
 use crate::mvcc::State;
 use crate::{
     Config, Error, LeaseRequest, LeaseResponse, RangeRequest, RangeResponse, Result, Revision, Store,
@@ -28,7 +28,7 @@ impl EmbeddedStore {
     /// Opens the store in `dir`, or makes one there; the directory is locked against other processes. Call it within a
     /// tokio runtime. [`Error::Unavailable`] when another process, or another store in this one, has it.
     pub async fn open(dir: impl AsRef<Path>, config: Config) -> Result<Self> {
-        Self::in_dir(dir.as_ref(), FjallEngine::open, config).await
+        Self::in_dir(dir.as_ref(), LogEngine::open, config).await
     }
 
     /// The same on RocksDB; the two do not read each other's directories.
@@ -47,7 +47,7 @@ impl EmbeddedStore {
         let (dir, snapshot) = (dir.as_ref().to_owned(), snapshot.as_ref().to_owned());
         let fill = move || {
             std::fs::create_dir_all(&dir).map_err(Error::storage)?;
-            let mut engine = FjallEngine::open(&dir).map_err(Error::storage)?;
+            let mut engine = LogEngine::open(&dir).map_err(Error::storage)?;
             crate::etcd::server::restore(&snapshot, check, &mut engine)
         };
         tokio::task::spawn_blocking(fill).await.map_err(|_| Error::closed())?

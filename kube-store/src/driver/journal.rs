@@ -1,46 +1,108 @@
-//! Makes changes durable: one thread owns the engine and commits, in one batch and one sync, all that was applied while it
-//! was busy with the batch before.
+//! Makes changes durable: one at a time commits, in one batch and one sync, all that was applied while the one before was
+//! busy.
 //!
-//! Callers evaluate their transactions themselves, under the lock, so nothing hops through a queue twice and evaluation goes
-//! on during a sync. A thread, because an engine blocks.
+//! Callers evaluate their transactions themselves, under the lock. When nobody is committing, a caller does it itself, on its
+//! own thread: handing over to another one and back takes as long as a sync does. It lets other tasks run once before, so that
+//! what they have to write goes into the same batch. All that comes meanwhile waits, and is committed by a thread; so a
+//! caller does no more than one batch for others.
+//!
+//! A caller blocks its worker while it commits, as long as a task may. Where the disk takes longer, where there is one worker
+//! for everything, and outside of a runtime, the thread does all.
 
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use super::Shared;
 use crate::engine::{Batch, Engine};
-use crate::mvcc::Change;
 use crate::{Error, Result};
 
+/// A commit that takes longer than this is none for a task.
+const SHORT: Duration = Duration::from_micros(250);
+
 /// What callers and the committing thread share.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Journal {
     queue: Mutex<Queue>,
     wake: Condvar,
+    /// Used by whose turn it is; gone when the journal is closed.
+    writer: Mutex<Option<Writer>>,
     disk_bytes: AtomicU64,
+    /// How long commits take, in nanoseconds: a mean of the last ones.
+    pace: AtomicU64,
 }
 
 #[derive(Debug, Default)]
 struct Queue {
     waiting: Vec<oneshot::Sender<Result<()>>>,
+    turn: Holder,
     stop: bool,
 }
 
+/// Who commits.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Holder {
+    #[default]
+    Nobody,
+    Caller,
+    Thread,
+}
+
+/// How a caller learns that its change is durable.
+#[derive(Debug)]
+pub(super) enum Durable<'a> {
+    /// It waits.
+    Wait(oneshot::Receiver<Result<()>>),
+    /// It commits itself.
+    Commit(Turn<'a>),
+}
+
+/// The right and the duty to commit; dropped, they pass to the thread.
+#[derive(Debug)]
+pub(super) struct Turn<'a>(&'a Journal);
+
 impl Journal {
+    pub(super) fn new(engine: Box<dyn Engine>) -> Self {
+        Self {
+            queue: Mutex::default(),
+            wake: Condvar::new(),
+            disk_bytes: AtomicU64::new(engine.disk_bytes()),
+            writer: Mutex::new(Some(Writer { engine, batch: Batch::default(), commits: 0 })),
+            pace: AtomicU64::new(u64::MAX / 8),
+        }
+    }
+
     /// Asks for what is applied to be made durable; call it under the state's lock.
-    pub(super) fn enqueue(&self) -> oneshot::Receiver<Result<()>> {
-        let (sender, receiver) = oneshot::channel();
+    pub(super) fn enqueue(&self) -> Durable<'_> {
         let mut queue = self.queue.lock();
+        if !queue.stop && queue.turn == Holder::Nobody && self.is_short() {
+            queue.turn = Holder::Caller;
+            return Durable::Commit(Turn(self));
+        }
+        let (sender, receiver) = oneshot::channel();
         if !queue.stop {
             queue.waiting.push(sender);
-            self.wake.notify_one();
+            if queue.turn == Holder::Nobody {
+                queue.turn = Holder::Thread;
+                self.wake.notify_one();
+            }
         }
-        receiver
+        Durable::Wait(receiver)
+    }
+
+    /// Whether this thread may block for as long as a commit takes.
+    fn is_short(&self) -> bool {
+        Duration::from_nanos(self.pace.load(Ordering::Relaxed)) < SHORT
+            && Handle::try_current().is_ok_and(|runtime| {
+                runtime.runtime_flavor() == RuntimeFlavor::MultiThread && runtime.metrics().num_workers() > 1
+            })
     }
 
     /// Bytes on disk as of some commits ago.
@@ -48,94 +110,149 @@ impl Journal {
         self.disk_bytes.load(Ordering::Relaxed)
     }
 
-    /// Ends the thread once the queue is empty.
+    /// Ends the thread once nothing waits.
     pub(super) fn stop(&self) {
         self.queue.lock().stop = true;
         self.wake.notify_one();
     }
 
-    /// Waits for work; answers `false` when it is time to stop.
+    /// Waits until it is the thread's turn; answers `false` when it is time to stop.
     fn wait(&self) -> bool {
         let mut queue = self.queue.lock();
-        while queue.waiting.is_empty() && !queue.stop {
+        while queue.turn == Holder::Caller || (queue.turn == Holder::Nobody && !queue.stop) {
             self.wake.wait(&mut queue);
         }
-        !queue.waiting.is_empty()
+        queue.turn == Holder::Thread
+    }
+
+    /// Ends a turn; the thread goes on if somebody waits.
+    fn pass_on(&self) {
+        let mut queue = self.queue.lock();
+        let next = if queue.waiting.is_empty() { Holder::Nobody } else { Holder::Thread };
+        let before = std::mem::replace(&mut queue.turn, next);
+        if before == Holder::Caller && (next == Holder::Thread || queue.stop) {
+            self.wake.notify_one();
+        }
+    }
+
+    /// Commits what is applied, shows it, and answers all who wait for it.
+    fn commit(&self, shared: &Shared) -> Result<()> {
+        let mut slot = self.writer.lock();
+        // Is not put back if the engine panics: then nobody knows what it holds.
+        let Some(mut writer) = slot.take() else {
+            let mut queue = self.queue.lock();
+            (queue.stop, queue.waiting) = (true, Vec::new());
+            return Err(Error::closed());
+        };
+        let (revision, waiting) = {
+            let mut state = shared.state.write();
+            let revision = state.encode_changes(&mut writer.batch);
+            (revision, std::mem::take(&mut self.queue.lock().waiting))
+        };
+        let outcome = self.write(shared, &mut writer);
+        let woken = {
+            let mut state = shared.state.write();
+            match &outcome {
+                Ok(()) => shared.publish(&mut state, revision),
+                Err(error) => {
+                    state.fail(error.clone());
+                    Vec::new()
+                }
+            }
+        };
+        *slot = Some(writer);
+        drop(slot);
+        woken.into_iter().for_each(std::task::Waker::wake);
+        for caller in waiting {
+            // A caller that went away does not want to know.
+            let _ = caller.send(outcome.clone());
+        }
+        outcome
+    }
+
+    fn write(&self, shared: &Shared, writer: &mut Writer) -> Result<()> {
+        if let Some(failure) = shared.state.read().failure() {
+            return Err(failure.clone());
+        }
+        if writer.batch.is_empty() {
+            return Ok(());
+        }
+        let start = Instant::now();
+        let outcome = writer.engine.commit(&writer.batch).map_err(Error::storage);
+        writer.batch.clear();
+        self.note(start.elapsed());
+        if let Err(error) = &outcome {
+            tracing::error!(%error, "a commit failed, no more writes are accepted");
+        }
+        writer.commits += 1;
+        if writer.commits.is_multiple_of(256) {
+            self.disk_bytes.store(writer.engine.disk_bytes(), Ordering::Relaxed);
+        }
+        outcome
+    }
+
+    /// Takes the length of a commit into the mean; only whose turn it is does.
+    fn note(&self, took: Duration) {
+        let (mean, took) =
+            (self.pace.load(Ordering::Relaxed), u64::try_from(took.as_nanos()).unwrap_or(u64::MAX / 8));
+        self.pace.store(mean - mean / 8 + took / 8, Ordering::Relaxed);
+    }
+}
+
+impl Turn<'_> {
+    /// Commits what is applied.
+    pub(super) fn commit(self, shared: &Shared) -> Result<()> {
+        let outcome = self.0.commit(shared);
+        self.0.pass_on();
+        std::mem::forget(self);
+        outcome
+    }
+}
+
+impl Drop for Turn<'_> {
+    /// A caller that goes away before it has committed leaves that to the thread.
+    fn drop(&mut self) {
+        self.0.queue.lock().turn = Holder::Thread;
+        self.0.wake.notify_one();
     }
 }
 
 /// Starts the thread.
-pub(super) fn start(
-    shared: Arc<Shared>,
-    journal: Arc<Journal>,
-    engine: Box<dyn Engine>,
-) -> io::Result<JoinHandle<()>> {
-    journal.disk_bytes.store(engine.disk_bytes(), Ordering::Relaxed);
-    let committer = Committer { shared, journal, engine, batch: Batch::default(), commits: 0 };
+pub(super) fn start(shared: Arc<Shared>, journal: Arc<Journal>) -> io::Result<JoinHandle<()>> {
+    let committer = Committer { shared, journal };
     std::thread::Builder::new().name("kube-store".into()).spawn(move || committer.run())
 }
 
-struct Committer {
-    shared: Arc<Shared>,
-    journal: Arc<Journal>,
+/// What a commit needs.
+#[derive(Debug)]
+struct Writer {
     engine: Box<dyn Engine>,
     batch: Batch,
     commits: u64,
 }
 
-impl Committer {
-    fn run(mut self) {
-        while self.journal.wait() {
-            let (revision, changes, waiting) = {
-                let mut state = self.shared.state.write();
-                let (revision, changes) = state.take_changes();
-                (revision, changes, std::mem::take(&mut self.journal.queue.lock().waiting))
-            };
-            let outcome = self.commit(&changes);
-            let woken = {
-                let mut state = self.shared.state.write();
-                match &outcome {
-                    Ok(()) => self.shared.publish(&mut state, revision),
-                    Err(error) => {
-                        state.fail(error.clone());
-                        Vec::new()
-                    }
-                }
-            };
-            woken.into_iter().for_each(std::task::Waker::wake);
-            for caller in waiting {
-                // A caller that went away does not want to know.
-                let _ = caller.send(outcome.clone());
-            }
-        }
-    }
+struct Committer {
+    shared: Arc<Shared>,
+    journal: Arc<Journal>,
+}
 
-    fn commit(&mut self, changes: &[Change]) -> Result<()> {
-        if let Some(failure) = self.shared.state.read().failure() {
-            return Err(failure.clone());
+impl Committer {
+    fn run(self) {
+        while self.journal.wait() {
+            // Whoever waits has been told.
+            let _ = self.journal.commit(&self.shared);
+            self.journal.pass_on();
         }
-        self.batch.clear();
-        changes.iter().for_each(|change| change.encode(&mut self.batch));
-        if self.batch.is_empty() {
-            return Ok(());
-        }
-        self.commits += 1;
-        let outcome = self.engine.commit(&self.batch).map_err(Error::storage);
-        if let Err(error) = &outcome {
-            tracing::error!(%error, "a commit failed, no more writes are accepted");
-        }
-        if self.commits.is_multiple_of(256) {
-            self.journal.disk_bytes.store(self.engine.disk_bytes(), Ordering::Relaxed);
-        }
-        outcome
     }
 }
 
 impl Drop for Committer {
-    /// Also when the engine panics: callers get an error instead of waiting for ever.
+    /// Also when the engine panics: callers get an error instead of waiting for ever. Closes the engine.
     fn drop(&mut self) {
         let mut queue = self.journal.queue.lock();
         queue.stop = true;
         queue.waiting.clear();
+        drop(queue);
+        self.journal.writer.lock().take();
     }
 }

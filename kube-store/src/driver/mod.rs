@@ -16,12 +16,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::hub::Hub;
-use self::journal::Journal;
+use self::journal::{Durable, Journal};
 use crate::engine::Engine;
 use crate::mvcc::{self, Counts, Places, Scan, State};
 use crate::{
@@ -39,9 +39,6 @@ pub(crate) struct Driver {
     committer: Option<JoinHandle<()>>,
     _stop: DropGuard,
 }
-
-/// Resolves when a change is durable.
-type Durable = oneshot::Receiver<Result<()>>;
 
 /// What the driver shares with its tasks and watchers.
 #[derive(Debug)]
@@ -73,9 +70,9 @@ impl Driver {
 
     /// Starts a store whose changes `engine` makes durable.
     pub(crate) fn start_durable(state: State, config: Config, engine: Box<dyn Engine>) -> Result<Self> {
-        let journal = Arc::new(Journal::default());
+        let journal = Arc::new(Journal::new(engine));
         let mut driver = Self::with_journal(state, config, Some(journal.clone()));
-        let committer = journal::start(driver.shared.clone(), journal, engine).map_err(Error::storage)?;
+        let committer = journal::start(driver.shared.clone(), journal).map_err(Error::storage)?;
         driver.committer = Some(committer);
         Ok(driver)
     }
@@ -124,9 +121,15 @@ impl Shared {
     /// Changes the state by `change`, and answers when that is durable and visible.
     async fn write<T>(&self, change: impl FnOnce(&mut State) -> Result<T>) -> Result<T> {
         let (answer, durable) = self.apply(change)?;
-        if let Some(durable) = durable {
+        match durable {
+            None => {}
             // The thread drops what it does not answer when it ends.
-            durable.await.unwrap_or_else(|_| Err(Error::closed()))?;
+            Some(Durable::Wait(durable)) => durable.await.unwrap_or_else(|_| Err(Error::closed()))?,
+            Some(Durable::Commit(turn)) => {
+                // Others who have something to write come first, and into the same batch.
+                tokio::task::yield_now().await;
+                turn.commit(self)?;
+            }
         }
         if self.idle.swap(false, Ordering::Relaxed) {
             self.upkeep.notify_one();
@@ -135,7 +138,7 @@ impl Shared {
     }
 
     /// Changes the state by `change`; answers with it what to wait for.
-    fn apply<T>(&self, change: impl FnOnce(&mut State) -> Result<T>) -> Result<(T, Option<Durable>)> {
+    fn apply<T>(&self, change: impl FnOnce(&mut State) -> Result<T>) -> Result<(T, Option<Durable<'_>>)> {
         let mut state = self.state.write();
         if let Some(failure) = state.failure() {
             return Err(failure.clone());

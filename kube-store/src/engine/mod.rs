@@ -1,6 +1,6 @@
 //! Where a durable store keeps its records: an ordered map of byte strings that syncs.
 
-mod fjall;
+mod log;
 #[cfg(any(test, feature = "testing"))]
 mod memory;
 #[cfg(feature = "rocksdb")]
@@ -10,7 +10,7 @@ use std::fmt::Debug;
 use std::io;
 use std::ops::Range;
 
-pub use self::fjall::FjallEngine;
+pub use self::log::LogEngine;
 #[cfg(any(test, feature = "testing"))]
 pub use self::memory::{Fault, MemoryEngine};
 #[cfg(feature = "rocksdb")]
@@ -32,6 +32,12 @@ pub trait Engine: Send + Debug + 'static {
 
     /// Bytes on disk, roughly.
     fn disk_bytes(&self) -> u64;
+
+    /// Whether the engine itself makes sure, by checksums, that what a scan gives is what was committed. The store then does
+    /// not check its own once more.
+    fn verifies(&self) -> bool {
+        false
+    }
 }
 
 /// Puts and deletes to be done together, in one buffer.

@@ -18,10 +18,11 @@ impl State {
     /// The same when keys that start otherwise are somebody else's.
     pub(crate) fn load_below(engine: &dyn Engine, prefixes: &[&[u8]], now: Instant) -> Result<Self> {
         let mut loader = Loader::new(now);
+        let decode = if engine.verifies() { Change::decode_verified } else { Change::decode };
         for prefix in prefixes {
             let mut outcome = Ok(());
             let scanned = engine.scan(prefix, &mut |key, value| {
-                outcome = Change::decode(key, value).and_then(|change| loader.add(change));
+                outcome = decode(key, value).and_then(|change| loader.add(change));
                 // The scan only has to stop; the reason is kept outside.
                 if outcome.is_err() { Err(std::io::ErrorKind::InvalidData.into()) } else { Ok(()) }
             });

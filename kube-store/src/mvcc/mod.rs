@@ -28,6 +28,8 @@ pub(crate) use dump::Dump;
 pub(crate) use load::Loader;
 pub(crate) use places::Places;
 pub(crate) use record::Change;
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use record::checksum;
 pub(crate) use scan::{Counts, Scan};
 pub(crate) use state::State;
 

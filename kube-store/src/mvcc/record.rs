@@ -2,12 +2,13 @@
 //!
 //! | key | value |
 //! |---|---|
-//! | `f` | format number, 1 |
+//! | `f` | format number, 2 |
 //! | `l` lease | time to live in milliseconds |
 //! | `m` | oldest readable revision |
 //! | `s` name | a record beside the keys |
 //! | `v` revision, number of the event (4 bytes) | version, create revision, lease, length of the key (4 bytes), key, value |
 //!
+//! Every value ends with the CRC-32 of key and value, whatever the engine does about damage.
 //! Numbers are big-endian and 8 bytes unless said otherwise. A version of 0 says that the key was deleted. The order matters:
 //! reading all entries in turn meets leases before the keys bound to them, and revisions as they came.
 
@@ -18,7 +19,7 @@ use bytes::Bytes;
 use crate::engine::Batch;
 use crate::{Error, KeyValue, Result, Revision};
 
-const FORMAT: i64 = 1;
+const FORMAT: i64 = 2;
 
 /// One durable change.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,30 +71,60 @@ impl Change {
     pub(crate) fn encode(&self, batch: &mut Batch) {
         let number = |n: i64| move |buffer: &mut Vec<u8>| buffer.extend_from_slice(&n.to_be_bytes());
         match self {
-            Self::Format => batch.put(b"f", number(FORMAT)),
-            Self::Write { sub, kv } => {
-                batch.put(&version_key(kv.mod_revision, *sub), |buffer| encode_kv(kv, buffer))
-            }
+            Self::Format => put(batch, b"f", number(FORMAT)),
+            Self::Write { sub, kv } => encode_version(kv, *sub, batch),
             Self::Drop { revision, sub } => batch.delete(&version_key(*revision, *sub)),
-            Self::Compact { revision } => batch.put(b"m", number(*revision)),
+            Self::Compact { revision } => put(batch, b"m", number(*revision)),
             Self::Grant { id, ttl } => {
-                batch.put(&lease_key(*id), number(i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX)));
+                put(batch, &lease_key(*id), number(i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX)));
             }
             Self::Revoke { id } => batch.delete(&lease_key(*id)),
             Self::Record { key, value } => {
                 let key = [b"s", key.as_ref()].concat();
                 match value {
-                    Some(value) => batch.put(&key, |buffer| buffer.extend_from_slice(value)),
+                    Some(value) => put(batch, &key, |buffer| buffer.extend_from_slice(value)),
                     None => batch.delete(&key),
                 }
             }
         }
     }
 
-    /// Reads back one entry.
+    /// Reads back one entry; refuses one whose checksum is wrong.
     pub(crate) fn decode(key: &[u8], value: &[u8]) -> Result<Self> {
-        decode(key, value).ok_or_else(|| Error::corrupt(format!("entry {}", key.escape_ascii())))?
+        match value.split_last_chunk() {
+            Some((body, sum)) if checksum(key, body) == *sum => Self::decode_verified(key, value),
+            _ => Err(Error::corrupt(format!("the checksum of entry {} is wrong", key.escape_ascii()))),
+        }
     }
+
+    /// Reads back one entry whose bytes are known to be those that were written.
+    pub(crate) fn decode_verified(key: &[u8], value: &[u8]) -> Result<Self> {
+        let body = value.split_last_chunk::<4>().map(|(body, _)| body);
+        let change = body.and_then(|body| decode(key, body));
+        change.ok_or_else(|| Error::corrupt(format!("entry {}", key.escape_ascii())))?
+    }
+}
+
+/// Adds a version of a key, the `sub`th event of its transaction, to a batch.
+pub(crate) fn encode_version(kv: &KeyValue, sub: u32, batch: &mut Batch) {
+    put(batch, &version_key(kv.mod_revision, sub), |buffer| encode_kv(kv, buffer));
+}
+
+/// Adds a put with the checksum behind the value.
+fn put(batch: &mut Batch, key: &[u8], write: impl FnOnce(&mut Vec<u8>)) {
+    batch.put(key, |buffer| {
+        let start = buffer.len();
+        write(buffer);
+        let sum = checksum(key, buffer.get(start..).unwrap_or_default());
+        buffer.extend_from_slice(&sum);
+    });
+}
+
+pub(crate) fn checksum(key: &[u8], value: &[u8]) -> [u8; 4] {
+    let mut sum = crc32fast::Hasher::new();
+    sum.update(key);
+    sum.update(value);
+    sum.finalize().to_be_bytes()
 }
 
 fn decode(key: &[u8], value: &[u8]) -> Option<Result<Change>> {
@@ -137,7 +168,7 @@ fn lease_key(id: i64) -> [u8; 9] {
 }
 
 fn encode_kv(kv: &KeyValue, buffer: &mut Vec<u8>) {
-    buffer.reserve(28 + kv.bytes());
+    buffer.reserve(32 + kv.bytes());
     for number in [kv.version, kv.create_revision, kv.lease] {
         buffer.extend_from_slice(&number.to_be_bytes());
     }

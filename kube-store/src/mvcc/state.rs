@@ -8,7 +8,8 @@ use bytes::Bytes;
 use super::history::{History, Version};
 use super::lease::Leases;
 use super::log::Log;
-use super::record::Change;
+use super::record::{Change, encode_version};
+use crate::engine::Batch;
 use crate::{Error, Event, KeyRange, KeyValue, Result, Revision};
 
 /// Everything a store knows.
@@ -102,7 +103,19 @@ impl State {
         self.failure.get_or_insert(error);
     }
 
+    /// Adds to `batch` what has to be made durable; answers the revision that may be published then.
+    pub(crate) fn encode_changes(&mut self, batch: &mut Batch) -> Revision {
+        self.outbox.iter_mut().flat_map(|outbox| outbox.drain(..)).for_each(|change| change.encode(batch));
+        for revision in self.taken + 1..=self.head {
+            let events = self.log.get(revision).unwrap_or_default();
+            events.iter().zip(0..).for_each(|(event, sub)| encode_version(&event.kv, sub, batch));
+        }
+        self.taken = self.head;
+        self.head
+    }
+
     /// Takes what has to be made durable, and the revision that may be published then.
+    #[cfg(feature = "raft")]
     pub(crate) fn take_changes(&mut self) -> (Revision, Vec<Change>) {
         let mut changes = self.outbox.as_mut().map(std::mem::take).unwrap_or_default();
         for revision in self.taken + 1..=self.head {

@@ -4,7 +4,7 @@
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> kube_store::Result<()> {
-//! use kube_store::engine::FjallEngine;
+//! use kube_store::engine::LogEngine;
 //! use kube_store::raft::{LocalNetwork, RaftConfig, RaftStore};
 //! use kube_store::{Store, StoreExt};
 //!
@@ -12,7 +12,7 @@
 //! let network = LocalNetwork::default();
 //! let mut members = Vec::new();
 //! for id in 1..=3 {
-//!     let engine = FjallEngine::open(&dir.path().join(id.to_string())).unwrap();
+//!     let engine = LogEngine::open(&dir.path().join(id.to_string())).unwrap();
 //!     let member = RaftStore::open(engine, RaftConfig::member(id, 3), network.transport(id)).await?;
 //!     network.attach(id, member.inbox());
 //!     members.push(member);

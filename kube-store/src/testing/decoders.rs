@@ -4,7 +4,7 @@
 use tokio::time::Instant;
 
 use crate::engine::{Batch, Engine, MemoryEngine};
-use crate::mvcc::State;
+use crate::mvcc::{self, State};
 
 /// Takes a field that starts with its length in one byte.
 fn field<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
@@ -17,9 +17,15 @@ fn field<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
 /// Opens a store on records made of `bytes`: keys and values in turn, each after a byte with its length.
 pub fn log_record(mut bytes: &[u8]) {
     let (mut engine, mut batch) = (MemoryEngine::default(), Batch::default());
-    batch.put(b"f", |value| value.extend_from_slice(&1i64.to_be_bytes()));
+    let mut put = |key: &[u8], value: &[u8]| {
+        batch.put(key, |buffer| {
+            buffer.extend_from_slice(value);
+            buffer.extend_from_slice(&mvcc::checksum(key, value));
+        });
+    };
+    put(b"f", &2i64.to_be_bytes());
     while let (Some(key), Some(value)) = (field(&mut bytes), field(&mut bytes)) {
-        batch.put(key, |buffer| buffer.extend_from_slice(value));
+        put(key, value);
     }
     // What the records say is wrong more often than not.
     let _ = engine.commit(&batch);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::StreamExt;
-use kube_store::engine::{Fault, FjallEngine, MemoryEngine};
+use kube_store::engine::{Fault, LogEngine, MemoryEngine};
 use kube_store::raft::{LocalNetwork, MemberChange, MemberInfo, RaftConfig, RaftStore, ReadMode, Role};
 use kube_store::{
     Error, LeaseRequest, LeaseResponse, RangeRequest, RangeResponse, Result, Revision, Store, StoreExt,
@@ -120,7 +120,7 @@ async fn three_members_on_threads_and_disks() {
     let network = LocalNetwork::default();
     let mut members = Vec::new();
     for id in 1..=3 {
-        let engine = FjallEngine::open(&dir.path().join(id.to_string())).unwrap();
+        let engine = LogEngine::open(&dir.path().join(id.to_string())).unwrap();
         let config = RaftConfig { tick: Duration::from_millis(20), ..RaftConfig::member(id, 3) };
         let member = RaftStore::open(engine, config, network.transport(id)).await.unwrap();
         network.attach(id, member.inbox());

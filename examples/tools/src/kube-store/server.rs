@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use kube_store::engine::{Engine, FjallEngine};
+use kube_store::engine::{Engine, LogEngine};
 use kube_store::{Config, EmbeddedStore, EtcdServer, Member, MemoryStore, ServerConfig, SnapshotCheck};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -34,7 +34,7 @@ async fn serve(flags: Flags, shutdown: CancellationToken) -> Result<(), Failure>
         listeners(&flags.listen_client_urls, |stop| tls::watch_server(flags.tls_files()?, stop), &shutdown)
             .await?;
     match flags.engine {
-        EngineKind::Embedded => serve_on(flags, FjallEngine::open, listeners, shutdown).await,
+        EngineKind::Embedded => serve_on(flags, LogEngine::open, listeners, shutdown).await,
         #[cfg(feature = "rocksdb")]
         EngineKind::Rocksdb => {
             serve_on(flags, kube_store::engine::RocksDbEngine::open, listeners, shutdown).await
