@@ -161,8 +161,20 @@ impl<S: Store + ?Sized> Store for Arc<S> {
         (**self).records(changes).await
     }
 
+    async fn swap_records(
+        &self,
+        expected: (Bytes, Option<Bytes>),
+        changes: Vec<(Bytes, Option<Bytes>)>,
+    ) -> Result<bool> {
+        (**self).swap_records(expected, changes).await
+    }
+
     fn records_version(&self) -> u64 {
         (**self).records_version()
+    }
+
+    async fn places(&self, revision: Revision) -> Result<Option<BTreeMap<Bytes, u32>>> {
+        (**self).places(revision).await
     }
 
     async fn status(&self) -> Result<StoreStatus> {

@@ -46,6 +46,17 @@ pub trait Store: Send + Sync + Debug + 'static {
         if changes.is_empty() { Ok(BTreeMap::new()) } else { Err(InvalidRequest::NoRecords.into()) }
     }
 
+    /// The same, if `expected` is the value of the record of that name (`None`: there is none); answers whether it was. Writers
+    /// that do not know of each other use it, as servers of the members of one group.
+    async fn swap_records(
+        &self,
+        expected: (Bytes, Option<Bytes>),
+        changes: Vec<(Bytes, Option<Bytes>)>,
+    ) -> Result<bool> {
+        let _ = (expected, changes);
+        Err(InvalidRequest::NoRecords.into())
+    }
+
     /// Rises when records change, whoever changed them: who keeps a copy looks at it to learn that it is old.
     fn records_version(&self) -> u64 {
         0

@@ -290,6 +290,15 @@ impl Store for Driver {
         Ok(self.shared.state.read().records().clone())
     }
 
+    async fn swap_records(
+        &self,
+        expected: (Bytes, Option<Bytes>),
+        changes: Vec<(Bytes, Option<Bytes>)>,
+    ) -> Result<bool> {
+        let quota = self.shared.config.quota_bytes;
+        self.shared.write(|state| state.swap_records(&expected, changes, quota)).await
+    }
+
     fn records_version(&self) -> u64 {
         self.shared.records_version.load(Ordering::Acquire)
     }
@@ -343,6 +352,14 @@ macro_rules! delegate {
                 changes: Vec<(bytes::Bytes, Option<bytes::Bytes>)>,
             ) -> Result<std::collections::BTreeMap<bytes::Bytes, bytes::Bytes>> {
                 self.0.records(changes).await
+            }
+
+            async fn swap_records(
+                &self,
+                expected: (bytes::Bytes, Option<bytes::Bytes>),
+                changes: Vec<(bytes::Bytes, Option<bytes::Bytes>)>,
+            ) -> Result<bool> {
+                self.0.swap_records(expected, changes).await
             }
 
             fn records_version(&self) -> u64 {

@@ -55,6 +55,20 @@ impl State {
         Ok(())
     }
 
+    /// The same, if the record `name` has this value (`None`: there is none); answers whether it has.
+    pub(crate) fn swap_records(
+        &mut self,
+        (name, value): &(Bytes, Option<Bytes>),
+        changes: Vec<(Bytes, Option<Bytes>)>,
+        quota: u64,
+    ) -> Result<bool> {
+        let is_so = self.records.get(name) == value.as_ref();
+        if is_so {
+            self.write_records(changes, quota)?;
+        }
+        Ok(is_so)
+    }
+
     pub(super) fn insert_record(&mut self, key: Bytes, value: Bytes) {
         self.bytes += cost(&key, &value);
         if let Some(old) = self.records.insert(key.clone(), value) {

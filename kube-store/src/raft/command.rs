@@ -40,6 +40,8 @@ pub(crate) enum Command {
     Members(Vec<MemberChange>),
     /// Writes, or with `None` deletes, records beside the keys.
     Records(Vec<(Bytes, Option<Bytes>)>),
+    /// The same, if the first is a record with that value.
+    SwapRecords((Bytes, Option<Bytes>), Vec<(Bytes, Option<Bytes>)>),
 }
 
 /// What a command gave.
@@ -50,6 +52,7 @@ pub(crate) enum Answer {
     Lease(LeaseResponse),
     Members,
     Records,
+    Swapped(bool),
 }
 
 impl Command {
@@ -87,6 +90,11 @@ impl Command {
                 w.u8(6);
                 w.list(changes, put_record);
             }
+            Self::SwapRecords(expected, changes) => {
+                w.u8(7);
+                put_record(&mut w, expected);
+                w.list(changes, put_record);
+            }
         }
         w.finish()
     }
@@ -105,6 +113,7 @@ impl Command {
             4 => Self::KeepAlive(r.i64()?),
             5 => Self::Members(r.list(take_change)?),
             6 => Self::Records(r.list(take_record)?),
+            7 => Self::SwapRecords(take_record(&mut r)?, r.list(take_record)?),
             _ => return Err(damaged()),
         };
         r.end()?;
@@ -123,6 +132,9 @@ impl Command {
             Self::Members(_) => Ok(Answer::Members),
             // Whether there is space was asked before, for members count memory at different moments.
             Self::Records(changes) => state.write_records(changes, u64::MAX).map(|()| Answer::Records),
+            Self::SwapRecords(expected, changes) => {
+                state.swap_records(&expected, changes, u64::MAX).map(Answer::Swapped)
+            }
         }
     }
 }

@@ -40,6 +40,8 @@ mod codec;
 mod command;
 mod config;
 pub(crate) mod core;
+#[cfg(any(test, feature = "testing"))]
+mod decode;
 mod driver;
 mod log;
 mod members;
@@ -68,6 +70,8 @@ pub use self::transport::{Inbox, LocalNetwork, Transport};
 
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use self::command::{Answer, Command};
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use self::decode::{decode_peer, decode_snapshot};
 
 #[cfg(test)]
 mod tests;

@@ -260,6 +260,18 @@ impl Store for RaftStore {
         self.store.records(Vec::new()).await
     }
 
+    async fn swap_records(
+        &self,
+        expected: (Bytes, Option<Bytes>),
+        changes: Vec<(Bytes, Option<Bytes>)>,
+    ) -> Result<bool> {
+        self.store.check_records(&changes)?;
+        match self.propose(Command::SwapRecords(expected, changes)).await? {
+            Answer::Swapped(is_so) => Ok(is_so),
+            _ => Err(mixed_up()),
+        }
+    }
+
     fn records_version(&self) -> u64 {
         self.store.records_version()
     }

@@ -51,6 +51,8 @@ fn commands() -> Vec<Command> {
             MemberChange::Update(member),
             MemberChange::Remove(1),
         ]),
+        Command::Records(vec![("a".into(), Some("1".into())), ("b".into(), None)]),
+        Command::SwapRecords(("a".into(), None), vec![("a".into(), Some("1".into()))]),
     ]
 }
 

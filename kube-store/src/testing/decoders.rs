@@ -46,3 +46,21 @@ pub fn snapshot(bytes: &[u8]) {
         let _ = State::load(&engine, Instant::now());
     }
 }
+
+/// Takes `bytes` for what another member sends, and for what the log of a group holds.
+#[cfg(feature = "raft")]
+pub fn peer(bytes: &[u8]) {
+    crate::raft::decode_peer(bytes);
+}
+
+/// Takes `bytes` for a snapshot of another member, in parts of any size.
+#[cfg(feature = "raft")]
+pub fn peer_snapshot(bytes: &[u8]) {
+    crate::raft::decode_snapshot(bytes);
+}
+
+/// Takes `bytes` for the token of a user.
+#[cfg(feature = "server")]
+pub fn token(bytes: &[u8]) {
+    crate::etcd::server::decode_token(bytes);
+}

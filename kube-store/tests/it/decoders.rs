@@ -44,6 +44,23 @@ proptest! {
     }
 
     #[test]
+    fn no_member_makes_another_panic(bytes in bytes(), rest in bytes()) {
+        decoders::peer(&bytes);
+        // A version that is known, of the frame and of the snapshot, so that what follows is looked at.
+        for version in [1u8, 2] {
+            decoders::peer(&[&[version], &[0; 16][..], &bytes].concat());
+            decoders::peer_snapshot(&[&[version, 0, 0, 0, 0], bytes.as_slice(), &rest].concat());
+        }
+        decoders::peer_snapshot(&rest);
+    }
+
+    #[test]
+    fn no_token_makes_the_server_panic(text in "[0-9a-f]{0,20}(\\.[0-9a-f]{0,20}){0,3}", noise in bytes()) {
+        decoders::token(text.as_bytes());
+        decoders::token(&noise);
+    }
+
+    #[test]
     fn no_snapshot_makes_the_store_panic(bytes in bytes()) {
         decoders::snapshot(&bytes);
     }

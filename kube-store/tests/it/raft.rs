@@ -8,8 +8,8 @@ use futures::StreamExt;
 use kube_store::engine::{Fault, LogEngine, MemoryEngine};
 use kube_store::raft::{LocalNetwork, MemberChange, MemberInfo, RaftConfig, RaftStore, ReadMode, Role};
 use kube_store::{
-    Error, LeaseRequest, LeaseResponse, RangeRequest, RangeResponse, Result, Revision, Store, StoreExt,
-    StoreStatus, TxnRequest, TxnResponse, WatchRequest, WatchStream, testing,
+    Error, EtcdServer, LeaseRequest, LeaseResponse, RangeRequest, RangeResponse, Result, Revision,
+    ServerConfig, Store, StoreExt, StoreStatus, TxnRequest, TxnResponse, WatchRequest, WatchStream, testing,
 };
 
 /// Members that share a network, and what they left on their disks.
@@ -386,4 +386,40 @@ async fn leaders_answer_reads_alone() {
     assert!(alone.get("k").await.is_ok(), "nobody else can lead yet");
     tokio::time::sleep(Duration::from_millis(800)).await;
     assert!(alone.get("k").await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_changes_that_do_not_know_of_each_other_one_is_made() {
+    let group = Group::new(3).await;
+    let swap = |member: u64| {
+        let changes = vec![("r".into(), Some("1".into())), (format!("by {member}").into(), Some("x".into()))];
+        group.member(member).swap_records(("r".into(), None), changes)
+    };
+    let (one, two) = tokio::join!(swap(1), swap(2));
+    assert_ne!(one.unwrap(), two.unwrap(), "both or neither were made");
+    let again = group.member(3).swap_records(("r".into(), Some("1".into())), vec![("r".into(), None)]);
+    assert!(again.await.unwrap());
+    assert_eq!(group.member(3).records(Vec::new()).await.unwrap().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_wants_a_leader_hears_at_once_that_there_is_none() {
+    use crate::wire::etcdserverpb as pb;
+    // The two others never come.
+    let group = LocalNetwork::default();
+    let member = RaftStore::open(MemoryEngine::default(), RaftConfig::member(1, 3), group.transport(1)).await;
+    let server = EtcdServer::of_group(Arc::new(member.unwrap()), ServerConfig::default());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(server.serve(listener, tokio_util::sync::CancellationToken::new()));
+    let channel = tonic::transport::Channel::from_shared(endpoint).unwrap().connect().await.unwrap();
+    let started = tokio::time::Instant::now();
+    for serializable in [false, true] {
+        let range = pb::RangeRequest { key: "k".into(), serializable, ..Default::default() };
+        let mut request = tonic::Request::new(range);
+        request.metadata_mut().insert("hasleader", "true".parse().unwrap());
+        let refused = pb::kv_client::KvClient::new(channel.clone()).range(request).await.unwrap_err();
+        assert_eq!((refused.code(), refused.message()), (tonic::Code::Unavailable, "etcdserver: no leader"));
+    }
+    assert!(started.elapsed() < Duration::from_secs(5), "it waited for one");
 }

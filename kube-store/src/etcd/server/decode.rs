@@ -2,7 +2,7 @@
 
 use prost::Message;
 
-use super::auth::Needs;
+use super::auth::{Needs, verify_token};
 use super::{check, convert};
 use crate::etcd::r#gen::etcdserverpb as pb;
 
@@ -27,4 +27,11 @@ pub(crate) fn decode_requests(bytes: &[u8]) {
     let _ = pb::AuthRoleGrantPermissionRequest::decode(bytes);
     let _ = pb::User::decode(bytes);
     let _ = pb::Role::decode(bytes);
+}
+
+/// Looks at `bytes` as a token.
+pub(crate) fn decode_token(bytes: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        verify_token(text);
+    }
 }

@@ -164,10 +164,12 @@ impl Auth {
         let mut new = Model::clone(&old);
         let answer = change(&mut new)?;
         let changes = old.changes_to(&mut new);
-        if !changes.is_empty() {
-            self.store.records(changes).await.map_err(convert::status)?;
+        if changes.is_empty() {
+            return Ok(answer);
         }
-        Ok(answer)
+        // Another member may have made a change since, of which this one would not take note.
+        let swapped = self.store.swap_records(old.revision_record(), changes).await;
+        if swapped.map_err(convert::status)? { Ok(answer) } else { Err(refusal::old_revision()) }
     }
 
     async fn authenticate(&self, user: &str, password: String) -> Result<String, Status> {
@@ -211,6 +213,15 @@ impl Auth {
         let done = tokio::task::spawn_blocking(work).await.map_err(|error| broken(&error))?;
         done.map_err(|error| broken(&error))
     }
+}
+
+/// Looks at a token as a server does that has one user, `a`.
+#[cfg(any(test, feature = "testing"))]
+pub(super) fn verify_token(text: &str) -> bool {
+    let mut model = Model::default();
+    model.token_key = Some(Bytes::from_static(b"key"));
+    model.add_user("a".into(), Bytes::from_static(b"hash"), None).is_ok()
+        && token::verify(&model, text).is_some()
 }
 
 /// Knows the caller of a stream for as long as it lasts; what they may can change meanwhile.

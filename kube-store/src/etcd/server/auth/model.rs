@@ -31,6 +31,8 @@ pub(super) struct Model {
     pub(super) enabled: bool,
     /// Counts the changes.
     pub(super) revision: u64,
+    /// The record of that; `None` when there is none yet.
+    revision_record: Option<Bytes>,
     /// What tokens are signed with.
     pub(super) token_key: Option<Bytes>,
     users: BTreeMap<String, pb::User>,
@@ -71,9 +73,15 @@ impl Model {
             } else if name == REVISION {
                 let number = value.first_chunk().map(|number| u64::from_be_bytes(*number));
                 model.revision = number.unwrap_or(model.revision);
+                model.revision_record = Some(value.clone());
             }
         }
         Ok(model)
+    }
+
+    /// The record that every change makes another.
+    pub(super) fn revision_record(&self) -> (Bytes, Option<Bytes>) {
+        (REVISION.into(), self.revision_record.clone())
     }
 
     /// The records that turn the one into the other, with the next revision; none when nothing is different.

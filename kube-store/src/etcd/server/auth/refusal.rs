@@ -26,5 +26,6 @@ refusals! {
     not_enabled: FailedPrecondition "authentication is not enabled",
     invalid_token: Unauthenticated "invalid auth token",
     invalid_management: InvalidArgument "invalid auth management",
+    old_revision: InvalidArgument "revision of auth store is old",
     no_permission: InvalidArgument "permission not given",
 }

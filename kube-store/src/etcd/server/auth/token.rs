@@ -66,7 +66,7 @@ fn key(model: &Model) -> Option<hmac::Key> {
 }
 
 /// Whose token it is, and when it would end had nobody used it; `None` when nobody gave it out.
-fn verify(model: &Model, text: &str) -> Option<(String, u64)> {
+pub(super) fn verify(model: &Model, text: &str) -> Option<(String, u64)> {
     let mut parts = text.split('.');
     let (ends, user, tag) = (parts.next()?, parts.next()?, parts.next()?);
     let ends = u64::from_str_radix(ends, 16).ok()?;
