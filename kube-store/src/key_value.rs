@@ -30,7 +30,7 @@ impl KeyValue {
 }
 
 /// A set of keys. Keys are ordered as byte strings.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum KeyRange {
     /// Exactly this key.
     Key(Bytes),

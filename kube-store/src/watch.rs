@@ -26,7 +26,7 @@ pub struct WatchRequest {
 }
 
 /// Which kinds of events a watcher wants.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum EventFilter {
     /// Both.
     #[default]

@@ -5,6 +5,7 @@
 //! characters that are wrong become three that are allowed and take exactly as much room, in plain and in Huffman coding
 //! (RFC 7541, appendix B), so that no length changes and nothing has to be encoded anew. Nobody looks at the authority later.
 
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -230,6 +231,34 @@ impl<C> Connected for Tolerant<C> {
     fn connect_info(&self) {}
 }
 
+impl<C: AsyncRead + Unpin> Tolerant<C> {
+    /// Whether the client speaks HTTP/2, as what it sends first says; waits for that.
+    pub(super) async fn speaks_http2(&mut self) -> io::Result<bool> {
+        while self.held.len() < PREFACE.len() && PREFACE.starts_with(&self.held) {
+            if !poll_fn(|cx| self.poll_hold(cx)).await? {
+                break;
+            }
+        }
+        Ok(self.held.starts_with(PREFACE))
+    }
+
+    /// Reads more of what is held back; answers whether there was any.
+    fn poll_hold(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        let mut chunk = [0; 8192];
+        let mut read = ReadBuf::new(&mut chunk);
+        ready!(Pin::new(&mut self.inner).poll_read(cx, &mut read))?;
+        if read.filled().is_empty() {
+            // The client has ended: what is held is all there will be.
+            self.scan = Scan::Off;
+            self.ready = self.held.len();
+            return Poll::Ready(Ok(false));
+        }
+        self.held.extend_from_slice(read.filled());
+        self.advance();
+        Poll::Ready(Ok(true))
+    }
+}
+
 impl<C: AsyncRead + Unpin> AsyncRead for Tolerant<C> {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -241,17 +270,9 @@ impl<C: AsyncRead + Unpin> AsyncRead for Tolerant<C> {
             if this.scan == Scan::Off && this.held.is_empty() {
                 return Pin::new(&mut this.inner).poll_read(cx, buffer);
             }
-            let mut chunk = [0; 8192];
-            let mut read = ReadBuf::new(&mut chunk);
-            ready!(Pin::new(&mut this.inner).poll_read(cx, &mut read))?;
-            if read.filled().is_empty() {
-                // The client has ended: what is held is all there will be.
-                this.scan = Scan::Off;
-                this.ready = this.held.len();
+            if !ready!(this.poll_hold(cx))? {
                 break;
             }
-            this.held.extend_from_slice(read.filled());
-            this.advance();
         }
         this.hand_out(buffer);
         Poll::Ready(Ok(()))
@@ -354,6 +375,22 @@ mod tests {
         {
             for size in [1, 1000] {
                 assert_eq!(through(bytes, size).await, bytes);
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_comes_first_says_which_protocol_it_is() {
+        let preface = [PREFACE, &[0, 0, 0, 4, 0, 0, 0, 0, 0]].concat();
+        for (bytes, http2) in
+            [(&preface[..], true), (b"POST / HTTP/1.1\r\n\r\n", false), (b"PRI * HT", false)]
+        {
+            for size in [1, 1000] {
+                let mut connection = Tolerant::new(Pieces { bytes: bytes.to_vec(), size });
+                assert_eq!(connection.speaks_http2().await.unwrap(), http2);
+                let mut rest = Vec::new();
+                connection.read_to_end(&mut rest).await.unwrap();
+                assert_eq!(rest, bytes, "nothing is lost by looking");
             }
         }
     }

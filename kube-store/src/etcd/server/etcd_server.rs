@@ -7,13 +7,14 @@ use std::time::SystemTime;
 use tokio::net::TcpListener;
 use tokio::sync::watch as watched;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tonic::service::Routes;
 use tonic::{Request, Response, Status};
 
 use super::alarm::Alarms;
 use super::auth::{Auth, Caller};
 use super::group::Group;
-use super::{convert, front, listen};
+use super::{convert, front, listen, rpc, watch};
 use crate::etcd::r#gen::etcdserverpb as pb;
 use crate::{Revision, Store, StoreStatus};
 
@@ -108,6 +109,7 @@ pub struct EtcdServer {
     pub(super) auth: Arc<Auth>,
     pub(super) alarms: Arc<Alarms>,
     pub(super) calls: Arc<front::Calls>,
+    pub(super) feeds: Arc<watch::Feeds>,
     /// Ends what would never end by itself.
     pub(super) shutdown: CancellationToken,
 }
@@ -139,6 +141,7 @@ impl EtcdServer {
             auth: Arc::new(Auth::new(store.clone(), config.bcrypt_cost, config.clock)),
             alarms: Arc::new(Alarms::new(store.clone(), member)),
             calls: Arc::default(),
+            feeds: Arc::default(),
             shutdown: CancellationToken::new(),
             config: Arc::new(config),
             store,
@@ -184,12 +187,28 @@ impl EtcdServer {
         shutdown: CancellationToken,
     ) -> io::Result<()> {
         self.shutdown = shutdown.clone();
+        let front = front::Front::new(self.clone());
+        let (served, ended) = (TaskTracker::new(), CancellationToken::new());
+        // Whatever is still served when this ends, ends with it.
+        let _ended = ended.clone().drop_guard();
+        let serve = {
+            let (served, front, shutdown) = (served.clone(), front.clone(), shutdown.clone());
+            move |connection| {
+                let serving = rpc::serve(connection, self.clone(), front.clone(), shutdown.clone());
+                served.spawn(ended.clone().run_until_cancelled_owned(serving));
+            }
+        };
         let connections = listen::connections(listener, tls, shutdown.clone());
-        let serving = tonic::transport::Server::builder().accept_http1(true).serve_with_incoming_shutdown(
-            front::Front::new(self),
-            connections,
-            shutdown.clone().cancelled_owned(),
-        );
+        let others = listen::without_http2(connections, serve, shutdown.clone());
+        let serving = async {
+            let general = tonic::transport::Server::builder().accept_http1(true);
+            let served_others = { general }
+                .serve_with_incoming_shutdown(front, others, shutdown.clone().cancelled_owned())
+                .await;
+            served.close();
+            served.wait().await;
+            served_others
+        };
         let linger = async {
             shutdown.cancelled().await;
             tokio::time::sleep(LINGER).await;

@@ -26,7 +26,7 @@ const METHODS: usize = 128;
 pub(super) struct Calls(Mutex<BTreeMap<String, u64>>);
 
 impl Calls {
-    fn count(&self, method: &str) {
+    pub(super) fn count(&self, method: &str) {
         let mut calls = self.0.lock();
         if let Some(count) = calls.get_mut(method) {
             *count += 1;

@@ -115,6 +115,6 @@ impl pb::watch_server::Watch for EtcdServer {
         let guard = Guard::new(&self.auth, &request);
         // Without a valid token there is nothing to ask for later.
         guard.caller().await?;
-        Ok(Response::new(watch::serve(self.clone(), guard, request.into_inner())))
+        Ok(Response::new(watch::general(self.clone(), guard, request.into_inner())))
     }
 }

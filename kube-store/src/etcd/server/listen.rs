@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::StreamExt;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -76,6 +77,28 @@ async fn accept(listener: TcpListener, tls: Option<Tls>, sender: mpsc::Sender<io
             }
         }
     }
+}
+
+/// Gives the connections on which a client speaks HTTP/2 to `serve`, and answers the others.
+pub(super) fn without_http2(
+    mut connections: ReceiverStream<io::Result<Connection>>,
+    serve: impl Fn(Connection) + Clone + Send + 'static,
+    shutdown: CancellationToken,
+) -> ReceiverStream<io::Result<Connection>> {
+    let (sender, receiver) = mpsc::channel(QUEUE);
+    tokio::spawn(async move {
+        while let Some(Ok(mut connection)) = connections.next().await {
+            let (serve, sender, shutdown) = (serve.clone(), sender.clone(), shutdown.clone());
+            tokio::spawn(async move {
+                match shutdown.run_until_cancelled(connection.speaks_http2()).await {
+                    Some(Ok(true)) => serve(connection),
+                    Some(Ok(false)) => _ = sender.send(Ok(connection)).await,
+                    Some(Err(_)) | None => {}
+                }
+            });
+        }
+    });
+    ReceiverStream::new(receiver)
 }
 
 async fn agree(stream: TcpStream, config: Arc<rustls::ServerConfig>) -> Option<Connection> {

@@ -19,6 +19,7 @@ mod lease;
 mod listen;
 mod maintenance;
 mod restore;
+mod rpc;
 mod watch;
 
 #[cfg(any(test, feature = "testing"))]

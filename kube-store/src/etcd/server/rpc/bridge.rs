@@ -1,0 +1,103 @@
+//! Calls for the general server's services.
+
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use h2::SendStream;
+use tonic::Status;
+use tonic::body::Body;
+use tonic::codegen::{Body as HttpBody, Service, http};
+
+use super::super::front::Front;
+use super::connection::{Request, Respond};
+use super::output::Gone;
+
+/// Lets `front` do a call.
+pub(super) async fn call(mut front: Front, request: Request, mut respond: Respond) {
+    let answered = async {
+        let response = match front.call(request.map(|body| Body::new(Received(body)))).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        };
+        let (parts, body) = response.into_parts();
+        (http::Response::from_parts(parts, ()), body)
+    };
+    let gone = async |respond: &mut Respond| {
+        // Why does not matter.
+        let _ = poll_fn(|cx| respond.poll_reset(cx)).await;
+    };
+    let (head, body) = tokio::select! {
+        answered = answered => answered,
+        () = gone(&mut respond) => return,
+    };
+    // The client may go away meanwhile.
+    let _ = send(&mut respond, head, body).await;
+}
+
+async fn send(respond: &mut Respond, head: http::Response<()>, body: Body) -> Result<(), Gone> {
+    let mut body = pin!(body);
+    let mut stream = respond.send_response(head, body.is_end_stream())?;
+    if body.is_end_stream() {
+        return Ok(());
+    }
+    loop {
+        let frame = tokio::select! {
+            frame = poll_fn(|cx| body.as_mut().poll_frame(cx)) => frame,
+            _ = poll_fn(|cx| stream.poll_reset(cx)) => return Err(Gone),
+        };
+        let Some(frame) = frame else {
+            return Ok(stream.send_data(Bytes::new(), true)?);
+        };
+        // A body that breaks is an answer that does not end well.
+        let frame = frame.map_err(|_: Status| Gone)?;
+        match frame.into_data() {
+            Ok(data) => send_data(&mut stream, data).await?,
+            Err(other) => {
+                if let Ok(trailers) = other.into_trailers() {
+                    return Ok(stream.send_trailers(trailers)?);
+                }
+            }
+        }
+    }
+}
+
+async fn send_data(stream: &mut SendStream<Bytes>, mut data: Bytes) -> Result<(), Gone> {
+    while !data.is_empty() {
+        stream.reserve_capacity(data.len());
+        let fits = poll_fn(|cx| stream.poll_capacity(cx)).await.ok_or(Gone)??;
+        stream.send_data(data.split_to(fits.min(data.len())), false)?;
+    }
+    Ok(())
+}
+
+/// What a client sends, as the services read it.
+struct Received(h2::RecvStream);
+
+impl HttpBody for Received {
+    type Data = Bytes;
+    type Error = h2::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, h2::Error>>> {
+        let frame = match ready!(self.0.poll_data(cx)) {
+            Some(data) => data.and_then(|data| {
+                self.0.flow_control().release_capacity(data.len())?;
+                Ok(http_body::Frame::data(data))
+            }),
+            None => match ready!(self.0.poll_trailers(cx)) {
+                Ok(Some(trailers)) => Ok(http_body::Frame::trailers(trailers)),
+                Ok(None) => return Poll::Ready(None),
+                Err(error) => Err(error),
+            },
+        };
+        Poll::Ready(Some(frame))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_end_stream()
+    }
+}
