@@ -37,6 +37,11 @@ impl Core {
         }
     }
 
+    /// Voters before the change that is under way, if one is; it needs a majority of them too.
+    pub(crate) fn leaving_voters(&self) -> &[u64] {
+        &self.node.store().applied.conf.voters_outgoing
+    }
+
     pub(crate) fn position(&self) -> Position {
         self.applied()
     }

@@ -79,3 +79,11 @@ fn a_lease_ends_though_the_leader_was_to_hand_over() {
     let violation = run(628, &Settings { variety: Variety::Narrow, ..Settings::default() }).err();
     assert!(violation.is_none(), "{violation:?}");
 }
+
+/// A member was removed and stopped, and another lost its disk, before the rest had heard that the change was over: it needs a
+/// majority of the voters before it, which is gone.
+#[test]
+fn a_group_without_a_majority_of_both_need_not_agree() {
+    let violation = run(1_044_364, &Settings::default()).err();
+    assert!(violation.is_none(), "{violation:?}");
+}

@@ -244,14 +244,16 @@ impl World {
             })
     }
 
-    /// Whether enough voters run, according to the member that knows most.
+    /// Whether enough voters run, according to the member that knows most: of those before a change that is under way too.
     fn has_majority(&self) -> bool {
         let lives = self.nodes.values().filter_map(|node| node.live.as_ref());
         let Some(newest) = lives.max_by_key(|live| live.core.position().index) else { return false };
         let voters = newest.core.members().all.values().filter(|member| !member.learner);
-        let runs = |id: u64| self.nodes.get(&id).is_some_and(|node| node.live.is_some());
-        let (running, lost): (Vec<u64>, Vec<u64>) = voters.map(|member| member.id).partition(|id| runs(*id));
-        running.len() > lost.len()
+        let runs = |id: &u64| self.nodes.get(id).is_some_and(|node| node.live.is_some());
+        let most_run = |ids: &[u64]| 2 * ids.iter().filter(|id| runs(id)).count() > ids.len();
+        let (new, old): (Vec<u64>, _) =
+            (voters.map(|member| member.id).collect(), newest.core.leaving_voters());
+        most_run(&new) && (old.is_empty() || most_run(old))
     }
 
     fn config(&self, id: u64) -> RaftConfig {
