@@ -70,8 +70,8 @@ pub(crate) struct Core {
     install: Option<Install>,
     /// What an earlier life has left that was interrupted at that.
     litter: Litter,
-    /// The snapshot that it was to put in place.
-    interrupted: Option<Position>,
+    /// Up to where this member has lost what it had.
+    lost: Option<Position>,
     outbox: Vec<Outgoing>,
     answers: Vec<(u64, Result<Answer>)>,
     released: Vec<u64>,
@@ -137,8 +137,8 @@ impl Core {
                 )));
             }
         }
-        let interrupted = loaded.interrupted;
-        let (state, litter) = if interrupted.is_some() {
+        let lost = loaded.lost;
+        let (state, litter) = if loaded.interrupted.is_some() {
             (install::nothing(now)?, record::litter(engine)?)
         } else {
             (State::load_below(engine, &record::OF_THE_STORE, now)?, Litter::new())
@@ -166,7 +166,7 @@ impl Core {
             snapshots: 0,
             install: None,
             litter,
-            interrupted,
+            lost,
             outbox: Vec::new(),
             answers: Vec::new(),
             released: Vec::new(),
@@ -302,6 +302,7 @@ impl Core {
         }
         let hard = self.node.raft.hard_state();
         record::put_hard(batch, &hard);
+        self.note_lost(batch);
         let log = self.node.mut_store();
         log.hard = hard;
         record::put_applied(batch, &log.applied);

@@ -6,7 +6,8 @@
 //! | `r` `e` index | log entry: term, type, context, data |
 //! | `r` `h` | term, vote, committed index |
 //! | `r` `i` | group, member |
-//! | `r` `s` | index and term of a snapshot that is being put in place: all but `r` `i` and `r` `h` means nothing |
+//! | `r` `o` | index and term of what this member has lost: it votes for nobody who has less |
+//! | `r` `s` | index and term of a snapshot that is being put in place: all but `r` `h`, `r` `i` and `r` `o` means nothing |
 //! | `r` `t` | index and term of the newest entry that was dropped |
 //!
 //! Every value ends with a checksum of key and value. All of a batch is written or nothing, by the engine's contract, so the
@@ -27,12 +28,15 @@ const PREFIX: u8 = b'r';
 
 /// Key of the mark of a snapshot that is being put in place.
 const MARK: &[u8] = b"rs";
+/// Key of the place up to which this member has lost what it had.
+const LOST: &[u8] = b"ro";
 
 /// A position in the log.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// A position is further than another if its term is newer, or its index in the same term.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Position {
-    pub(crate) index: u64,
     pub(crate) term: u64,
+    pub(crate) index: u64,
 }
 
 /// What is applied, and who the members are since then.
@@ -53,6 +57,8 @@ pub(super) struct Loaded {
     pub(super) entries: Vec<Entry>,
     /// The place of a snapshot that was being put in place.
     pub(super) interrupted: Option<Position>,
+    /// Up to where this member has lost what it had.
+    pub(super) lost: Option<Position>,
 }
 
 pub(super) fn put_identity(batch: &mut Batch, cluster: u64, member: u64) {
@@ -74,6 +80,16 @@ pub(super) fn put_mark(batch: &mut Batch, at: Position) {
 /// Says that it is.
 pub(super) fn delete_mark(batch: &mut Batch) {
     batch.delete(MARK);
+}
+
+/// Says up to where this member has lost what it had.
+pub(super) fn put_lost(batch: &mut Batch, at: Position) {
+    put(batch, LOST, |w| put_position(w, at));
+}
+
+/// Says that it has as much again.
+pub(super) fn delete_lost(batch: &mut Batch) {
+    batch.delete(LOST);
 }
 
 pub(super) fn put_truncated(batch: &mut Batch, at: Position) {
@@ -151,9 +167,9 @@ pub(super) fn load(engine: &dyn Engine) -> Result<Loaded> {
     let mut loaded = Loaded::default();
     scan(engine, &[PREFIX], |key, value| loaded.add(key, value))?;
     if loaded.interrupted.is_some() {
-        let Loaded { identity, hard, interrupted, .. } = loaded;
+        let Loaded { identity, hard, interrupted, lost, .. } = loaded;
         let hard = HardState { commit: 0, ..hard };
-        return Ok(Loaded { identity, hard, interrupted, ..Loaded::default() });
+        return Ok(Loaded { identity, hard, interrupted, lost: lost.max(interrupted), ..Loaded::default() });
     }
     loaded.check()?;
     Ok(loaded)
@@ -202,6 +218,7 @@ impl Loaded {
                     HardState { term: r.u64()?, vote: r.u64()?, commit: r.u64()?, ..HardState::default() }
             }
             b'i' => self.identity = Some((r.u64()?, r.u64()?)),
+            b'o' => self.lost = Some(take_position(&mut r)?),
             b's' => self.interrupted = Some(take_position(&mut r)?),
             b't' => self.truncated = take_position(&mut r)?,
             _ => return Err(damaged()),

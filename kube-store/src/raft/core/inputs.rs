@@ -177,9 +177,7 @@ impl Core {
         let (offset, whole) = self.transfers.take(chunk, limits, now);
         let received = self.outgoing(from, &Frame::ChunkReceived { transfer: id, offset });
         self.outbox.push(received);
-        if let Some((message, arrived)) = whole
-            && self.is_enough(&arrived)
-        {
+        if let Some((message, arrived)) = whole {
             self.step_message(from, message, now);
             self.expect(arrived);
         }
@@ -192,6 +190,9 @@ impl Core {
             return;
         }
         if self.must_not_vote(&message) || self.answer_alone(&mut message, now) {
+            return;
+        }
+        if message.get_msg_type() == MessageType::MsgTimeoutNow && self.lacks() {
             return;
         }
         if message.get_msg_type() == MessageType::MsgHeartbeat {

@@ -5,13 +5,15 @@
 //! that says how far the new ones are applied. A member that starts and finds the mark has lost its log and its state: it
 //! clears its disk and waits for another snapshot. It may lose them, for the group has committed all that the snapshot holds
 //! without this member, whose log did not go that far. But what it has lost may have counted for that, when the voters were
-//! others; so it votes as if it had everything up to the snapshot, for nobody who has less.
+//! others; so it votes as if it had everything up to the snapshot, for nobody who has less, and does not ask for votes, until
+//! its log goes that far. The next snapshot may be an older one: of a leader that has the rest in its log, and needs this
+//! member to know it committed.
 
 use bytes::Bytes;
 use raft::prelude::{Message, Ready};
 use tokio::time::Instant;
 
-use super::super::record;
+use super::super::record::{self, Position};
 use super::super::transfer::Arrived;
 use super::{Core, Work};
 use crate::engine::Batch;
@@ -25,6 +27,8 @@ const PARTS: usize = 16;
 #[derive(Debug)]
 pub(super) struct Install {
     arrived: Arrived,
+    /// What a member that starts meanwhile has lost.
+    mark: Position,
     step: Step,
 }
 
@@ -37,8 +41,9 @@ enum Step {
 }
 
 impl Install {
-    pub(super) fn new(arrived: Arrived) -> Self {
-        Self { arrived, step: Step::Mark }
+    pub(super) fn new(arrived: Arrived, lost: Option<Position>) -> Self {
+        let mark = lost.unwrap_or_default().max(arrived.applied.at);
+        Self { arrived, mark, step: Step::Mark }
     }
 
     /// The next batch, of about `size` bytes; `None` when all are there.
@@ -46,7 +51,7 @@ impl Install {
         let mut batch = Batch::default();
         match &mut self.step {
             Step::Mark => {
-                record::put_mark(&mut batch, self.arrived.applied.at);
+                record::put_mark(&mut batch, self.mark);
                 // What was about to be written never will be, and what was about to be deleted has to be.
                 let (_, changes) = old.take_changes();
                 changes.iter().filter_map(record_key).for_each(|key| batch.delete(&key));
@@ -122,20 +127,32 @@ impl Core {
         batch
     }
 
-    /// Whether a snapshot holds all that this member has to have before it votes as others do.
-    pub(super) fn is_enough(&self, arrived: &Arrived) -> bool {
-        self.interrupted.is_none_or(|at| at.index <= arrived.applied.at.index)
+    /// Whether somebody asks for a vote who has less than this member has lost.
+    pub(super) fn has_too_little(&self, message: &Message) -> bool {
+        self.lost.is_some_and(|lost| Position { term: message.log_term, index: message.index } < lost)
     }
 
-    /// Whether somebody asks for a vote who has less than a snapshot that this member did not put in place.
-    pub(super) fn has_too_little(&self, message: &Message) -> bool {
-        self.interrupted.is_some_and(|at| (message.log_term, message.index) < (at.term, at.index))
+    /// Whether this member has less than it has lost, so that it must not lead either.
+    pub(super) fn lacks(&self) -> bool {
+        self.lost.is_some_and(|lost| self.node.store().last() < lost)
+    }
+
+    /// Adds to a batch what this member still lacks of what it has lost.
+    pub(super) fn note_lost(&mut self, batch: &mut Batch) {
+        match self.lost {
+            Some(lost) if self.lacks() => record::put_lost(batch, lost),
+            Some(_) => {
+                record::delete_lost(batch);
+                self.lost = None;
+            }
+            None => {}
+        }
     }
 
     /// Takes note of a snapshot that the `raft` crate was shown.
     pub(super) fn expect(&mut self, arrived: Arrived) {
         if self.is_taking_snapshot() {
-            self.install = Some(Install::new(arrived));
+            self.install = Some(Install::new(arrived, self.lost));
         }
     }
 
@@ -161,7 +178,6 @@ impl Core {
         new.follow_records_of(state);
         *state = new;
         let gone = self.node.mut_store().restart(applied);
-        self.interrupted = None;
         record::delete_mark(batch);
         record::put_truncated(batch, self.node.store().truncated());
         // A batch must not hold a key twice.

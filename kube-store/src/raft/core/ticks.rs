@@ -19,6 +19,9 @@ impl Core {
         if self.is_removed() {
             return;
         }
+        if self.lacks() {
+            self.node.raft.election_elapsed = 0;
+        }
         self.node.tick();
         self.lease.tick();
         self.set_timeout();
