@@ -20,7 +20,7 @@ impl Core {
             return;
         }
         if self.lacks() {
-            self.node.raft.election_elapsed = 0;
+            self.wait_for_leader();
         }
         self.node.tick();
         self.lease.tick();
@@ -34,6 +34,13 @@ impl Core {
         }
         self.quiet_ticks += 1;
         self.flush |= self.quiet_ticks >= QUIET;
+    }
+
+    /// Lets enough time pass to vote for another, and never so much that this member asks for votes.
+    fn wait_for_leader(&mut self) {
+        let (ticks, raft) = (self.config.election_ticks, &mut self.node.raft);
+        raft.set_randomized_election_timeout(2 * ticks - 1);
+        raft.election_elapsed = raft.election_elapsed.min(ticks - 1);
     }
 
     /// Requests that are still here go to the leader, if there is one; those that may have been lost on the way go again.
