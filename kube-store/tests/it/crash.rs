@@ -87,7 +87,7 @@ fn setting(name: &str, otherwise: u64) -> u64 {
 }
 
 /// 20 times with seed 7, or as often as `KUBE_STORE_CRASHES` and with the seed that `KUBE_STORE_CRASH_SEED` says. What is
-/// looked at in a round is what it wrote, and at the end everything, so that many rounds take no longer each.
+/// looked at in a round is what it wrote, and at the end everything.
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_while_writing() {
     let (rounds, seed) = (setting("KUBE_STORE_CRASHES", 20), setting("KUBE_STORE_CRASH_SEED", 7));

@@ -1,10 +1,7 @@
-//! Whether both make durable what they acknowledge: syncs are counted, once by the kernel and once by the server.
+//! Whether both make durable what they acknowledge: syncs are counted by the kernel.
 
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
-
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 use super::compare::{Better, Workload};
 use super::programs::{Program, Server};
@@ -16,10 +13,6 @@ const TXNS: usize = 15_000;
 const ATTACHED: Duration = Duration::from_millis(700);
 /// What syncs a file: the file system says so too where a write asks for it, as with `O_DSYNC`.
 const EVENTS: &str = "syscalls:sys_enter_fdatasync,syscalls:sys_enter_fsync,ext4:ext4_sync_file_enter";
-/// etcd's counts of syncs of the log and of commits of the database.
-const METRICS: [&str; 2] =
-    ["etcd_disk_wal_fsync_duration_seconds_count", "etcd_disk_backend_commit_duration_seconds_count"];
-
 /// Syncs for a thousand acknowledged transactions.
 pub(super) struct Syncs;
 
@@ -27,7 +20,7 @@ impl Workload for Syncs {
     type Ready = Clients;
 
     fn figures(&self) -> Vec<(String, Better)> {
-        vec![("syncs-per-1000-acks".into(), Better::Less), ("syncs-per-1000-acks-told".into(), Better::Less)]
+        vec![("syncs-per-1000-acks".into(), Better::Less)]
     }
 
     fn pairs(&self, asked: usize) -> usize {
@@ -41,11 +34,8 @@ impl Workload for Syncs {
     async fn sample(&self, ready: &mut Clients) -> Result<Vec<f64>, Failure> {
         let counting = count(&ready.server)?;
         tokio::time::sleep(ATTACHED).await;
-        let told = told(&ready.server).await?;
         ready.txns(TXNS).await?;
-        let told = self::told(&ready.server).await? - told;
-        let each = |count: f64| count * 1e3 / TXNS as f64;
-        Ok(vec![counted(counting)?.map_or(f64::NAN, each), each(told)])
+        Ok(vec![counted(counting)?.map_or(f64::NAN, |count| count * 1e3 / TXNS as f64)])
     }
 }
 
@@ -75,16 +65,4 @@ fn counted(counting: Option<Child>) -> Result<Option<f64>, Failure> {
     let sum = |counts: Vec<(f64, bool)>| counts.iter().map(|(count, _)| count).sum::<f64>();
     let (files, calls) = (sum(files), sum(calls));
     Ok(Some(if files > 0.0 { files } else { calls }))
-}
-
-/// What the server itself has counted.
-async fn told(server: &Server) -> Result<f64, Failure> {
-    let address = server.addresses().into_iter().next().ok_or("no member")?;
-    let mut stream = TcpStream::connect(&address).await?;
-    let request = format!("GET /metrics HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await?;
-    let mut metrics = String::new();
-    stream.read_to_string(&mut metrics).await?;
-    let value = |name| metrics.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<f64>().ok());
-    Ok(METRICS.into_iter().filter_map(value).sum())
 }
