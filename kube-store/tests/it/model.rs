@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use kube_store::engine::MemoryEngine;
 use kube_store::{
     Compare, Config, DeleteRequest, EmbeddedStore, Error, EventKind, KeyRange, KeyValue, MemoryStore, Op,
@@ -124,6 +124,11 @@ struct Watcher {
 impl Watcher {
     /// Reads everything up to the model's revision; answers whether the watch goes on.
     async fn read(&mut self, model: &Model) -> bool {
+        if self.next > model.revision() + 1 {
+            // Nothing is said of what was before a watch begins.
+            assert!(self.stream.next().now_or_never().is_none());
+            return true;
+        }
         self.stream.progress().request();
         let mut heard = Vec::new();
         loop {

@@ -188,9 +188,10 @@ impl Feed {
         self.state.lock().position
     }
 
-    /// Whether a reader that has seen everything up to `revision` can go on here.
+    /// Whether a reader that has seen everything up to `revision` can go on here, without going back.
     pub(super) fn has_after(&self, revision: Revision) -> bool {
-        self.state.lock().floor <= revision
+        let state = self.state.lock();
+        (state.floor..=state.position).contains(&revision)
     }
 
     /// Asks for a report of progress; answers how many there will be when it has come.

@@ -172,7 +172,8 @@ impl<'a> Session<'a> {
         self.guard.caller().await?.require(Access::Read, &create.key, &create.range_end)
     }
 
-    /// Finds the feed for a watch. Who begins in the past gets one alone, until it has caught up.
+    /// Finds the feed for a watch. Who begins in the past gets one alone, until it has caught up; so does who begins in the
+    /// future, since others hear of progress before.
     async fn start(&self, request: &WatchRequest) -> crate::Result<Start> {
         let store = &*self.server.store;
         let wanted = request.start_revision.filter(|revision| *revision > 0);
@@ -183,7 +184,7 @@ impl<'a> Session<'a> {
             (None, None) => 0,
             _ => store.range(RangeRequest::key(&b"\0"[..]).count_only()).await?.revision,
         };
-        if let Some(from) = wanted.filter(|from| *from <= now) {
+        if let Some(from) = wanted.filter(|from| *from != now + 1) {
             let (feed, now) = Feed::private(store, &shape, from).await?;
             return Ok(Start { feed, position: from - 1, from, now });
         }
