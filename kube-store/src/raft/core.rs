@@ -128,15 +128,7 @@ impl Core {
         config.validate()?;
         let mut loaded = record::load(engine)?;
         let fresh = loaded.identity.is_none();
-        match loaded.identity {
-            None => begin(&mut loaded, &config.start),
-            Some(identity) if identity == (config.cluster, config.id) => {}
-            Some((cluster, id)) => {
-                return Err(Error::corrupt(format!(
-                    "the disk is that of member {id:x} of group {cluster:x}"
-                )));
-            }
-        }
+        begin_or_check(&mut loaded, &config)?;
         let lost = loaded.lost;
         let (state, litter) = if loaded.interrupted.is_some() {
             (install::nothing(now)?, record::litter(engine)?)
@@ -414,6 +406,18 @@ impl Core {
             members: self.members().all.values().cloned().collect(),
         }
     }
+}
+
+/// Begins on an empty disk, and refuses that of another member.
+fn begin_or_check(loaded: &mut Loaded, config: &RaftConfig) -> Result<()> {
+    match loaded.identity {
+        None => begin(loaded, &config.start),
+        Some(identity) if identity == (config.cluster, config.id) => {}
+        Some((cluster, id)) => {
+            return Err(Error::corrupt(format!("the disk is that of member {id:x} of group {cluster:x}")));
+        }
+    }
+    Ok(())
 }
 
 /// The beginning of a group is as if a first entry, made of nothing, had been applied by all of its members; so a member

@@ -177,3 +177,30 @@ async fn watches_end_with_their_store() {
     assert!(matches!(watch.next().await, Some(Err(Error::Unavailable { .. }))));
     assert!(watch.next().await.is_none());
 }
+
+/// Panics at its second commit; the first makes the store.
+#[derive(Debug)]
+struct Broken(MemoryEngine, u32);
+
+impl Engine for Broken {
+    fn scan(&self, prefix: &[u8], visit: &mut Visit<'_>) -> io::Result<()> {
+        self.0.scan(prefix, visit)
+    }
+
+    fn commit(&mut self, batch: &Batch) -> io::Result<()> {
+        self.1 += 1;
+        assert!(self.1 < 2, "this engine is broken");
+        self.0.commit(batch)
+    }
+
+    fn disk_bytes(&self) -> u64 {
+        0
+    }
+}
+
+#[tokio::test]
+async fn nobody_waits_for_an_engine_that_panicked() {
+    let store = open(Broken(MemoryEngine::default(), 0)).await;
+    assert!(store.put("k", "1").await.is_err());
+    assert!(store.put("k", "2").await.is_err());
+}

@@ -51,18 +51,13 @@ fn one_seed_is_one_run() {
 /// Each fault is seen, by a rule that is meant to, and the seed that shows it keeps all rules without it.
 #[test]
 fn planted_faults_are_seen() {
-    let mut told = String::new();
     for scenario in Scenario::ALL {
         let Some((seed, broken)) = scenario.first_seen(0..ENOUGH) else {
             panic!("{scenario:?} was not seen within {ENOUGH} seeds");
         };
-        let what: String = broken.what.chars().take(100).collect();
-        told += &format!("{}: seed {seed}: {:?}: {what}\n", scenario.name, broken.rule);
-        assert!(scenario.seen_by.contains(&broken.rule), "{told}");
+        assert!(scenario.seen_by.contains(&broken.rule), "{}: seed {seed}: {broken}", scenario.name);
         assert_eq!(scenario.run_honest(seed), Ok(()), "{}", scenario.name);
     }
-    // Shown with `--nocapture`.
-    std::io::Write::write_all(&mut std::io::stdout(), told.as_bytes()).unwrap();
 }
 
 #[test]

@@ -114,12 +114,12 @@ impl fmt::Display for Compared {
     /// Name, ours, peer, how much better we are and within what, separated by tabs.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}\t{:.1}", self.name, median(self.samples.ours.clone()))?;
-        match self.ratio() {
-            None => write!(f, "\t-\t-"),
-            Some((ratio, [low, high])) => {
-                let peer = median(self.samples.peer.clone());
-                write!(f, "\t{peer:.1}\t{ratio:.2}\t[{low:.2}, {high:.2}]")
-            }
+        let Some((ratio, [low, high])) = self.ratio() else { return write!(f, "\t-\t-") };
+        write!(f, "\t{:.1}", median(self.samples.peer.clone()))?;
+        match ratio.is_finite() {
+            true => write!(f, "\t{ratio:.2}\t[{low:.2}, {high:.2}]"),
+            // One of them is nothing.
+            false => write!(f, "\t-"),
         }
     }
 }
@@ -135,6 +135,9 @@ mod tests {
         assert_eq!(figure.to_string(), "cpu-us\t11.0\t40.0\t4.00\t[3.00, 5.00]");
         figure.better = Better::More;
         assert_eq!(figure.ratio().map(|(ratio, _)| ratio), Some(0.25));
+        (figure.better, figure.samples.ours) = (Better::Less, vec![0.0]);
+        assert_eq!(figure.to_string(), "cpu-us\t0.0\t40.0\t-");
+        figure.samples.ours = vec![11.0];
         figure.samples.peer.clear();
         assert_eq!(figure.to_string(), "cpu-us\t11.0\t-\t-");
     }
