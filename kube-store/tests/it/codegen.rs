@@ -30,5 +30,7 @@ fn check(proto_file: &str, package: &str, folder: &str) {
 #[test]
 fn generated_code_matches_the_proto_files() {
     check("etcd-v3.proto", "etcdserverpb", "src/etcd/gen");
+    check("v3lock.proto", "v3lockpb", "src/etcd/gen");
+    check("v3election.proto", "v3electionpb", "src/etcd/gen");
     check("peer.proto", "kubestore.peer", "src/raft/peer/gen");
 }

@@ -57,6 +57,25 @@ async fn answers_probes_and_prometheus() {
     }
 }
 
+/// Whoever has stopped a server may open its data directory again.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_holds_the_store_once_serving_has_ended() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let (store, stop) = (Arc::new(MemoryStore::new()), CancellationToken::new());
+    let server = EtcdServer::new(store.clone(), Member::default());
+    let serving = tokio::spawn(server.serve(listener, stop.clone()));
+    let _silent = TcpStream::connect(&address).await.unwrap();
+    let mut idle = TcpStream::connect(&address).await.unwrap();
+    idle.write_all(b"GET /health HTTP/1.1\r\nHost: test\r\n\r\n").await.unwrap();
+    idle.read_u8().await.unwrap();
+    let client = EtcdStore::connect(&format!("http://{address}")).await.unwrap();
+    let _watch = client.watch(WatchRequest::key("a")).await.unwrap();
+    stop.cancel();
+    serving.await.unwrap().unwrap();
+    assert_eq!(Arc::strong_count(&store), 1);
+}
+
 /// An authority with a certificate that it made for this machine.
 struct Identity {
     authority: String,

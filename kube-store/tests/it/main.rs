@@ -12,6 +12,7 @@ mod exercise;
 mod front;
 mod model;
 mod peer;
+mod queue;
 mod raft;
 mod upkeep;
 mod users;

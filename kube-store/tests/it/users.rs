@@ -13,7 +13,7 @@ use tonic::transport::Channel;
 
 use crate::wire::etcdserverpb as pb;
 
-async fn serve(server: EtcdServer) -> Channel {
+pub(crate) async fn serve(server: EtcdServer) -> Channel {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(server.serve(listener, CancellationToken::new()));
@@ -21,11 +21,11 @@ async fn serve(server: EtcdServer) -> Channel {
 }
 
 /// The cheapest hash: passwords of tests are no secrets.
-fn config() -> ServerConfig {
+pub(crate) fn config() -> ServerConfig {
     ServerConfig { member: Member::default(), bcrypt_cost: 4, ..ServerConfig::default() }
 }
 
-async fn enable_users(channel: Channel) {
+pub(crate) async fn enable_users(channel: Channel) {
     let mut auth = pb::auth_client::AuthClient::new(channel);
     let user = pb::AuthUserAddRequest { name: "root".into(), password: "pw".into(), ..Default::default() };
     auth.user_add(user).await.unwrap();

@@ -15,7 +15,7 @@ use super::alarm::Alarms;
 use super::auth::{Auth, Caller};
 use super::group::Group;
 use super::{convert, front, listen, rpc, watch};
-use crate::etcd::r#gen::etcdserverpb as pb;
+use crate::etcd::r#gen::{etcdserverpb as pb, v3electionpb, v3lockpb};
 use crate::{Revision, Store, StoreStatus};
 
 /// The release whose API this is; clients look at it to know what they may use.
@@ -157,12 +157,16 @@ impl EtcdServer {
         use pb::lease_server::LeaseServer;
         use pb::maintenance_server::MaintenanceServer;
         use pb::watch_server::WatchServer;
+        use v3electionpb::election_server::ElectionServer;
+        use v3lockpb::lock_server::LockServer;
         Routes::new(KvServer::new(self.clone()).max_decoding_message_size(MAX_MESSAGE))
             .add_service(WatchServer::new(self.clone()))
             .add_service(LeaseServer::new(self.clone()))
             .add_service(ClusterServer::new(self.clone()))
             .add_service(MaintenanceServer::new(self.clone()))
             .add_service(AuthServer::new(self.clone()))
+            .add_service(LockServer::new(self.clone()))
+            .add_service(ElectionServer::new(self.clone()))
     }
 
     /// Serves on `listener` until `shutdown`; then watches are ended and calls that run are finished.
@@ -200,7 +204,7 @@ impl EtcdServer {
             }
         };
         let connections = listen::connections(listener, tls, shutdown.clone());
-        let others = listen::without_http2(connections, serve, shutdown.clone());
+        let others = listen::without_http2(connections, serve, served.clone(), shutdown.clone());
         let serving = async {
             let general = tonic::transport::Server::builder().accept_http1(true);
             let served_others = { general }

@@ -11,6 +11,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_rustls::TlsAcceptor;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::authority::Tolerant;
 
@@ -79,25 +80,30 @@ async fn accept(listener: TcpListener, tls: Option<Tls>, sender: mpsc::Sender<io
     }
 }
 
-/// Gives the connections on which a client speaks HTTP/2 to `serve`, and answers the others.
+/// Gives the connections on which a client speaks HTTP/2 to `serve`, and answers the others. Until `shutdown`; `tasks` has
+/// whatever holds on to `serve`.
 pub(super) fn without_http2(
     mut connections: ReceiverStream<io::Result<Connection>>,
     serve: impl Fn(Connection) + Clone + Send + 'static,
+    tasks: TaskTracker,
     shutdown: CancellationToken,
 ) -> ReceiverStream<io::Result<Connection>> {
     let (sender, receiver) = mpsc::channel(QUEUE);
-    tokio::spawn(async move {
+    let (each, ended) = (tasks.clone(), shutdown.clone());
+    let sort = async move {
         while let Some(Ok(mut connection)) = connections.next().await {
-            let (serve, sender, shutdown) = (serve.clone(), sender.clone(), shutdown.clone());
-            tokio::spawn(async move {
-                match shutdown.run_until_cancelled(connection.speaks_http2()).await {
-                    Some(Ok(true)) => serve(connection),
-                    Some(Ok(false)) => _ = sender.send(Ok(connection)).await,
-                    Some(Err(_)) | None => {}
+            let (serve, sender) = (serve.clone(), sender.clone());
+            let sort = async move {
+                match connection.speaks_http2().await {
+                    Ok(true) => serve(connection),
+                    Ok(false) => _ = sender.send(Ok(connection)).await,
+                    Err(_) => {}
                 }
-            });
+            };
+            each.spawn(ended.clone().run_until_cancelled_owned(sort));
         }
-    });
+    };
+    tasks.spawn(shutdown.run_until_cancelled_owned(sort));
     ReceiverStream::new(receiver)
 }
 

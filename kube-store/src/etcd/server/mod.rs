@@ -10,6 +10,7 @@ mod cluster;
 mod convert;
 #[cfg(any(test, feature = "testing"))]
 mod decode;
+mod election;
 mod etcd_server;
 mod front;
 mod group;
@@ -17,7 +18,9 @@ mod history;
 mod kv;
 mod lease;
 mod listen;
+mod lock;
 mod maintenance;
+mod queue;
 mod restore;
 mod rpc;
 mod watch;
