@@ -57,6 +57,19 @@ async fn answers_probes_and_prometheus() {
     }
 }
 
+/// For the probes of load balancers, and of Kubernetes.
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_grpc_probes() {
+    let channel = crate::users::serve(EtcdServer::new(Arc::new(MemoryStore::new()), Member::default())).await;
+    let mut health = tonic_health::pb::health_client::HealthClient::new(channel);
+    let mut check = async |service: &str| {
+        let request = tonic_health::pb::HealthCheckRequest { service: service.into() };
+        health.check(request).await.map(|answer| answer.into_inner().status()).map_err(|status| status.code())
+    };
+    assert_eq!(check("").await, Ok(tonic_health::pb::health_check_response::ServingStatus::Serving));
+    assert_eq!(check("other").await, Err(tonic::Code::NotFound));
+}
+
 /// Whoever has stopped a server may open its data directory again.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_holds_the_store_once_serving_has_ended() {

@@ -71,6 +71,7 @@ impl Default for ServerConfig {
 }
 
 /// Serves the etcd v3 gRPC API on any store, for one member, or (feature `raft`) for each member of a group: keys, watches, leases, members, maintenance, users and roles,
+/// locks, elections and the health of gRPC,
 /// and over HTTP on the same port `/health`, `/livez`, `/readyz`, `/metrics` and `/version`.
 ///
 /// # Where it differs from etcd 3.4
@@ -159,6 +160,8 @@ impl EtcdServer {
         use pb::watch_server::WatchServer;
         use v3electionpb::election_server::ElectionServer;
         use v3lockpb::lock_server::LockServer;
+        // It says that the server as a whole serves.
+        let (_, health) = tonic_health::server::health_reporter();
         Routes::new(KvServer::new(self.clone()).max_decoding_message_size(MAX_MESSAGE))
             .add_service(WatchServer::new(self.clone()))
             .add_service(LeaseServer::new(self.clone()))
@@ -167,6 +170,7 @@ impl EtcdServer {
             .add_service(AuthServer::new(self.clone()))
             .add_service(LockServer::new(self.clone()))
             .add_service(ElectionServer::new(self.clone()))
+            .add_service(health)
     }
 
     /// Serves on `listener` until `shutdown`; then watches are ended and calls that run are finished.
