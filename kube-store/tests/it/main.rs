@@ -1,6 +1,8 @@
 //! Tests of the stores from outside.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
+mod calls;
+mod certified;
 mod codegen;
 mod conformance;
 mod crash;
@@ -10,8 +12,10 @@ mod durable;
 mod etcdctl;
 mod exercise;
 mod front;
+mod metrics;
 mod model;
 mod peer;
+mod planted;
 mod raft;
 mod upkeep;
 mod users;
