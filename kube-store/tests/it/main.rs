@@ -19,5 +19,6 @@ mod planted;
 mod raft;
 mod upkeep;
 mod users;
+mod watchers;
 #[path = "../../src/etcd/gen/mod.rs"]
 mod wire;
