@@ -66,6 +66,6 @@ pub enum LeaseResponse {
         /// Keys bound to it, in order.
         keys: Vec<Bytes>,
     },
-    /// Identifiers of all leases, in order.
+    /// Identifiers of all leases, those that end sooner first.
     Leases(Vec<i64>),
 }

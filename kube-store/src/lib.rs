@@ -41,6 +41,8 @@ mod etcd;
 mod ext;
 mod key_value;
 mod lease;
+#[cfg(feature = "server")]
+mod measure;
 mod memory;
 mod mvcc;
 #[cfg(feature = "raft")]
@@ -58,7 +60,7 @@ pub use error::{Error, InvalidRequest, Precondition, Result};
 #[cfg(feature = "etcd")]
 pub use etcd::EtcdStore;
 #[cfg(feature = "server")]
-pub use etcd::{EtcdServer, Member, ServerConfig, SnapshotCheck};
+pub use etcd::{EtcdServer, Keepalive, Member, ServerConfig, SnapshotCheck, common_name};
 pub use ext::{StoreExt, Swap};
 pub use key_value::{KeyRange, KeyValue, Revision};
 pub use lease::{LeaseRequest, LeaseResponse};

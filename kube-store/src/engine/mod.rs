@@ -1,6 +1,8 @@
 //! Where a durable store keeps its records: an ordered map of byte strings that syncs.
 
 mod log;
+#[cfg(feature = "server")]
+mod measured;
 #[cfg(any(test, feature = "testing"))]
 mod memory;
 #[cfg(feature = "rocksdb")]
@@ -11,6 +13,8 @@ use std::io;
 use std::ops::Range;
 
 pub use self::log::LogEngine;
+#[cfg(feature = "server")]
+pub use self::measured::{DiskMetrics, Measured};
 #[cfg(any(test, feature = "testing"))]
 pub use self::memory::{Fault, MemoryEngine};
 #[cfg(feature = "rocksdb")]

@@ -9,6 +9,6 @@ pub(crate) mod server;
 mod store;
 
 #[cfg(feature = "server")]
-pub use self::server::{EtcdServer, Member, ServerConfig, SnapshotCheck};
+pub use self::server::{EtcdServer, Keepalive, Member, ServerConfig, SnapshotCheck, common_name};
 #[cfg(feature = "etcd")]
 pub use self::store::EtcdStore;

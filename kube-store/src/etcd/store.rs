@@ -292,9 +292,7 @@ impl EtcdStore {
             }
             LeaseRequest::List => {
                 let all = client.lease_leases(pb::LeaseLeasesRequest {}).await?.into_inner();
-                let mut ids: Vec<_> = all.leases.into_iter().map(|lease| lease.id).collect();
-                ids.sort_unstable();
-                Ok(LeaseResponse::Leases(ids))
+                Ok(LeaseResponse::Leases(all.leases.into_iter().map(|lease| lease.id).collect()))
             }
         })
     }

@@ -111,7 +111,7 @@ impl State {
     }
 
     pub(crate) fn lease_ids(&self) -> LeaseResponse {
-        LeaseResponse::Leases(self.leases.by_id.keys().copied().collect())
+        LeaseResponse::Leases(self.leases.by_deadline.iter().map(|(_, id)| *id).collect())
     }
 
     /// When the next lease ends, and which.

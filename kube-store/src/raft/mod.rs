@@ -63,7 +63,7 @@ mod wire;
 pub use self::config::{RaftConfig, ReadMode, Start};
 pub use self::members::{MemberChange, MemberInfo};
 #[cfg(feature = "server")]
-pub use self::peer::{PeerConfig, PeerNetwork, PeerServer, PeerTls, ask_for_members, found};
+pub use self::peer::{PeerConfig, PeerMetrics, PeerNetwork, PeerServer, PeerTls, ask_for_members, found};
 pub use self::status::{RaftStatus, Role};
 pub use self::store::RaftStore;
 pub use self::transport::{Inbox, LocalNetwork, Transport};

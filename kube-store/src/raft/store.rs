@@ -15,7 +15,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::command::{Answer, Command};
 use super::core::Core;
 use super::driver::{Input, Task};
-use super::{Inbox, MemberChange, MemberInfo, RaftConfig, RaftStatus, Transport, record};
+use super::{Inbox, MemberChange, MemberInfo, RaftConfig, RaftStatus, Role, Transport, record};
 use crate::driver::Driver;
 use crate::engine::Engine;
 use crate::{
@@ -113,6 +113,11 @@ impl RaftStore {
     /// Who leads, as far as this member knows.
     pub fn leader(&self) -> Option<u64> {
         self.status.borrow().leader
+    }
+
+    /// Whether this member follows without a vote, or is not a member yet.
+    pub fn is_learner(&self) -> bool {
+        self.status.borrow().role == Role::Learner
     }
 
     /// How this member sees its group, and how that changes.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 use kube_store::{EtcdServer, EtcdStore, Member, MemoryStore, Store, StoreExt, WatchRequest};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
@@ -19,7 +19,7 @@ use crate::peer::{scratch, skip};
 /// The status line and the body that a path answers.
 pub(crate) async fn get(address: &str, path: &str) -> (String, String) {
     let mut stream = TcpStream::connect(address).await.unwrap();
-    let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
+    let request = format!("GET {path} HTTP/1.0\r\nHost: test\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut text = String::new();
     stream.read_to_string(&mut text).await.unwrap();
@@ -45,7 +45,7 @@ async fn answers_probes_and_prometheus() {
         ("/version", "200 OK", "{\"etcdserver\":\"3.5.21\",\"etcdcluster\":\"3.5.0\"}"),
         ("/other", "404 Not Found", "404 page not found\n"),
     ] {
-        assert_eq!(get(&address, path).await, (format!("HTTP/1.1 {status}"), body.to_owned()), "{path}");
+        assert_eq!(get(&address, path).await, (format!("HTTP/1.0 {status}"), body.to_owned()), "{path}");
     }
     let (_, metrics) = get(&address, "/metrics").await;
     for line in [
@@ -90,23 +90,30 @@ async fn nothing_holds_the_store_once_serving_has_ended() {
 }
 
 /// An authority with a certificate that it made for this machine.
-struct Identity {
-    authority: String,
-    certificate: String,
-    key: KeyPair,
+pub(crate) struct Identity {
+    pub(crate) authority: String,
+    pub(crate) certificate: String,
+    pub(crate) key: KeyPair,
     root: rustls::pki_types::CertificateDer<'static>,
     chain: rustls::pki_types::CertificateDer<'static>,
 }
 
-fn identity() -> Identity {
+pub(crate) fn identity() -> Identity {
+    certified("anybody")
+}
+
+/// One whose certificate has this common name.
+pub(crate) fn certified(name: &str) -> Identity {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let key = KeyPair::generate().unwrap();
     let authority = params.self_signed(&key).unwrap();
     let issuer = Issuer::new(params, key);
     let key = KeyPair::generate().unwrap();
-    let leaf =
-        CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
+    let mut leaf = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    leaf.distinguished_name = DistinguishedName::new();
+    leaf.distinguished_name.push(DnType::CommonName, name);
+    let leaf = leaf.signed_by(&key, &issuer).unwrap();
     Identity {
         authority: authority.pem(),
         certificate: leaf.pem(),
@@ -117,7 +124,7 @@ fn identity() -> Identity {
 }
 
 /// Shows the one's certificate and wants the other's.
-fn config(server: &Identity, clients: &Identity) -> Arc<ServerConfig> {
+pub(crate) fn config(server: &Identity, clients: &Identity) -> Arc<ServerConfig> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut roots = RootCertStore::empty();
     roots.add(clients.root.clone()).unwrap();
@@ -184,5 +191,21 @@ async fn a_watch_does_not_keep_a_server_that_is_told_to_stop() {
     let mut watch = client.watch(WatchRequest::prefix("")).await.unwrap();
     shutdown.cancel();
     assert!(!matches!(watch.next().await, Some(Ok(_))));
+    serving.await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_can_be_served_alone() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let (server, shutdown) =
+        (EtcdServer::new(Arc::new(MemoryStore::new()), Member::default()), CancellationToken::new());
+    let serving = tokio::spawn(server.serve_pages(listener, None, shutdown.clone()));
+    assert_eq!(get(&address, "/health").await.1, "{\"health\":\"true\",\"reason\":\"\"}");
+    assert!(get(&address, "/metrics").await.1.contains("etcd_server_has_leader 1\n"));
+    let client = EtcdStore::connect(format!("http://{address}")).await.unwrap();
+    assert!(client.put("a", "1").await.is_err(), "keys are not served there");
+    drop(client);
+    shutdown.cancel();
     serving.await.unwrap().unwrap();
 }

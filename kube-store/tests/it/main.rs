@@ -1,6 +1,8 @@
 //! Tests of the stores from outside.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
+mod calls;
+mod certified;
 mod codegen;
 mod conformance;
 mod crash;
@@ -10,11 +12,15 @@ mod durable;
 mod etcdctl;
 mod exercise;
 mod front;
+mod learner;
+mod metrics;
 mod model;
 mod peer;
+mod planted;
 mod queue;
 mod raft;
 mod upkeep;
 mod users;
+mod watchers;
 #[path = "../../src/etcd/gen/mod.rs"]
 mod wire;

@@ -3,16 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kube_store::EtcdServer;
-use kube_store::engine::Engine;
+use kube_store::engine::{Engine, Measured};
 use kube_store::raft::{
     MemberChange, MemberInfo, PeerConfig, PeerNetwork, PeerServer, PeerTls, RaftConfig, RaftStore, Start,
     ask_for_members, found,
 };
+use kube_store::{EtcdServer, ServerConfig};
 use tokio_util::sync::CancellationToken;
 
-use crate::flags::{ClusterState, Flags};
-use crate::server::{self, Listener};
+use crate::flags::{ClusterState, Settings};
+use crate::server::{self, Listener, Listeners};
 use crate::{Failure, tls};
 
 /// Where a member listens for others when nothing is said.
@@ -31,30 +31,32 @@ struct Identity {
 
 /// Serves the member that `engine` holds, or is to hold, until `shutdown`.
 pub(crate) async fn serve<E: Engine>(
-    flags: Flags,
-    engine: E,
-    clients: Vec<Listener>,
+    settings: Settings,
+    engine: Measured<E>,
+    clients: Listeners,
     shutdown: CancellationToken,
 ) -> Result<(), Failure> {
     // Other members are needed until the last client has its answer.
     let stop = CancellationToken::new();
     let _stop = stop.clone().drop_guard();
-    let tls = flags.peer_tls_files().map(|files| tls::watch_client(files, stop.clone())).transpose()?;
-    let peers = listen(&flags, &stop).await?;
-    let identity = identity(&flags, &engine, tls.as_ref()).await?;
+    let tls = settings.peer_tls()?.map(|files| tls::watch_client(files, stop.clone())).transpose()?;
+    let peers = listen(&settings, &stop)?;
+    let disk = Some(engine.metrics());
+    let identity = identity(&settings, &engine, tls.as_ref()).await?;
     let (cluster, id) = (identity.cluster, identity.id);
     tracing::info!(cluster = %format_args!("{cluster:x}"), member = %format_args!("{id:x}"), "starting");
-    let config = raft_config(&flags, &identity)?;
+    let config = raft_config(&settings, &identity)?;
     let peer = PeerConfig { tls, ..PeerConfig::new(cluster, id, identity.known) };
     let network = PeerNetwork::new(peer);
     let store = Arc::new(RaftStore::open(engine, config, Arc::new(network.clone())).await?);
     network.attach(store.inbox());
-    let peers = peers
-        .into_iter()
-        .map(|(listener, tls)| tokio::spawn(PeerServer::new(&store).serve(listener, tls, stop.clone())));
+    let peers = peers.into_iter().map(|(listener, tls)| {
+        tokio::spawn(PeerServer::new(&store).counting(&network).serve(listener, tls, stop.clone()))
+    });
     let peers: Vec<_> = peers.collect();
-    let server = EtcdServer::of_group(store.clone(), server::server_config(&flags));
-    let publish = publish(&store, &flags);
+    let config = ServerConfig { disk, peers: Some(network.metrics()), ..server::server_config(&settings) };
+    let server = EtcdServer::of_group(store.clone(), config);
+    let publish = publish(&store, &settings);
     let serving = server::serve_clients(server, clients, shutdown.clone());
     tokio::select! {
         served = serving => served?,
@@ -70,43 +72,47 @@ pub(crate) async fn serve<E: Engine>(
     Ok(())
 }
 
-async fn listen(flags: &Flags, stop: &CancellationToken) -> Result<Vec<Listener>, Failure> {
-    let urls = match flags.listen_peer_urls.as_slice() {
+fn listen(settings: &Settings, stop: &CancellationToken) -> Result<Vec<Listener>, Failure> {
+    let urls = match settings.listen_peer_urls.as_slice() {
         [] => vec![LISTEN.to_owned()],
         urls => urls.to_vec(),
     };
     let tls = |stop| {
-        let files = flags.peer_tls_files();
+        let files = settings.peer_tls()?;
         tls::watch_server(
-            files.ok_or("an https:// peer URL needs --peer-cert-file and --peer-key-file")?,
+            files.ok_or("TLS key/cert (--peer-cert-file, --peer-key-file) must be provided for a peer url with HTTPS scheme")?,
             stop,
         )
     };
-    server::listeners(&urls, tls, stop).await
+    server::listen(settings, &urls, tls, stop)
 }
 
-fn raft_config(flags: &Flags, identity: &Identity) -> Result<RaftConfig, Failure> {
-    let ticks = flags.election_timeout / flags.heartbeat_interval;
+fn raft_config(settings: &Settings, identity: &Identity) -> Result<RaftConfig, Failure> {
+    let ticks = settings.election_timeout / settings.heartbeat_interval;
     Ok(RaftConfig {
         cluster: identity.cluster,
         start: identity.start.clone(),
-        tick: Duration::from_millis(flags.heartbeat_interval),
+        tick: Duration::from_millis(settings.heartbeat_interval),
         election_ticks: usize::try_from(ticks)?,
-        keep_entries: flags.snapshot_count,
-        store: server::config(flags)?,
+        keep_entries: settings.snapshot_count,
+        store: server::config(settings)?,
         ..RaftConfig::joining(identity.id)
     })
 }
 
-async fn identity(flags: &Flags, engine: &dyn Engine, tls: Option<&PeerTls>) -> Result<Identity, Failure> {
+async fn identity(
+    settings: &Settings,
+    engine: &dyn Engine,
+    tls: Option<&PeerTls>,
+) -> Result<Identity, Failure> {
     if let Some((cluster, id)) = RaftStore::identity(engine)? {
         return Ok(Identity { cluster, id, start: Start::Join, known: Vec::new() });
     }
-    let named = flags.members()?;
+    let named = settings.members()?;
     let others: Vec<String> =
-        named.iter().filter(|(name, _)| **name != flags.name).flat_map(|(_, urls)| urls.clone()).collect();
-    if flags.initial_cluster_state == ClusterState::Existing {
-        return join(flags, &others, tls).await;
+        named.iter().filter(|(name, _)| **name != settings.name).flat_map(|(_, urls)| urls.clone()).collect();
+    if settings.initial_cluster_state == ClusterState::Existing {
+        return join(settings, &others, tls).await;
     }
     if !others.is_empty() && !is_empty(engine) {
         return Err(
@@ -115,8 +121,8 @@ async fn identity(flags: &Flags, engine: &dyn Engine, tls: Option<&PeerTls>) -> 
                 .into(),
         );
     }
-    let (cluster, known) = found(&flags.initial_cluster_token, named);
-    let own = known.iter().find(|member| member.name == flags.name);
+    let (cluster, known) = found(&settings.initial_cluster_token, named);
+    let own = known.iter().find(|member| member.name == settings.name);
     let id = own.ok_or("--initial-cluster does not name this member")?.id;
     // A member that lost its disk may have voted, so it must not begin anew.
     if let Ok((asked, members)) = ask_for_members(&others, tls).await
@@ -129,13 +135,13 @@ async fn identity(flags: &Flags, engine: &dyn Engine, tls: Option<&PeerTls>) -> 
 }
 
 /// The number under which the group has added this member.
-async fn join(flags: &Flags, others: &[String], tls: Option<&PeerTls>) -> Result<Identity, Failure> {
+async fn join(settings: &Settings, others: &[String], tls: Option<&PeerTls>) -> Result<Identity, Failure> {
     let (cluster, known) = ask_for_members(others, tls).await?;
     let is_own = |member: &&MemberInfo| {
-        member.peer_urls.iter().any(|url| flags.initial_advertise_peer_urls.contains(url))
+        member.peer_urls.iter().any(|url| settings.initial_advertise_peer_urls.contains(url))
     };
     let own = known.iter().find(is_own).ok_or_else(|| {
-        format!("the group has no member at {:?}: add it first", flags.initial_advertise_peer_urls)
+        format!("the group has no member at {:?}: add it first", settings.initial_advertise_peer_urls)
     })?;
     if !own.client_urls.is_empty() {
         return Err(
@@ -150,7 +156,7 @@ fn is_empty(engine: &dyn Engine) -> bool {
 }
 
 /// Tells the group this member's name and where clients reach it.
-async fn publish(store: &RaftStore, flags: &Flags) {
+async fn publish(store: &RaftStore, settings: &Settings) {
     /// How long to wait after the group could not be told.
     const PAUSE: Duration = Duration::from_millis(500);
     loop {
@@ -159,7 +165,8 @@ async fn publish(store: &RaftStore, flags: &Flags) {
             return;
         };
         let Some(own) = known(&status.members) else { continue };
-        let wanted = MemberInfo { name: flags.name.clone(), client_urls: flags.advertised(), ..own.clone() };
+        let wanted =
+            MemberInfo { name: settings.name.clone(), client_urls: settings.advertised(), ..own.clone() };
         if own == wanted {
             return;
         }

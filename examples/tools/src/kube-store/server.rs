@@ -1,105 +1,123 @@
-//! The `kube-store` binary: etcd's flags, its listeners, and snapshots into an empty folder.
+//! What the `kube-store` binary serves: the store that the settings name, on the listeners that they name.
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use kube_store::engine::{Engine, LogEngine};
-use kube_store::{Config, EmbeddedStore, EtcdServer, Member, MemoryStore, ServerConfig, SnapshotCheck};
-use tokio::net::TcpListener;
+use kube_store::engine::{Engine, LogEngine, Measured};
+use kube_store::{Config, EmbeddedStore, EtcdServer, Keepalive, Member, MemoryStore, ServerConfig};
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::flags::{self, Arguments, Command, Engine as EngineKind, Flags, Snapshot};
+use crate::flags::{self, Engine as EngineKind, Settings};
 use crate::{Failure, group, tls};
 
-/// Does what the command line says.
-///
-/// # Errors
-/// What is wrong with the flags; those of the store and of the listeners.
-pub(crate) async fn run(arguments: Arguments, shutdown: CancellationToken) -> Result<(), Failure> {
-    match arguments.command {
-        None => serve(arguments.flags, shutdown).await,
-        Some(Command::Snapshot { command: Snapshot::Restore { file, data_dir, skip_hash_check } }) => {
-            let check = if skip_hash_check { SnapshotCheck::Skipped } else { SnapshotCheck::Required };
-            let revision = EmbeddedStore::restore(&data_dir, &file, check).await?;
-            tracing::info!(revision, data_dir = %data_dir.display(), "restored the snapshot");
-            Ok(())
-        }
-    }
+/// Connections that wait to be accepted.
+const BACKLOG: u32 = 1024;
+
+/// Where a server listens for its clients, and where for those of its pages alone.
+pub(crate) struct Listeners {
+    clients: Vec<Listener>,
+    pages: Vec<Listener>,
 }
 
-async fn serve(flags: Flags, shutdown: CancellationToken) -> Result<(), Failure> {
-    flags.members()?;
-    let listeners =
-        listeners(&flags.listen_client_urls, |stop| tls::watch_server(flags.tls_files()?, stop), &shutdown)
-            .await?;
-    match flags.engine {
-        EngineKind::Embedded => serve_on(flags, LogEngine::open, listeners, shutdown).await,
+/// An address, and what is shown there.
+pub(crate) type Listener = (TcpListener, Option<tls::Current>);
+
+/// Serves until `shutdown`.
+///
+/// # Errors
+/// Those of the store and of the listeners.
+pub(crate) async fn serve(settings: Settings, shutdown: CancellationToken) -> Result<(), Failure> {
+    let tls = |stop| {
+        let files = settings.client_tls()?.ok_or(
+            "TLS key/cert (--cert-file, --key-file) must be provided for a client url with HTTPS scheme",
+        )?;
+        tls::watch_server(files, stop)
+    };
+    let listeners = Listeners {
+        clients: listen(&settings, &settings.listen_client_urls, tls, &shutdown)?,
+        pages: listen(&settings, &settings.listen_metrics_urls, tls, &shutdown)?,
+    };
+    match settings.engine {
+        EngineKind::Embedded => serve_on(settings, LogEngine::open, listeners, shutdown).await,
         #[cfg(feature = "rocksdb")]
         EngineKind::Rocksdb => {
-            serve_on(flags, kube_store::engine::RocksDbEngine::open, listeners, shutdown).await
+            serve_on(settings, kube_store::engine::RocksDbEngine::open, listeners, shutdown).await
         }
-        EngineKind::Memory if flags.in_group() => {
+        EngineKind::Memory if settings.in_group() => {
             Err("--engine memory: a member of a group needs a disk".into())
         }
         EngineKind::Memory => {
-            let store = Arc::new(MemoryStore::with_config(config(&flags)?)?);
-            serve_clients(EtcdServer::with_config(store, server_config(&flags)), listeners, shutdown).await
+            let store = Arc::new(MemoryStore::with_config(config(&settings)?)?);
+            let server = EtcdServer::with_config(store, server_config(&settings));
+            serve_clients(server, listeners, shutdown).await
         }
     }
 }
 
 /// Serves what an engine in the data folder holds: a member of a group, or a store that is alone.
 async fn serve_on<E: Engine>(
-    flags: Flags,
+    settings: Settings,
     open: fn(&Path) -> std::io::Result<E>,
-    listeners: Vec<Listener>,
+    listeners: Listeners,
     shutdown: CancellationToken,
 ) -> Result<(), Failure> {
-    let dir = flags.data_dir.clone();
+    let dir = settings.data_dir();
+    let named = dir.display().to_string();
     let opened = tokio::task::spawn_blocking(move || {
         std::fs::create_dir_all(&dir)?;
         open(&dir)
     });
-    let engine = opened.await?.map_err(|error| format!("{}: {error}", flags.data_dir.display()))?;
-    if flags.in_group() || kube_store::raft::RaftStore::identity(&engine)?.is_some() {
-        return group::serve(flags, engine, listeners, shutdown).await;
+    let engine = Measured::new(opened.await?.map_err(|error| format!("{named}: {error}"))?);
+    if settings.in_group() || kube_store::raft::RaftStore::identity(&engine)?.is_some() {
+        return group::serve(settings, engine, listeners, shutdown).await;
     }
-    let store = Arc::new(EmbeddedStore::with_engine(engine, config(&flags)?).await?);
-    serve_clients(EtcdServer::with_config(store, server_config(&flags)), listeners, shutdown).await
+    let disk = Some(engine.metrics());
+    let store = Arc::new(EmbeddedStore::with_engine(engine, config(&settings)?).await?);
+    let config = ServerConfig { disk, ..server_config(&settings) };
+    serve_clients(EtcdServer::with_config(store, config), listeners, shutdown).await
 }
 
-pub(crate) fn config(flags: &Flags) -> Result<Config, Failure> {
+pub(crate) fn config(settings: &Settings) -> Result<Config, Failure> {
     Ok(Config {
-        max_request_bytes: flags.max_request_bytes,
-        max_txn_ops: flags.max_txn_ops,
-        quota_bytes: flags.quota(),
-        auto_compaction: flags.auto_compaction()?,
+        max_request_bytes: settings.max_request_bytes,
+        max_txn_ops: settings.max_txn_ops,
+        quota_bytes: settings.quota(),
+        auto_compaction: settings.auto_compaction()?,
+        progress_interval: settings.watch_progress_notify_interval,
         ..Config::default()
     })
 }
 
-pub(crate) fn server_config(flags: &Flags) -> ServerConfig {
+pub(crate) fn server_config(settings: &Settings) -> ServerConfig {
+    let (idle, timeout) = (settings.grpc_keepalive_interval, settings.grpc_keepalive_timeout);
     ServerConfig {
         member: Member {
-            name: flags.name.clone(),
-            client_urls: flags.advertised(),
-            peer_urls: flags.initial_advertise_peer_urls.clone(),
+            name: settings.name.clone(),
+            client_urls: settings.advertised(),
+            peer_urls: settings.initial_advertise_peer_urls.clone(),
         },
-        max_txn_ops: flags.max_txn_ops,
-        quota_bytes: flags.quota(),
-        bcrypt_cost: flags.bcrypt_cost,
+        max_txn_ops: settings.max_txn_ops,
+        quota_bytes: settings.quota(),
+        bcrypt_cost: settings.bcrypt_cost,
+        token_ttl: Duration::from_secs(settings.auth_token_ttl),
+        client_cert_auth: settings.client_tls.asks_clients,
+        slow: settings.warning_apply_duration,
+        extensive_metrics: settings.extensive_metrics,
+        keepalive: (!idle.is_zero() && !timeout.is_zero()).then_some(Keepalive { idle, timeout }),
         ..ServerConfig::default()
     }
 }
 
 pub(crate) async fn serve_clients(
     server: EtcdServer,
-    listeners: Vec<Listener>,
+    listeners: Listeners,
     shutdown: CancellationToken,
 ) -> Result<(), Failure> {
     let mut serving = JoinSet::new();
-    for (listener, tls) in listeners {
+    for (listener, tls) in listeners.clients {
         let (server, shutdown) = (server.clone(), shutdown.clone());
         serving.spawn(async move {
             match tls {
@@ -108,16 +126,18 @@ pub(crate) async fn serve_clients(
             }
         });
     }
+    for (listener, tls) in listeners.pages {
+        serving.spawn(server.clone().serve_pages(listener, tls, shutdown.clone()));
+    }
     while let Some(ended) = serving.join_next().await {
         ended??;
     }
     Ok(())
 }
 
-pub(crate) type Listener = (TcpListener, Option<tls::Current>);
-
 /// Binds every address before anything else happens, so that a taken one is told at once.
-pub(crate) async fn listeners(
+pub(crate) fn listen(
+    settings: &Settings,
     urls: &[String],
     tls: impl Fn(CancellationToken) -> Result<tls::Current, Failure>,
     shutdown: &CancellationToken,
@@ -126,11 +146,21 @@ pub(crate) async fn listeners(
     let mut current = None;
     for url in urls {
         let (scheme, address) = flags::address(url)?;
-        let listener = TcpListener::bind(address).await.map_err(|error| format!("{url}: {error}"))?;
+        let listener =
+            bind(address, settings.socket_reuse_port).map_err(|error| format!("{url}: {error}"))?;
         if scheme == flags::Scheme::Https && current.is_none() {
             current = Some(tls(shutdown.clone())?);
         }
         listeners.push((listener, current.clone().filter(|_| scheme == flags::Scheme::Https)));
     }
     Ok(listeners)
+}
+
+fn bind(address: std::net::SocketAddr, shared: bool) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // One that a process has just left is free.
+    socket.set_reuseaddr(true)?;
+    socket.set_reuseport(shared)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }

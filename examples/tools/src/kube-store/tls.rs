@@ -1,16 +1,23 @@
 //! TLS from files, which are read again when they change.
 
+mod allowed;
+mod limits;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use self::allowed::Allowed;
+pub(super) use self::limits::Limits;
 use crate::Failure;
 
 /// How often to look whether a file changed.
@@ -19,47 +26,67 @@ const LOOK: Duration = Duration::from_secs(1);
 /// The configuration of the moment.
 pub(super) type Current<T = ServerConfig> = watch::Receiver<Arc<T>>;
 
-/// Where the parts of an identity are.
+/// Where the parts of an identity are, and who is let in with what.
 #[derive(Debug, Clone)]
 pub(super) struct TlsFiles {
-    pub(super) certificate: PathBuf,
-    pub(super) key: PathBuf,
-    /// Who vouches for others.
+    /// Certificate and key of the server.
+    pub(super) server: Pair,
+    /// The same where this process is the client.
+    pub(super) client: Pair,
+    /// Who vouches for others. A server that knows one lets in nobody else, as etcd.
     pub(super) authority: Option<PathBuf>,
-    /// Whether clients must have a certificate of the authority; without it etcd asks no client for one.
-    pub(super) asks_clients: bool,
+    /// What it does not vouch for any more.
+    pub(super) revoked: Option<PathBuf>,
+    /// Names of which a client's certificate must have one, if there are any.
+    pub(super) allowed_names: Vec<String>,
+    /// Hosts of which a client's certificate must be for one, if there are any.
+    pub(super) allowed_hosts: Vec<String>,
+    pub(super) limits: Limits,
 }
+
+type Pair = (PathBuf, PathBuf);
 
 impl TlsFiles {
     /// What a server shows, and whom it lets in.
     fn server(&self) -> Result<Arc<ServerConfig>, Failure> {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder =
-            ServerConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
-        let builder = if self.asks_clients {
-            let roots = Arc::new(self.roots()?);
-            let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider).build()?;
-            builder.with_client_cert_verifier(verifier)
-        } else {
-            builder.with_no_client_auth()
+        let provider = Arc::new(self.limits.provider());
+        let builder = ServerConfig::builder_with_provider(provider.clone())
+            .with_protocol_versions(&self.limits.versions())?;
+        let builder = match &self.authority {
+            Some(_) => builder.with_client_cert_verifier(self.verifier(provider)?),
+            None => builder.with_no_client_auth(),
         };
-        let mut config = builder.with_single_cert(certificates(&self.certificate)?, self.key()?)?;
+        let (chain, key) = load(&self.server)?;
+        let mut config = builder.with_single_cert(chain, key)?;
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(Arc::new(config))
     }
 
-    /// What a client shows, and whom it believes.
-    fn client(&self) -> Result<Arc<ClientConfig>, Failure> {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-        let builder = builder.with_root_certificates(self.roots()?);
-        let mut config = builder.with_client_auth_cert(certificates(&self.certificate)?, self.key()?)?;
-        config.alpn_protocols = vec![b"h2".to_vec()];
-        Ok(Arc::new(config))
+    fn verifier(&self, provider: Arc<CryptoProvider>) -> Result<Arc<dyn ClientCertVerifier>, Failure> {
+        let mut builder = WebPkiClientVerifier::builder_with_provider(Arc::new(self.roots()?), provider);
+        if let Some(file) = &self.revoked {
+            let lists = CertificateRevocationListDer::pem_file_iter(file).map_err(|e| told(file, &e))?;
+            let lists = lists.collect::<Result<Vec<_>, _>>().map_err(|e| told(file, &e))?;
+            // A list says what was revoked, and not that nothing else was.
+            builder =
+                builder.with_crls(lists).only_check_end_entity_revocation().allow_unknown_revocation_status();
+        }
+        let any = builder.build()?;
+        if self.allowed_names.is_empty() && self.allowed_hosts.is_empty() {
+            return Ok(any);
+        }
+        Ok(Arc::new(Allowed::new(any, &self.allowed_names, &self.allowed_hosts)?))
     }
 
-    fn key(&self) -> Result<PrivateKeyDer<'static>, Failure> {
-        PrivateKeyDer::from_pem_file(&self.key).map_err(|e| told(&self.key, &e))
+    /// What a client shows, and whom it believes.
+    fn client(&self) -> Result<Arc<ClientConfig>, Failure> {
+        let builder = ClientConfig::builder_with_provider(Arc::new(self.limits.provider()))
+            .with_protocol_versions(&self.limits.versions())?;
+        let (chain, key) = load(&self.client)?;
+        let builder = builder.with_root_certificates(self.roots()?);
+        let mut config = builder.with_client_auth_cert(chain, key)?;
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        Ok(Arc::new(config))
     }
 
     fn roots(&self) -> Result<RootCertStore, Failure> {
@@ -73,10 +100,18 @@ impl TlsFiles {
 
     /// When each file was changed last.
     fn changed(&self) -> Vec<Option<SystemTime>> {
-        let files = [Some(&self.certificate), Some(&self.key), self.authority.as_ref()];
+        let ((shown, key), (other, other_key)) = (&self.server, &self.client);
+        let optional = [self.authority.as_ref(), self.revoked.as_ref()];
+        let files = [shown, key, other, other_key].into_iter().chain(optional.into_iter().flatten());
         let time = |file: &PathBuf| std::fs::metadata(file).and_then(|data| data.modified()).ok();
-        files.into_iter().flatten().map(time).collect()
+        files.map(time).collect()
     }
+}
+
+/// A certificate with those that vouch for it, and its key.
+fn load((chain, key): &Pair) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), Failure> {
+    let pem = PrivateKeyDer::from_pem_file(key).map_err(|e| told(key, &e))?;
+    Ok((certificates(chain)?, pem))
 }
 
 fn told(file: &std::path::Path, error: &dyn std::fmt::Display) -> Failure {
@@ -105,11 +140,11 @@ pub(super) fn watch_client(
 /// A change that does not fit together is told and not used.
 fn watch<T: Send + Sync + 'static>(
     files: TlsFiles,
-    load: fn(&TlsFiles) -> Result<Arc<T>, Failure>,
+    make: fn(&TlsFiles) -> Result<Arc<T>, Failure>,
     shutdown: CancellationToken,
 ) -> Result<Current<T>, Failure> {
     let mut seen = files.changed();
-    let (sender, current) = watch::channel(load(&files)?);
+    let (sender, current) = watch::channel(make(&files)?);
     tokio::spawn(async move {
         let look = async {
             loop {
@@ -119,7 +154,7 @@ fn watch<T: Send + Sync + 'static>(
                     continue;
                 }
                 seen = changed;
-                match load(&files) {
+                match make(&files) {
                     Ok(config) => {
                         tracing::info!("certificates were read again");
                         sender.send_replace(config);

@@ -1,4 +1,8 @@
 //! The binaries, as processes.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
+mod apiserver;
+mod binary;
+mod identity;
+mod process;
 mod store_group;

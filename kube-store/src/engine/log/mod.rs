@@ -170,7 +170,7 @@ impl Engine for LogEngine {
     }
 
     fn disk_bytes(&self) -> u64 {
-        self.extents.values().map(|extent| u64::from(extent.capacity)).sum()
+        self.used()
     }
 
     fn verifies(&self) -> bool {

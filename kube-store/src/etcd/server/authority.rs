@@ -8,10 +8,14 @@
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tonic::transport::server::Connected;
+
+use super::certified::Certified;
+use super::metrics::Traffic;
 
 /// What a client that speaks HTTP/2 sends first.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -31,6 +35,8 @@ const PRIORITY: u8 = 0x20;
 #[derive(Debug)]
 pub(crate) struct Tolerant<C> {
     inner: C,
+    certified: Certified,
+    traffic: Arc<Traffic>,
     /// Read and not yet handed on: first what is ready, then a frame that is not complete.
     held: Vec<u8>,
     ready: usize,
@@ -50,8 +56,19 @@ enum Scan {
 }
 
 impl<C> Tolerant<C> {
-    pub(super) fn new(inner: C) -> Self {
-        Self { inner, held: Vec::new(), ready: 0, scan: Scan::Preface }
+    pub(super) fn new(inner: C, certified: Certified, traffic: Arc<Traffic>) -> Self {
+        Self { inner, certified, traffic, held: Vec::new(), ready: 0, scan: Scan::Preface }
+    }
+
+    /// Who is at the other end.
+    pub(super) fn certified(&self) -> &Certified {
+        &self.certified
+    }
+
+    fn count_sent(&self, written: &Poll<io::Result<usize>>) {
+        if let Poll::Ready(Ok(bytes)) = written {
+            self.traffic.sent.add(*bytes as u64);
+        }
     }
 
     /// Looks at what is held beyond what is ready.
@@ -226,9 +243,11 @@ fn mend_huffman(value: &mut [u8]) -> bool {
 }
 
 impl<C> Connected for Tolerant<C> {
-    type ConnectInfo = ();
+    type ConnectInfo = Certified;
 
-    fn connect_info(&self) {}
+    fn connect_info(&self) -> Certified {
+        self.certified.clone()
+    }
 }
 
 impl<C: AsyncRead + Unpin> Tolerant<C> {
@@ -254,6 +273,7 @@ impl<C: AsyncRead + Unpin> Tolerant<C> {
             return Poll::Ready(Ok(false));
         }
         self.held.extend_from_slice(read.filled());
+        self.traffic.received.add(read.filled().len() as u64);
         self.advance();
         Poll::Ready(Ok(true))
     }
@@ -268,7 +288,10 @@ impl<C: AsyncRead + Unpin> AsyncRead for Tolerant<C> {
         let this = &mut *self;
         while this.ready == 0 {
             if this.scan == Scan::Off && this.held.is_empty() {
-                return Pin::new(&mut this.inner).poll_read(cx, buffer);
+                let before = buffer.filled().len();
+                let read = Pin::new(&mut this.inner).poll_read(cx, buffer);
+                this.traffic.received.add((buffer.filled().len() - before) as u64);
+                return read;
             }
             if !ready!(this.poll_hold(cx))? {
                 break;
@@ -281,7 +304,9 @@ impl<C: AsyncRead + Unpin> AsyncRead for Tolerant<C> {
 
 impl<C: AsyncWrite + Unpin> AsyncWrite for Tolerant<C> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write(cx, bytes)
+        let written = Pin::new(&mut self.inner).poll_write(cx, bytes);
+        self.count_sent(&written);
+        written
     }
 
     fn poll_write_vectored(
@@ -289,7 +314,9 @@ impl<C: AsyncWrite + Unpin> AsyncWrite for Tolerant<C> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write_vectored(cx, bufs)
+        let written = Pin::new(&mut self.inner).poll_write_vectored(cx, bufs);
+        self.count_sent(&written);
+        written
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -325,7 +352,8 @@ mod tests {
 
     /// What comes out of a connection that brings `bytes` in pieces of `size`.
     async fn through(bytes: &[u8], size: usize) -> Vec<u8> {
-        let mut connection = Tolerant::new(Pieces { bytes: bytes.to_vec(), size });
+        let mut connection =
+            Tolerant::new(Pieces { bytes: bytes.to_vec(), size }, Certified::default(), Arc::default());
         let mut out = Vec::new();
         connection.read_to_end(&mut out).await.unwrap();
         out
@@ -386,7 +414,11 @@ mod tests {
             [(&preface[..], true), (b"POST / HTTP/1.1\r\n\r\n", false), (b"PRI * HT", false)]
         {
             for size in [1, 1000] {
-                let mut connection = Tolerant::new(Pieces { bytes: bytes.to_vec(), size });
+                let mut connection = Tolerant::new(
+                    Pieces { bytes: bytes.to_vec(), size },
+                    Certified::default(),
+                    Arc::default(),
+                );
                 assert_eq!(connection.speaks_http2().await.unwrap(), http2);
                 let mut rest = Vec::new();
                 connection.read_to_end(&mut rest).await.unwrap();

@@ -65,6 +65,7 @@ impl pb::cluster_server::Cluster for EtcdServer {
     ) -> Answer<pb::MemberPromoteResponse> {
         let request = self.administrator(request).await?;
         self.group.promote(request.id).await?;
+        self.metrics.promoted.add(1);
         let (header, members) = (self.header().await?, self.group.members());
         Ok(Response::new(pb::MemberPromoteResponse { header, members }))
     }

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tokio::net::TcpListener;
 use tokio::sync::watch as watched;
@@ -12,9 +12,13 @@ use tonic::service::Routes;
 use tonic::{Request, Response, Status};
 
 use super::alarm::Alarms;
-use super::auth::{Auth, Caller};
+use super::auth::{Auth, AuthConfig, Caller};
+use super::certified::Certified;
 use super::group::Group;
-use super::{convert, front, listen, rpc, watch};
+use super::listen::{self, Keepalive, Terms};
+use super::metrics::Metrics;
+use super::{convert, front, rpc, watch};
+use crate::engine::DiskMetrics;
 use crate::etcd::r#gen::{etcdserverpb as pb, v3electionpb, v3lockpb};
 use crate::{Revision, Store, StoreStatus};
 
@@ -25,7 +29,7 @@ pub(super) const VERSION: &str = "3.5.21";
 const MAX_MESSAGE: usize = 64 << 20;
 
 /// How long calls that run when the server is told to stop may take.
-const LINGER: std::time::Duration = std::time::Duration::from_secs(10);
+const LINGER: Duration = Duration::from_secs(10);
 
 /// What the cluster's list of members says of this server.
 #[derive(Debug, Clone, Default)]
@@ -49,6 +53,22 @@ pub struct ServerConfig {
     pub quota_bytes: u64,
     /// How often a password is hashed, as a power of two, from 4 to 31. Default 10, as etcd.
     pub bcrypt_cost: u32,
+    /// How long a token lives after its last use. Default 5 minutes, as etcd.
+    pub token_ttl: Duration,
+    /// Whether a request without a token comes from the user that its connection's certificate names: only where clients must
+    /// have a certificate. Default false.
+    pub client_cert_auth: bool,
+    /// Writes that take longer are counted as slow. Default 100 ms, as etcd.
+    pub slow: Duration,
+    /// Whether `/metrics` tells how long calls take, by method. Default false, as etcd.
+    pub extensive_metrics: bool,
+    /// What the store's engine does, for `/metrics`. Default none.
+    pub disk: Option<Arc<DiskMetrics>>,
+    /// What goes to other members and comes from them, for `/metrics`. Default none.
+    #[cfg(feature = "raft")]
+    pub peers: Option<Arc<crate::raft::PeerMetrics>>,
+    /// When connections are probed on which nothing comes. Default as etcd; `None` for never.
+    pub keepalive: Option<Keepalive>,
     /// The time that members share, for tokens, which all of them honour. Default: the machine's.
     pub clock: fn() -> SystemTime,
 }
@@ -65,6 +85,14 @@ impl Default for ServerConfig {
             max_txn_ops: 128,
             quota_bytes: 8 << 30,
             bcrypt_cost: 10,
+            token_ttl: Duration::from_secs(300),
+            client_cert_auth: false,
+            slow: Duration::from_millis(100),
+            extensive_metrics: false,
+            disk: None,
+            #[cfg(feature = "raft")]
+            peers: None,
+            keepalive: Some(Keepalive::default()),
             clock: machine_clock,
         }
     }
@@ -86,7 +114,7 @@ impl Default for ServerConfig {
 ///   message of half a MiB more with another error.
 ///
 /// Answers:
-/// - Leases are listed by identifier and their keys in order; etcd has no order.
+/// - A lease's keys are listed in order; etcd has none.
 /// - Each response of a watch has one revision; etcd puts several into one when a watch catches up, and tells its current
 ///   revision with them. A request for progress is answered once all watches of the stream have reported everything, as in
 ///   etcd 3.5; 3.4 answers at once. A watch from a revision that lies ahead reports no progress until then, as in etcd 3.6.
@@ -100,9 +128,20 @@ impl Default for ServerConfig {
 /// - Tokens are signed, so that every member honours them; one that is used at one member lives longer at that.
 /// - `status` tells the release 3.5.21, and sizes of the store's own engine; `defragment` has nothing to do.
 ///
+/// # Metrics
+/// `/metrics` has etcd's names, types and labels. A test compares them with etcd's, and lists what is missing and why: what is
+/// about bbolt, the API v2, snapshot files, the gRPC proxy, Go or how compaction is cut into steps. Those that mean something
+/// else here: a commit is a sync, so `etcd_disk_wal_fsync_duration_seconds` and `etcd_disk_backend_commit_duration_seconds` are
+/// the same; bytes of clients are those of their connections, inside of TLS. Messages of streams are not counted, and an
+/// outcome that never was has no line. With [`ServerConfig::disk`] and [`ServerConfig::peers`] there are those of disk and members.
+///
+/// The database's size is that of the log that is in use, without the space that is set aside for it. The quota counts what
+/// is in use, since the engine frees by itself what is not: deleting and compacting makes room without `defragment`.
+///
+/// # Users
 /// With users enabled, more is denied than in 3.4: compaction and all of maintenance but `status` need root, leases and
 /// `status` a user, a lease's time to live with its keys the right to read them, and every list of every inner transaction
-/// is looked at. The name in a client's certificate is no user.
+/// is looked at.
 #[derive(Debug, Clone)]
 pub struct EtcdServer {
     pub(super) store: Arc<dyn Store>,
@@ -110,8 +149,10 @@ pub struct EtcdServer {
     pub(super) config: Arc<ServerConfig>,
     pub(super) auth: Arc<Auth>,
     pub(super) alarms: Arc<Alarms>,
-    pub(super) calls: Arc<front::Calls>,
+    pub(super) metrics: Arc<Metrics>,
     pub(super) feeds: Arc<watch::Feeds>,
+    /// Who is at the other end of the connection that this copy serves.
+    certified: Certified,
     /// Ends what would never end by itself.
     pub(super) shutdown: CancellationToken,
 }
@@ -119,6 +160,9 @@ pub struct EtcdServer {
 pub(super) type Answer<T> = Result<Response<T>, Status>;
 
 impl EtcdServer {
+    /// The release of etcd whose API this is, as clients are told.
+    pub const RELEASE: &str = VERSION;
+
     /// A server of `store` with the default limits.
     pub fn new(store: Arc<dyn Store>, member: Member) -> Self {
         Self::with_config(store, ServerConfig { member, ..ServerConfig::default() })
@@ -138,12 +182,21 @@ impl EtcdServer {
 
     fn in_group(store: Arc<dyn Store>, group: Group, config: ServerConfig) -> Self {
         let member = group.stamp().member;
+        let metrics = Arc::new(Metrics::new(config.extensive_metrics));
+        group.count_leaders(&metrics);
+        let auth = AuthConfig {
+            bcrypt_cost: config.bcrypt_cost,
+            token_ttl: config.token_ttl,
+            trusts_certificates: config.client_cert_auth,
+            clock: config.clock,
+        };
         Self {
             group,
-            auth: Arc::new(Auth::new(store.clone(), config.bcrypt_cost, config.clock)),
+            auth: Arc::new(Auth::new(store.clone(), auth)),
             alarms: Arc::new(Alarms::new(store.clone(), member)),
-            calls: Arc::default(),
+            metrics,
             feeds: Arc::default(),
+            certified: Certified::default(),
             shutdown: CancellationToken::new(),
             config: Arc::new(config),
             store,
@@ -189,6 +242,27 @@ impl EtcdServer {
         self.serve_on(listener, Some(tls), shutdown).await
     }
 
+    /// Serves only `/health`, `/livez`, `/readyz`, `/metrics` and `/version`, for probes and for Prometheus, until `shutdown`.
+    pub async fn serve_pages(
+        self,
+        listener: TcpListener,
+        tls: Option<watched::Receiver<Arc<rustls::ServerConfig>>>,
+        shutdown: CancellationToken,
+    ) -> io::Result<()> {
+        let connections = listen::connections(listener, self.terms(tls), shutdown.clone());
+        let general = tonic::transport::Server::builder().accept_http1(true);
+        let served = { general }.serve_with_incoming_shutdown(
+            front::Front::of_pages(self),
+            connections,
+            shutdown.cancelled_owned(),
+        );
+        served.await.map_err(io::Error::other)
+    }
+
+    fn terms(&self, tls: Option<watched::Receiver<Arc<rustls::ServerConfig>>>) -> Terms {
+        Terms { tls, keepalive: self.config.keepalive, traffic: self.metrics.traffic.clone() }
+    }
+
     async fn serve_on(
         mut self,
         listener: TcpListener,
@@ -202,12 +276,15 @@ impl EtcdServer {
         let _ended = ended.clone().drop_guard();
         let serve = {
             let (served, front, shutdown) = (served.clone(), front.clone(), shutdown.clone());
-            move |connection| {
-                let serving = rpc::serve(connection, self.clone(), front.clone(), shutdown.clone());
+            let server = self.clone();
+            move |connection: listen::Connection| {
+                let server = Self { certified: connection.certified().clone(), ..server.clone() };
+                let front = front.of_client(connection.certified());
+                let serving = rpc::serve(connection, server, front, shutdown.clone());
                 served.spawn(ended.clone().run_until_cancelled_owned(serving));
             }
         };
-        let connections = listen::connections(listener, tls, shutdown.clone());
+        let connections = listen::connections(listener, self.terms(tls), shutdown.clone());
         let others = listen::without_http2(connections, serve, served.clone(), shutdown.clone());
         let serving = async {
             let general = tonic::transport::Server::builder().accept_http1(true);
@@ -233,6 +310,12 @@ impl EtcdServer {
         self.store.status().await.map_err(convert::status)
     }
 
+    /// Bytes on disk, and never less than those in use.
+    pub(super) fn size(&self, status: &StoreStatus) -> u64 {
+        let on_disk = self.config.disk.as_ref().map_or(status.bytes_on_disk, |disk| disk.bytes());
+        on_disk.max(status.bytes)
+    }
+
     pub(super) async fn revision(&self) -> Result<Revision, Status> {
         Ok(self.state().await?.revision)
     }
@@ -243,7 +326,12 @@ impl EtcdServer {
     }
 
     pub(super) async fn caller<T>(&self, request: &Request<T>) -> Result<Caller, Status> {
-        self.auth.caller(request.metadata()).await
+        self.auth.caller(request.metadata(), self.certified(request)).await
+    }
+
+    /// Whom the certificate of a request's connection names.
+    pub(super) fn certified<'a, T>(&'a self, request: &'a Request<T>) -> &'a Certified {
+        request.extensions().get().unwrap_or(&self.certified)
     }
 
     /// The request, if root sent it or nobody asks who did.
@@ -260,4 +348,9 @@ pub(super) fn mismatch() -> Status {
 /// For who would rather hear that there is no leader than wait for one.
 pub(super) fn no_leader() -> Status {
     Status::unavailable("etcdserver: no leader")
+}
+
+/// For who asks a learner for more than it answers.
+pub(super) fn not_for_learners() -> Status {
+    Status::unavailable("etcdserver: rpc not supported for learner")
 }

@@ -1,54 +1,53 @@
 //! What the port serves beside gRPC: how the server is, for probes and for Prometheus.
 
-use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::fmt::Write;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures::FutureExt;
 use http_body_util::Full;
-use parking_lot::Mutex;
 use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::{Service, http};
 use tonic::service::Routes;
 
-use super::etcd_server::{EtcdServer, VERSION, no_leader};
+use super::certified::Certified;
+use super::etcd_server::{EtcdServer, VERSION, no_leader, not_for_learners};
+use super::metrics::Metrics;
 use crate::RangeRequest;
 use crate::etcd::r#gen::etcdserverpb::AlarmType;
-
-/// Different methods that are counted; there are fewer, but a client may ask for any.
-const METHODS: usize = 128;
-
-/// Calls by method, as `/etcdserverpb.KV/Range`.
-#[derive(Debug, Default)]
-pub(super) struct Calls(Mutex<BTreeMap<String, u64>>);
-
-impl Calls {
-    pub(super) fn count(&self, method: &str) {
-        let mut calls = self.0.lock();
-        if let Some(count) = calls.get_mut(method) {
-            *count += 1;
-        } else if calls.len() < METHODS && method.starts_with("/etcdserverpb.") {
-            calls.insert(method.to_owned(), 1);
-        }
-    }
-}
 
 /// Answers plain HTTP requests itself and hands on all others.
 #[derive(Debug, Clone)]
 pub(super) struct Front {
     server: EtcdServer,
-    routes: Routes,
+    /// `None` where only pages are served.
+    routes: Option<Routes>,
+    certified: Certified,
 }
 
 type Response = http::Response<Body>;
 
 impl Front {
     pub(super) fn new(server: EtcdServer) -> Self {
-        Self { routes: server.routes().prepare(), server }
+        Self { routes: Some(server.routes().prepare()), server, certified: Certified::default() }
+    }
+
+    /// One that serves no more than pages.
+    pub(super) fn of_pages(server: EtcdServer) -> Self {
+        Self { routes: None, server, certified: Certified::default() }
+    }
+
+    pub(super) fn metrics(&self) -> &Arc<Metrics> {
+        &self.server.metrics
+    }
+
+    /// One for a connection whose client has shown this.
+    pub(super) fn of_client(&self, certified: &Certified) -> Self {
+        Self { certified: certified.clone(), ..self.clone() }
     }
 }
 
@@ -58,27 +57,48 @@ impl Service<http::Request<Body>> for Front {
     type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Service::<http::Request<Body>>::poll_ready(&mut self.routes, cx)
+        match &mut self.routes {
+            Some(routes) => Service::<http::Request<Body>>::poll_ready(routes, cx),
+            None => Poll::Ready(Ok(())),
+        }
     }
 
-    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+    fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
         if request.method() == http::Method::GET {
             let (server, path) = (self.server.clone(), request.uri().path().to_owned());
             let verbose = request.uri().query().is_some_and(|query| query.split('&').any(|q| q == "verbose"));
             return async move { Ok(page(&server, &path, verbose).await) }.boxed();
         }
-        if let Err(status) = look_for_leader(&self.server, &request) {
+        if let Err(status) = admit(&self.server, &request) {
             return async move { Ok(status.into_http()) }.boxed();
         }
-        self.server.calls.count(request.uri().path());
-        self.routes.call(request).boxed()
+        let Some(routes) = &mut self.routes else {
+            return async { Ok(respond(404, PLAIN, "404 page not found\n".into())) }.boxed();
+        };
+        request.extensions_mut().insert(self.certified.clone());
+        routes.call(request).boxed()
     }
 }
 
-/// Refuses a client that would rather hear that there is no leader than wait for one.
-pub(super) fn look_for_leader<B>(server: &EtcdServer, request: &http::Request<B>) -> Result<(), Status> {
+/// What a learner answers too; of keys only what need not be up to date, which is looked at with the request.
+const OF_LEARNERS: [&str; 5] = [
+    "/etcdserverpb.KV/Range",
+    "/etcdserverpb.Maintenance/Status",
+    "/etcdserverpb.Maintenance/Snapshot",
+    "/grpc.health.v1.Health/Check",
+    "/grpc.health.v1.Health/Watch",
+];
+
+/// Refuses who would rather hear that there is no leader than wait for one, and at a learner nearly everything.
+pub(super) fn admit<B>(server: &EtcdServer, request: &http::Request<B>) -> Result<(), Status> {
     let wants = request.headers().get("hasleader").is_some_and(|value| value == "true");
-    if wants && !server.group.has_leader() { Err(no_leader()) } else { Ok(()) }
+    if wants && !server.group.has_leader() {
+        return Err(no_leader());
+    }
+    if server.group.is_learner() && !OF_LEARNERS.contains(&request.uri().path()) {
+        return Err(not_for_learners());
+    }
+    Ok(())
 }
 
 async fn page(server: &EtcdServer, path: &str, verbose: bool) -> Response {
@@ -94,7 +114,7 @@ async fn page(server: &EtcdServer, path: &str, verbose: bool) -> Response {
             probe(&checks, verbose)
         }
         "/version" => json(200, format!("{{\"etcdserver\":\"{VERSION}\",\"etcdcluster\":\"3.5.0\"}}")),
-        "/metrics" => respond(200, "text/plain; version=0.0.4; charset=utf-8", metrics(server).await),
+        "/metrics" => respond(200, "text/plain; version=0.0.4; charset=utf-8", server.metrics_page().await),
         _ => respond(404, PLAIN, "404 page not found\n".into()),
     }
 }
@@ -140,6 +160,8 @@ async fn health(server: &EtcdServer) -> Response {
     if found.is_ok() {
         found = agrees(server).await.map_err(|reason| format!("RANGE ERROR:{}", reason.escape_default()));
     }
+    let count = if found.is_ok() { &server.metrics.healthy } else { &server.metrics.unhealthy };
+    count.add(1);
     match found {
         Ok(()) => json(200, "{\"health\":\"true\",\"reason\":\"\"}".into()),
         Err(reason) => json(503, format!("{{\"health\":\"false\",\"reason\":\"{reason}\"}}")),
@@ -158,47 +180,4 @@ fn probe(checks: &[(&str, Result<(), String>)], verbose: bool) -> Response {
     }
     text.push_str(if ok { "ok\n" } else { "not ready\n" });
     respond(if ok { 200 } else { 503 }, PLAIN, text)
-}
-
-/// The metrics that etcd has by the same names, as far as they mean something here.
-async fn metrics(server: &EtcdServer) -> String {
-    let status = server.store.status().await.unwrap_or_default();
-    let revision = u64::try_from(status.revision).unwrap_or(0);
-    let compacted = u64::try_from(status.compacted).unwrap_or(0);
-    let view = server.group.view(status.revision);
-    let has_leader = u64::from(status.failure.is_none() && view.leader != 0);
-    let leads = u64::from(has_leader == 1 && view.leader == server.group.stamp().member);
-    let mut text = String::new();
-    for (kind, name, value) in [
-        ("gauge", "etcd_server_has_leader", has_leader),
-        ("gauge", "etcd_server_is_leader", leads),
-        ("gauge", "etcd_server_is_learner", u64::from(view.is_learner)),
-        ("counter", "etcd_server_leader_changes_seen_total", view.term),
-        ("gauge", "etcd_server_proposals_committed_total", view.committed),
-        ("gauge", "etcd_server_proposals_applied_total", view.applied),
-        ("gauge", "etcd_server_proposals_pending", 0),
-        ("gauge", "etcd_server_quota_backend_bytes", server.config.quota_bytes),
-        ("gauge", "etcd_mvcc_db_total_size_in_bytes", status.bytes_on_disk.max(status.bytes)),
-        ("gauge", "etcd_mvcc_db_total_size_in_use_in_bytes", status.bytes),
-        ("gauge", "etcd_debugging_mvcc_keys_total", status.keys),
-        ("gauge", "etcd_debugging_mvcc_watcher_total", status.watchers),
-        ("gauge", "etcd_debugging_mvcc_current_revision", revision),
-        ("gauge", "etcd_debugging_mvcc_compact_revision", compacted),
-    ] {
-        let _ = writeln!(text, "# TYPE {name} {kind}\n{name} {value}");
-    }
-    let _ = writeln!(
-        text,
-        "# TYPE etcd_server_version gauge\netcd_server_version{{server_version=\"{VERSION}\"}} 1"
-    );
-    text.push_str("# TYPE grpc_server_started_total counter\n");
-    for (method, count) in &*server.calls.0.lock() {
-        let (service, name) = method.trim_start_matches('/').split_once('/').unwrap_or((method, ""));
-        let kind = if matches!(name, "Watch" | "LeaseKeepAlive") { "bidi_stream" } else { "unary" };
-        let _ = writeln!(
-            text,
-            "grpc_server_started_total{{grpc_method=\"{name}\",grpc_service=\"{service}\",grpc_type=\"{kind}\"}} {count}"
-        );
-    }
-    text
 }

@@ -7,6 +7,7 @@ use tonic::Status;
 #[cfg(feature = "raft")]
 use super::convert;
 use super::etcd_server::Member;
+use super::metrics::Metrics;
 use crate::etcd::r#gen::etcdserverpb as pb;
 #[cfg(feature = "raft")]
 use crate::raft::{MemberChange, MemberInfo, RaftStore};
@@ -116,6 +117,15 @@ impl Group {
         }
     }
 
+    /// Whether this member follows without a vote.
+    pub(super) fn is_learner(&self) -> bool {
+        match self {
+            Self::Alone(_) => false,
+            #[cfg(feature = "raft")]
+            Self::Raft(store) => store.is_learner(),
+        }
+    }
+
     /// Reads what this member has, which may be old.
     pub(super) async fn range_here(&self, store: &dyn Store, request: RangeRequest) -> Result<RangeResponse> {
         match self {
@@ -131,6 +141,20 @@ impl Group {
             Self::Alone(_) => std::future::pending().await,
             #[cfg(feature = "raft")]
             Self::Raft(store) => lose_leader(store).await,
+        }
+    }
+
+    /// Counts how often somebody new leads, for as long as the group runs.
+    pub(super) fn count_leaders(&self, metrics: &Arc<Metrics>) {
+        match self {
+            // The one member has led since it began.
+            Self::Alone(_) => metrics.leader_changes.add(1),
+            #[cfg(feature = "raft")]
+            Self::Raft(store) => {
+                if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+                    runtime.spawn(count_leaders(store.watch_status(), metrics.clone()));
+                }
+            }
         }
     }
 
@@ -304,6 +328,19 @@ async fn lose_leader(store: &RaftStore) {
         if tokio::time::timeout(patience, found).await.is_err() {
             return;
         }
+    }
+}
+
+#[cfg(feature = "raft")]
+async fn count_leaders(
+    mut status: tokio::sync::watch::Receiver<crate::raft::RaftStatus>,
+    metrics: Arc<Metrics>,
+) {
+    let mut seen = None;
+    // One that stopped has no more leaders.
+    while let Ok(status) = status.wait_for(|status| status.leader.is_some() && status.leader != seen).await {
+        seen = status.leader;
+        metrics.leader_changes.add(1);
     }
 }
 

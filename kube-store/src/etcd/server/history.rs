@@ -206,5 +206,6 @@ pub(super) async fn leases(store: &dyn Store) -> Result<Vec<pb::LeaseRecord>> {
             leases.push(pb::LeaseRecord { id, ttl: seconds(granted), remaining_ttl: seconds(remaining) });
         }
     }
+    leases.sort_unstable_by_key(|lease| lease.id);
     Ok(leases)
 }

@@ -1,9 +1,11 @@
 //! The service of keys: a translation there and back.
 
+use tokio::time::Instant;
 use tonic::{Code, Request, Response, Status, async_trait};
 
 use super::auth::{Guard, Needs};
-use super::etcd_server::{Answer, EtcdServer, mismatch};
+use super::etcd_server::{Answer, EtcdServer, mismatch, not_for_learners};
+use super::metrics::Counted;
 use super::{check, convert, watch};
 use crate::etcd::r#gen::etcdserverpb as pb;
 use crate::{Error, LeaseRequest, Op, OpResult, Precondition, TxnRequest, TxnResponse};
@@ -12,7 +14,11 @@ impl EtcdServer {
     /// Does a transaction that may put something, unless there is no space for it.
     async fn write(&self, request: TxnRequest, puts: bool) -> Result<TxnResponse, Status> {
         self.alarms.check(puts).await?;
+        let begun = Instant::now();
+        let pending = Counted::in_gauge(&self.metrics.pending);
         let done = self.store.txn(request).await;
+        drop(pending);
+        self.metrics.wrote(&done, begun.elapsed(), self.config.slow);
         if let Err(Error::NoSpace { .. }) = done {
             self.alarms.no_space().await?;
         }
@@ -54,6 +60,9 @@ impl pb::kv_server::Kv for EtcdServer {
         let caller = self.caller(&request).await?;
         let request = request.into_inner();
         check::range(&request)?;
+        if !request.serializable && self.group.is_learner() {
+            return Err(not_for_learners());
+        }
         if !caller.is_free() {
             self.auth.require(&caller, Needs::of_range(&request)).await?;
         }
@@ -64,6 +73,11 @@ impl pb::kv_server::Kv for EtcdServer {
             true => self.group.range_here(&*self.store, request).await,
             false => self.store.range(request).await,
         };
+        let count = match &response {
+            Err(Error::Unavailable { .. }) => &self.metrics.reads_failed,
+            _ => &self.metrics.ranges,
+        };
+        count.add(1);
         let response = response.map_err(convert::status)?;
         Ok(Response::new(convert::range_response(self.group.stamp(), response)))
     }
@@ -127,7 +141,7 @@ impl pb::watch_server::Watch for EtcdServer {
     type WatchStream = watch::Responses;
 
     async fn watch(&self, request: Request<tonic::Streaming<pb::WatchRequest>>) -> Answer<Self::WatchStream> {
-        let guard = Guard::new(&self.auth, &request);
+        let guard = Guard::new(self, &request);
         // Without a valid token there is nothing to ask for later.
         guard.caller().await?;
         Ok(Response::new(watch::general(self.clone(), guard, request.into_inner())))

@@ -23,7 +23,10 @@ impl EtcdServer {
     async fn keep_alive(&self, id: i64) -> Result<pb::LeaseKeepAliveResponse, Status> {
         let header = self.header().await?;
         let ttl = match self.store.lease(LeaseRequest::KeepAlive { id }).await {
-            Ok(LeaseResponse::KeptAlive { ttl, .. }) => seconds(ttl),
+            Ok(LeaseResponse::KeptAlive { ttl, .. }) => {
+                self.metrics.leases_renewed.add(1);
+                seconds(ttl)
+            }
             // How etcd says that there is none.
             Err(Error::Precondition(Precondition::LeaseNotFound(_))) => 0,
             Ok(_) => return Err(mismatch()),
@@ -50,6 +53,8 @@ impl pb::lease_server::Lease for EtcdServer {
         let ttl = Duration::from_secs(u64::try_from(request.ttl).unwrap_or(0).max(MIN_TTL));
         match self.lease(LeaseRequest::Grant { id: request.id, ttl }).await? {
             LeaseResponse::Granted { id, ttl } => {
+                self.metrics.leases_granted.add(1);
+                self.metrics.lease_ttls.note_number(u32::try_from(ttl.as_secs()).unwrap_or(u32::MAX));
                 let (header, ttl) = (self.header().await?, seconds(ttl));
                 Ok(Response::new(pb::LeaseGrantResponse { header, id, ttl, error: String::new() }))
             }
@@ -66,6 +71,7 @@ impl pb::lease_server::Lease for EtcdServer {
         self.auth.require_lease(&caller, Access::Write, id).await?;
         match self.lease(LeaseRequest::Revoke { id }).await? {
             LeaseResponse::Revoked { revision } => {
+                self.metrics.leases_revoked.add(1);
                 Ok(Response::new(pb::LeaseRevokeResponse { header: self.group.stamp().header(revision) }))
             }
             _ => Err(mismatch()),
@@ -76,7 +82,7 @@ impl pb::lease_server::Lease for EtcdServer {
         &self,
         request: Request<Streaming<pb::LeaseKeepAliveRequest>>,
     ) -> Answer<Self::LeaseKeepAliveStream> {
-        let guard = Guard::new(&self.auth, &request);
+        let guard = Guard::new(self, &request);
         guard.caller().await?.require_user()?;
         let (server, wants_leader) = (self.clone(), guard.wants_leader());
         let responses = request.into_inner().then(move |request| {

@@ -14,6 +14,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::authority::Tolerant;
+use super::certified::Certified;
+use super::metrics::Traffic;
 
 /// How long a client may take to agree on TLS.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -33,23 +35,66 @@ pub(crate) type Connection = Tolerant<Box<dyn Io>>;
 pub(crate) trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<C: AsyncRead + AsyncWrite + Unpin + Send> Io for C {}
 
+/// When a connection is probed on which nothing comes, so that one whose client has vanished ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Keepalive {
+    /// How long nothing may come before that. Default 2 hours, as etcd.
+    pub idle: Duration,
+    /// How long the client may then stay silent. Default 20 seconds, as etcd.
+    pub timeout: Duration,
+}
+
+impl Default for Keepalive {
+    fn default() -> Self {
+        Self { idle: Duration::from_secs(7200), timeout: Duration::from_secs(20) }
+    }
+}
+
+/// Probes without an answer after which a connection ends.
+const PROBES: u32 = 4;
+
+impl Keepalive {
+    /// Lets the kernel do it: its probes cost a client nothing, and need no timer of ours.
+    fn apply(self, stream: &TcpStream) -> rustix::io::Result<()> {
+        use rustix::net::sockopt;
+        /// What the kernel takes for a time.
+        const SECOND: Duration = Duration::from_secs(1);
+        const MOST: Duration = Duration::from_secs(32_767);
+        sockopt::set_tcp_keepidle(stream, self.idle.clamp(SECOND, MOST))?;
+        sockopt::set_tcp_keepintvl(stream, (self.timeout / PROBES).clamp(SECOND, MOST))?;
+        sockopt::set_tcp_keepcnt(stream, PROBES)?;
+        sockopt::set_socket_keepalive(stream, true)
+    }
+}
+
+/// How connections are taken.
+#[derive(Debug, Default)]
+pub(crate) struct Terms {
+    /// With TLS, the configuration of the moment.
+    pub(crate) tls: Option<Tls>,
+    pub(crate) keepalive: Option<Keepalive>,
+    /// Where their bytes are counted.
+    pub(crate) traffic: Arc<Traffic>,
+}
+
 type Tls = watch::Receiver<Arc<rustls::ServerConfig>>;
 
 /// Accepts until `shutdown`.
 pub(crate) fn connections(
     listener: TcpListener,
-    tls: Option<Tls>,
+    terms: Terms,
     shutdown: CancellationToken,
 ) -> ReceiverStream<io::Result<Connection>> {
     let (sender, receiver) = mpsc::channel(QUEUE);
     tokio::spawn(async move {
-        let accept = accept(listener, tls, sender);
+        let accept = accept(listener, terms, sender);
         shutdown.run_until_cancelled(accept).await;
     });
     ReceiverStream::new(receiver)
 }
 
-async fn accept(listener: TcpListener, tls: Option<Tls>, sender: mpsc::Sender<io::Result<Connection>>) {
+async fn accept(listener: TcpListener, terms: Terms, sender: mpsc::Sender<io::Result<Connection>>) {
+    let Terms { tls, keepalive, traffic } = terms;
     let handshakes = Arc::new(Semaphore::new(HANDSHAKES));
     while !sender.is_closed() {
         let stream = match listener.accept().await {
@@ -62,15 +107,20 @@ async fn accept(listener: TcpListener, tls: Option<Tls>, sender: mpsc::Sender<io
         };
         // Small answers are not worth waiting for more; a connection that refuses is gone, as reading will show.
         let _ = stream.set_nodelay(true);
+        if let Some(Err(error)) = keepalive.map(|keepalive| keepalive.apply(&stream)) {
+            tracing::debug!(%error, "a connection is not probed");
+        }
         match &tls {
             None => {
-                let _ = sender.send(Ok(Tolerant::new(Box::new(stream) as Box<dyn Io>))).await;
+                let connection =
+                    Tolerant::new(Box::new(stream) as Box<dyn Io>, Certified::default(), traffic.clone());
+                let _ = sender.send(Ok(connection)).await;
             }
             Some(tls) => {
                 let Ok(permit) = handshakes.clone().acquire_owned().await else { return };
-                let (config, sender) = (tls.borrow().clone(), sender.clone());
+                let (config, sender, traffic) = (tls.borrow().clone(), sender.clone(), traffic.clone());
                 tokio::spawn(async move {
-                    if let Some(connection) = agree(stream, config).await {
+                    if let Some(connection) = agree(stream, config, traffic).await {
                         let _ = sender.send(Ok(connection)).await;
                     }
                     drop(permit);
@@ -107,9 +157,16 @@ pub(super) fn without_http2(
     ReceiverStream::new(receiver)
 }
 
-async fn agree(stream: TcpStream, config: Arc<rustls::ServerConfig>) -> Option<Connection> {
+async fn agree(
+    stream: TcpStream,
+    config: Arc<rustls::ServerConfig>,
+    traffic: Arc<Traffic>,
+) -> Option<Connection> {
     match tokio::time::timeout(HANDSHAKE, TlsAcceptor::from(config).accept(stream)).await {
-        Ok(Ok(stream)) => Some(Tolerant::new(Box::new(stream))),
+        Ok(Ok(stream)) => {
+            let certified = Certified::of(stream.get_ref().1);
+            Some(Tolerant::new(Box::new(stream), certified, traffic))
+        }
         Ok(Err(error)) => {
             tracing::debug!(%error, "a client did not agree on TLS");
             None

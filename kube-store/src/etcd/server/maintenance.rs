@@ -2,10 +2,12 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::time::Duration;
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, async_trait};
 
@@ -108,7 +110,7 @@ impl pb::maintenance_server::Maintenance for EtcdServer {
         Ok(Response::new(pb::StatusResponse {
             header: self.group.stamp().header(status.revision),
             version: VERSION.into(),
-            db_size: bytes(status.bytes_on_disk.max(status.bytes)),
+            db_size: bytes(self.size(&status)),
             db_size_in_use: bytes(status.bytes),
             db_size_quota: bytes(self.config.quota_bytes),
             leader: view.leader,
@@ -124,26 +126,32 @@ impl pb::maintenance_server::Maintenance for EtcdServer {
     async fn defragment(&self, request: Request<pb::DefragmentRequest>) -> Answer<pb::DefragmentResponse> {
         self.administrator(request).await?;
         // The engine does it by itself.
+        self.metrics.defragmentations.note(Duration::ZERO);
         Ok(Response::new(pb::DefragmentResponse { header: self.header().await? }))
     }
 
     async fn hash(&self, request: Request<pb::HashRequest>) -> Answer<pb::HashResponse> {
         self.administrator(request).await?;
+        let begun = Instant::now();
         let history = self.history(None).await?;
         let mut hash = checksum::Crc32c::default();
         hash.update(&history.compacted.to_be_bytes());
         hash.update(&history.hash().to_be_bytes());
-        let header = self.group.stamp().header(history.revision);
-        Ok(Response::new(pb::HashResponse { header, hash: hash.finish() }))
+        let (header, hash) = (self.group.stamp().header(history.revision), hash.finish());
+        self.metrics.hashes.note(begun.elapsed());
+        Ok(Response::new(pb::HashResponse { header, hash }))
     }
 
     async fn hash_kv(&self, request: Request<pb::HashKvRequest>) -> Answer<pb::HashKvResponse> {
         let request = self.administrator(request).await?;
         let revision = self.check_hash_revision(request.revision).await?;
+        let begun = Instant::now();
         let history = self.history(revision).await?;
+        let hash = history.hash();
+        self.metrics.revision_hashes.note(begun.elapsed());
         Ok(Response::new(pb::HashKvResponse {
             header: self.header().await?,
-            hash: history.hash(),
+            hash,
             // etcd's number for a store that was never compacted.
             compact_revision: if history.compacted == 0 { -1 } else { history.compacted },
             hash_revision: history.revision,
@@ -154,13 +162,16 @@ impl pb::maintenance_server::Maintenance for EtcdServer {
 
     async fn snapshot(&self, request: Request<pb::SnapshotRequest>) -> Answer<Self::SnapshotStream> {
         self.administrator(request).await?;
+        let begun = Instant::now();
         let history = self.history(None).await?;
         let leases = history::leases(&*self.store).await.map_err(convert::status)?;
         let records = self.store.records(Vec::new()).await.map_err(convert::status)?;
         let (sender, receiver) = mpsc::channel(QUEUE);
-        let stamp = self.group.stamp();
+        let (stamp, metrics) = (self.group.stamp(), self.metrics.clone());
         tokio::task::spawn_blocking(move || {
-            if let Err(error) = send_snapshot(stamp, &history, &leases, &records, &sender) {
+            let sent = send_snapshot(stamp, &history, &leases, &records, &sender);
+            metrics.snapshots.note(begun.elapsed());
+            if let Err(error) = sent {
                 tracing::warn!(%error, "a snapshot was not sent");
                 // The client may be the one that is gone.
                 let _ = sender.blocking_send(Err(Status::unavailable(format!("etcdserver: {error}"))));

@@ -4,6 +4,7 @@ mod alarm;
 mod auth;
 mod authority;
 mod bolt;
+mod certified;
 mod check;
 mod checksum;
 mod cluster;
@@ -20,16 +21,19 @@ mod lease;
 mod listen;
 mod lock;
 mod maintenance;
+mod metrics;
 mod queue;
 mod restore;
 mod rpc;
 mod watch;
 
+pub use self::certified::common_name;
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use self::decode::{decode_requests, decode_token};
 pub use self::etcd_server::{EtcdServer, Member, ServerConfig};
+pub use self::listen::Keepalive;
 #[cfg(feature = "raft")]
-pub(crate) use self::listen::{Io, connections};
+pub(crate) use self::listen::{Io, Terms, connections};
 pub use self::restore::SnapshotCheck;
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use self::restore::fill;

@@ -18,7 +18,8 @@ pub(super) use self::general::{Responses, general};
 use self::session::Session;
 use super::auth::Guard;
 use super::etcd_server::{EtcdServer, no_leader};
-use super::rpc::{Gone, Messages, Output, Respond, refuse};
+use super::metrics::{Counted, code_of};
+use super::rpc::{Gone, Messages, Output, Respond, exceeded, limit, passed, refuse};
 use crate::etcd::r#gen::etcdserverpb as pb;
 
 /// What a client reads and writes.
@@ -63,22 +64,30 @@ enum Ended {
 
 /// Serves the watches that a client creates, until it goes away.
 pub(super) async fn call(server: &EtcdServer, request: http::Request<h2::RecvStream>, mut respond: Respond) {
-    server.calls.count(request.uri().path());
+    let running = server.metrics.calls.begin(request.uri().path());
+    let limit = limit(request.headers());
     let (parts, body) = request.into_parts();
     let metadata = MetadataMap::from_headers(parts.headers);
-    let guard = Guard::new(&server.auth, &tonic::Request::from_parts(metadata, Extensions::new(), ()));
+    let guard = Guard::new(server, &tonic::Request::from_parts(metadata, Extensions::new(), ()));
     // Without a valid token there is nothing to ask for later.
     if let Err(status) = guard.caller().await {
+        running.end(status.code());
         return refuse(&mut respond, &status);
     }
     let Ok(output) = Output::begin(&mut respond) else { return };
     let mut client = Direct { requests: Messages::new(body), output };
-    if let Ended::Told(outcome) = serve(server, guard, &mut client).await {
+    let ended = tokio::select! {
+        ended = serve(server, guard, &mut client) => ended,
+        () = passed(limit) => Ended::Told(Err(exceeded())),
+    };
+    if let Ended::Told(outcome) = ended {
+        running.end(code_of(&outcome));
         client.output.end(outcome);
     }
 }
 
 async fn serve(server: &EtcdServer, guard: Guard, client: &mut impl Client) -> Ended {
+    let _stream = Counted::in_gauge(&server.metrics.watch_streams);
     let wants_leader = guard.wants_leader();
     let mut session = Session::new(server, guard);
     let mut leaderless = std::pin::pin!(async {

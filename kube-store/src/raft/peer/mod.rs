@@ -7,6 +7,7 @@ mod dial;
 mod founding;
 mod r#gen;
 mod lane;
+mod metrics;
 mod network;
 mod service;
 #[cfg(test)]
@@ -14,6 +15,7 @@ mod tests;
 
 pub use self::dial::PeerTls;
 pub use self::founding::{ask_for_members, found};
+pub use self::metrics::PeerMetrics;
 pub use self::network::{PeerConfig, PeerNetwork};
 pub use self::service::PeerServer;
 

@@ -9,17 +9,22 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::metadata::AsciiMetadataValue;
+use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 
 use super::dial::{PeerTls, dial};
 use super::r#gen::messages as pb;
 use super::r#gen::messages::peer_client::PeerClient;
 use super::lane::Lane;
+use super::metrics::{LinkMetrics, PeerMetrics};
 use super::{GROUP, MAX_BATCH, MEMBER, REMOVED};
 use crate::raft::{Inbox, MemberInfo, Transport};
 
 /// First and longest pause before a connection is made again.
 const PAUSES: [Duration; 2] = [Duration::from_millis(20), Duration::from_secs(1)];
+
+/// How often the way to another member is measured.
+const PROBE: Duration = Duration::from_secs(5);
 
 /// What a member needs to reach others.
 #[derive(Debug)]
@@ -52,6 +57,7 @@ struct Inner {
     config: PeerConfig,
     links: Mutex<HashMap<u64, Link>>,
     inbox: Arc<OnceLock<Inbox>>,
+    metrics: Arc<PeerMetrics>,
 }
 
 /// The way to one member. Dropping it closes its connections.
@@ -73,7 +79,12 @@ impl PeerNetwork {
     /// The network of a member. Call it within a tokio runtime.
     pub fn new(config: PeerConfig) -> Self {
         let members = config.members.clone();
-        let network = Self(Arc::new(Inner { config, links: Mutex::default(), inbox: Arc::default() }));
+        let network = Self(Arc::new(Inner {
+            config,
+            links: Mutex::default(),
+            inbox: Arc::default(),
+            metrics: Arc::default(),
+        }));
         network.members(&members);
         network
     }
@@ -81,6 +92,11 @@ impl PeerNetwork {
     /// Whom to tell when another member says that this one was removed.
     pub fn attach(&self, inbox: Inbox) {
         let _ = self.0.inbox.set(inbox);
+    }
+
+    /// What goes to other members, counted.
+    pub fn metrics(&self) -> Arc<PeerMetrics> {
+        self.0.metrics.clone()
     }
 
     fn link(&self, member: &MemberInfo) -> Link {
@@ -95,6 +111,7 @@ impl PeerNetwork {
                 from: (self.0.config.cluster, self.0.config.id),
                 tls: self.0.config.tls.clone(),
                 inbox: self.0.inbox.clone(),
+                metrics: self.0.metrics.of(member.id),
             };
             AbortOnDropHandle::new(tokio::spawn(sender.run()))
         };
@@ -127,6 +144,7 @@ impl Transport for PeerNetwork {
             return;
         }
         let mut links = self.0.links.lock();
+        self.0.metrics.retain(|id| members.iter().any(|member| member.id == id));
         links.retain(|id, link| members.iter().any(|m| m.id == *id && m.peer_urls == link.urls));
         for member in members.iter().filter(|member| member.id != self.0.config.id) {
             links.entry(member.id).or_insert_with(|| self.link(member));
@@ -143,6 +161,7 @@ struct Sender {
     from: (u64, u64),
     tls: Option<PeerTls>,
     inbox: Arc<OnceLock<Inbox>>,
+    metrics: Arc<LinkMetrics>,
 }
 
 impl Sender {
@@ -154,6 +173,7 @@ impl Sender {
             self.lane.wait().await;
             let begun = Instant::now();
             let ended = self.send(url).await;
+            self.metrics.broken.add(1);
             // What waited is old by the time that somebody listens again.
             self.lane.clear();
             if begun.elapsed() > longest {
@@ -171,10 +191,12 @@ impl Sender {
             Err(error) => return Status::unavailable(error.to_string()),
         };
         let mut client = PeerClient::new(channel).max_encoding_message_size(MAX_BATCH);
-        let lane = self.lane.clone();
-        let batches = futures::stream::unfold(lane, |lane| async move {
+        let probing = probe(client.clone(), self.metrics.clone());
+        let lane = (self.lane.clone(), self.metrics.clone());
+        let batches = futures::stream::unfold(lane, |(lane, metrics)| async move {
             let frames = lane.take().await;
-            Some((pb::Frames { frames }, lane))
+            metrics.sent.add(frames.iter().map(|frame| frame.len() as u64).sum());
+            Some((pb::Frames { frames }, (lane, metrics)))
         });
         let mut request = Request::new(batches);
         for (name, number) in [(GROUP, self.from.0), (MEMBER, self.from.1)] {
@@ -184,7 +206,10 @@ impl Sender {
             }
         }
         let ended = match self.kind {
-            Kind::Messages => client.messages(request).await,
+            Kind::Messages => tokio::select! {
+                ended = client.messages(request) => ended,
+                failed = probing => Err(failed),
+            },
             Kind::Snapshots => client.snapshots(request).await,
         };
         ended.map_or_else(|status| status, |_| Status::unavailable("the member ended the stream"))
@@ -203,5 +228,17 @@ impl Sender {
         } else {
             tracing::debug!(member = self.to, url, reason, "a member cannot be reached");
         }
+    }
+}
+
+/// Measures again and again how long a member takes to answer something small; ends when it does not answer.
+async fn probe(mut client: PeerClient<Channel>, metrics: Arc<LinkMetrics>) -> Status {
+    loop {
+        let begun = Instant::now();
+        if let Err(status) = client.members(pb::MembersRequest {}).await {
+            return status;
+        }
+        metrics.round_trips.note(begun.elapsed());
+        tokio::time::sleep(PROBE).await;
     }
 }

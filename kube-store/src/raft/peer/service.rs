@@ -12,8 +12,10 @@ use tonic::{Request, Response, Status, Streaming, async_trait};
 
 use super::r#gen::messages as pb;
 use super::r#gen::messages::peer_server::PeerServer as Service;
+use super::metrics::PeerMetrics;
+use super::network::PeerNetwork;
 use super::{GROUP, MAX_BATCH, MEMBER, REMOVED};
-use crate::etcd::server::connections;
+use crate::etcd::server::{Terms, connections};
 use crate::raft::{Inbox, MemberInfo, RaftStatus, RaftStore};
 
 /// Where other members reach one.
@@ -23,13 +25,20 @@ pub struct PeerServer {
     inbox: Inbox,
     status: watch::Receiver<RaftStatus>,
     shutdown: CancellationToken,
+    metrics: Arc<PeerMetrics>,
 }
 
 impl PeerServer {
     /// Of a member.
     pub fn new(store: &RaftStore) -> Self {
         let (inbox, status) = (store.inbox(), store.watch_status());
-        Self { cluster: store.cluster(), inbox, status, shutdown: CancellationToken::new() }
+        let (shutdown, metrics) = (CancellationToken::new(), Arc::default());
+        Self { cluster: store.cluster(), inbox, status, shutdown, metrics }
+    }
+
+    /// Counts what comes where `network` counts what goes.
+    pub fn counting(self, network: &PeerNetwork) -> Self {
+        Self { metrics: network.metrics(), ..self }
     }
 
     /// Serves on `listener` until `shutdown`. With TLS, each connection takes the configuration of the moment; it has to
@@ -41,7 +50,7 @@ impl PeerServer {
         shutdown: CancellationToken,
     ) -> io::Result<()> {
         self.shutdown = shutdown.clone();
-        let connections = connections(listener, tls, shutdown.clone());
+        let connections = connections(listener, Terms { tls, ..Terms::default() }, shutdown.clone());
         tonic::transport::Server::builder()
             .add_service(Service::new(self).max_decoding_message_size(MAX_BATCH))
             .serve_with_incoming_shutdown(connections, shutdown.cancelled_owned())
@@ -49,8 +58,8 @@ impl PeerServer {
             .map_err(io::Error::other)
     }
 
-    /// Refuses members of other groups, and those that were removed, which learn of it so.
-    fn check(&self, metadata: &MetadataMap) -> Result<(), Status> {
+    /// Who sends. Refuses members of other groups, and those that were removed, which learn of it so.
+    fn check(&self, metadata: &MetadataMap) -> Result<u64, Status> {
         let number = |name| {
             let text = metadata.get(name).and_then(|value| value.to_str().ok());
             text.and_then(|text| u64::from_str_radix(text, 16).ok())
@@ -65,12 +74,12 @@ impl PeerServer {
         if self.status.borrow().removed.contains(&member) {
             return Err(Status::permission_denied(REMOVED));
         }
-        Ok(())
+        Ok(member)
     }
 
     async fn take(&self, request: Request<Streaming<pb::Frames>>) -> Result<Response<pb::Taken>, Status> {
         let metadata = request.metadata().clone();
-        self.check(&metadata)?;
+        let metrics = self.metrics.of(self.check(&metadata)?);
         let mut batches = request.into_inner();
         loop {
             let batch = tokio::select! {
@@ -78,7 +87,9 @@ impl PeerServer {
                 () = self.shutdown.cancelled() => return Err(Status::unavailable("the member stops")),
             };
             let Some(batch) = batch else { return Ok(Response::new(pb::Taken {})) };
-            batch?.frames.into_iter().for_each(|frame| self.inbox.deliver(frame));
+            let frames = batch?.frames;
+            metrics.received.add(frames.iter().map(|frame| frame.len() as u64).sum());
+            frames.into_iter().for_each(|frame| self.inbox.deliver(frame));
             self.check(&metadata)?;
         }
     }

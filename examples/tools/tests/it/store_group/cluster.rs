@@ -1,11 +1,13 @@
 //! The processes, their disks and their cables.
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use kube_store::{EtcdStore, StoreExt};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
+
+use crate::process::Process;
 
 /// Members of the group.
 pub(super) const SIZE: usize = 3;
@@ -15,24 +17,6 @@ const LOOK: Duration = Duration::from_millis(50);
 
 /// How long a member may take to answer.
 pub(super) const PATIENCE: Duration = Duration::from_secs(3);
-
-/// A process that is killed with its owner.
-struct Process(Child);
-
-impl Process {
-    fn signal(&self, signal: Signal) {
-        let pid = Pid::from_raw(i32::try_from(self.0.id()).unwrap()).unwrap();
-        kill_process(pid, signal).unwrap();
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // It may be gone already.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 struct Machine {
     name: String,

@@ -11,11 +11,11 @@ mod lies;
 mod load;
 mod network;
 
-use std::io::Write;
 use std::process::Command;
 
 use self::cluster::Cluster;
 use self::load::{Load, histories};
+use crate::process::skip;
 
 /// Says that the process is in the namespace made for it.
 const INSIDE: &str = "KUBE_STORE_GROUP_TEST";
@@ -46,11 +46,6 @@ fn inside(test: &str, scenario: impl Future<Output = ()>) {
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(scenario);
-}
-
-/// Says on stderr itself that a test is skipped, which the harness would swallow.
-fn skip(test: &str, why: &str) {
-    std::io::stderr().write_all(format!("SKIPPED {test}: {why}\n").as_bytes()).unwrap();
 }
 
 fn run_inside(test: &str) {

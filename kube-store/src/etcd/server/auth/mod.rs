@@ -8,7 +8,7 @@ mod span;
 mod token;
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
@@ -20,7 +20,9 @@ use tonic::{Request, Status};
 
 use self::model::Model;
 use self::token::{Now, Tokens};
+use super::certified::Certified;
 use super::convert;
+use super::etcd_server::EtcdServer;
 use crate::{LeaseRequest, LeaseResponse, Store};
 
 pub(super) use self::model::Access;
@@ -40,8 +42,17 @@ pub(super) struct Auth {
     /// Changes go one after the other.
     turn: tokio::sync::Mutex<()>,
     hashing: Arc<Semaphore>,
-    bcrypt_cost: u32,
-    clock: fn() -> SystemTime,
+    config: AuthConfig,
+}
+
+/// How users are known.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct AuthConfig {
+    pub(super) bcrypt_cost: u32,
+    pub(super) token_ttl: Duration,
+    /// Whether the name in a client's certificate is a user.
+    pub(super) trusts_certificates: bool,
+    pub(super) clock: fn() -> SystemTime,
 }
 
 /// A key that nobody knows.
@@ -89,20 +100,23 @@ impl Caller {
 }
 
 impl Auth {
-    pub(super) fn new(store: Arc<dyn Store>, bcrypt_cost: u32, clock: fn() -> SystemTime) -> Self {
+    pub(super) fn new(store: Arc<dyn Store>, config: AuthConfig) -> Self {
         Self {
             store,
             model: RwLock::default(),
-            tokens: Mutex::default(),
+            tokens: Mutex::new(Tokens::new(config.token_ttl)),
             turn: tokio::sync::Mutex::default(),
             hashing: Arc::new(Semaphore::new(HASHING)),
-            bcrypt_cost,
-            clock,
+            config,
         }
     }
 
-    /// Who sent a request.
-    pub(super) async fn caller(&self, metadata: &MetadataMap) -> Result<Caller, Status> {
+    /// Who sent a request: whom its token names, or if it has none, the certificate of its connection.
+    pub(super) async fn caller(
+        &self,
+        metadata: &MetadataMap,
+        certified: &Certified,
+    ) -> Result<Caller, Status> {
         let model = self.model().await?;
         let mut user = None;
         if model.enabled
@@ -111,6 +125,8 @@ impl Auth {
             let token = token.to_str().map_err(|_| refusal::invalid_token())?;
             let known = self.tokens.lock().user(&model, token, self.now());
             user = Some(known.ok_or_else(refusal::invalid_token)?);
+        } else if model.enabled && self.config.trusts_certificates {
+            user = certified.name().map(str::to_owned);
         }
         Ok(Caller { model, user })
     }
@@ -140,6 +156,11 @@ impl Auth {
             _ => Vec::new(),
         };
         keys.iter().try_for_each(|key| caller.require(access, key, &Bytes::new()))
+    }
+
+    /// Rises when users or roles change.
+    pub(super) async fn revision(&self) -> Result<u64, Status> {
+        Ok(self.model().await?.revision)
     }
 
     async fn model(&self) -> Result<Arc<Model>, Status> {
@@ -190,16 +211,16 @@ impl Auth {
         if !same || now.password(user)? != model.password(user)? {
             return Err(refusal::auth_failed());
         }
-        token::sign(&now, user, self.now()).ok_or_else(refusal::auth_failed)
+        token::sign(&now, user, self.now(), self.config.token_ttl).ok_or_else(refusal::auth_failed)
     }
 
     fn now(&self) -> Now {
-        Now { here: Instant::now(), everywhere: (self.clock)() }
+        Now { here: Instant::now(), everywhere: (self.config.clock)() }
     }
 
     /// The stored form of a password.
     async fn hash_password(&self, password: String) -> Result<Bytes, Status> {
-        let cost = self.bcrypt_cost;
+        let cost = self.config.bcrypt_cost;
         let hash = self.hash(move || bcrypt::non_truncating_hash(password, cost)).await?;
         Ok(hash.into())
     }
@@ -229,15 +250,17 @@ pub(super) fn verify_token(text: &str) -> bool {
 pub(super) struct Guard {
     auth: Arc<Auth>,
     metadata: MetadataMap,
+    certified: Certified,
 }
 
 impl Guard {
-    pub(super) fn new<T>(auth: &Arc<Auth>, request: &Request<T>) -> Self {
-        Self { auth: auth.clone(), metadata: request.metadata().clone() }
+    pub(super) fn new<T>(server: &EtcdServer, request: &Request<T>) -> Self {
+        let certified = server.certified(request).clone();
+        Self { auth: server.auth.clone(), metadata: request.metadata().clone(), certified }
     }
 
     pub(super) async fn caller(&self) -> Result<Caller, Status> {
-        self.auth.caller(&self.metadata).await
+        self.auth.caller(&self.metadata, &self.certified).await
     }
 
     /// Whether the stream should end when the group has no leader, instead of waiting for one.

@@ -68,7 +68,7 @@ impl pb::auth_server::Auth for EtcdServer {
     }
 
     async fn user_get(&self, request: Request<pb::AuthUserGetRequest>) -> Answer<pb::AuthUserGetResponse> {
-        let caller = self.auth.caller(request.metadata()).await?;
+        let caller = self.caller(&request).await?;
         let name = request.into_inner().name;
         if caller.user.as_ref() != Some(&name) {
             caller.require_root()?;
@@ -125,7 +125,7 @@ impl pb::auth_server::Auth for EtcdServer {
     }
 
     async fn role_get(&self, request: Request<pb::AuthRoleGetRequest>) -> Answer<pb::AuthRoleGetResponse> {
-        let caller = self.auth.caller(request.metadata()).await?;
+        let caller = self.caller(&request).await?;
         let role = request.into_inner().role;
         let own = caller.user.as_deref().is_some_and(|user| caller.model.has_role(user, &role));
         if !own {

@@ -13,16 +13,15 @@ use tokio::time::Instant;
 
 use super::model::Model;
 
-/// How long one lives after its last use, as etcd's.
-const TTL: Duration = Duration::from_secs(300);
-
 /// Most tokens remembered at once; beyond it the one that would end first is forgotten.
 const MOST: usize = 10_000;
 
 /// When which tokens end that were used here.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Tokens {
     ends: HashMap<String, Instant>,
+    /// How long one lives after its last use.
+    ttl: Duration,
 }
 
 /// The moment, by the clock that measures and by the one that members share.
@@ -53,9 +52,9 @@ fn from_hex(text: &str) -> Option<Vec<u8>> {
 }
 
 /// A new token of a user who has a password; `None` when there is no key yet, or no such user.
-pub(super) fn sign(model: &Model, user: &str, now: Now) -> Option<String> {
+pub(super) fn sign(model: &Model, user: &str, now: Now, ttl: Duration) -> Option<String> {
     let password = model.password(user).ok()??;
-    let ends = now.seconds() + TTL.as_secs();
+    let ends = now.seconds().saturating_add(ttl.as_secs());
     let tag = hmac::sign(&key(model)?, &signed(ends, user, &password));
     Some(format!("{ends:x}.{}.{}", to_hex(user.as_bytes()), to_hex(tag.as_ref())))
 }
@@ -77,6 +76,10 @@ pub(super) fn verify(model: &Model, text: &str) -> Option<(String, u64)> {
 }
 
 impl Tokens {
+    pub(super) fn new(ttl: Duration) -> Self {
+        Self { ends: HashMap::new(), ttl }
+    }
+
     /// Whose token it is, which keeps it alive.
     pub(super) fn user(&mut self, model: &Model, text: &str, now: Now) -> Option<String> {
         let (user, ends) = verify(model, text)?;
@@ -87,7 +90,7 @@ impl Tokens {
         if !used {
             self.make_room(now.here);
         }
-        self.ends.insert(text.to_owned(), now.here + TTL);
+        self.ends.insert(text.to_owned(), now.here + self.ttl);
         Some(user)
     }
 
@@ -119,27 +122,35 @@ mod tests {
         Now { here: now.here + time, everywhere: now.everywhere + time }
     }
 
-    const TTL: u64 = super::TTL.as_secs();
+    const TTL: u64 = 300;
+
+    fn sign(model: &Model, user: &str, now: Now) -> Option<String> {
+        super::sign(model, user, now, Duration::from_secs(TTL))
+    }
+
+    fn tokens() -> Tokens {
+        Tokens::new(Duration::from_secs(TTL))
+    }
 
     #[test]
     fn a_token_is_known_to_every_member_and_ends_when_it_is_not_used() {
         let start = Now { here: Instant::now(), everywhere: UNIX_EPOCH + Duration::from_secs(1 << 30) };
         let model = model("p", "k");
         let text = sign(&model, "a", start).unwrap();
-        let (mut one, mut other) = (Tokens::default(), Tokens::default());
+        let (mut one, mut other) = (tokens(), tokens());
         for n in 1..4 {
             assert_eq!(one.user(&model, &text, later(start, n * (TTL - 1))).as_deref(), Some("a"));
         }
         assert_eq!(other.user(&model, &text, later(start, TTL - 1)).as_deref(), Some("a"));
         assert_eq!(other.user(&model, &text, later(start, 3 * TTL)), None);
-        assert_eq!(Tokens::default().user(&model, &text, later(start, TTL)), None);
+        assert_eq!(tokens().user(&model, &text, later(start, TTL)), None);
     }
 
     #[test]
     fn another_password_key_or_text_is_refused() {
         let start = Now { here: Instant::now(), everywhere: UNIX_EPOCH };
         let text = sign(&model("p", "k"), "a", start).unwrap();
-        let mut tokens = Tokens::default();
+        let mut tokens = tokens();
         assert_eq!(tokens.user(&model("p", "k"), &text, start).as_deref(), Some("a"));
         for model in [model("q", "k"), model("p", "l"), Model::default()] {
             assert_eq!(tokens.user(&model, &text, start), None);
@@ -152,7 +163,7 @@ mod tests {
     #[test]
     fn what_is_remembered_is_bounded() {
         let start = Now { here: Instant::now(), everywhere: UNIX_EPOCH };
-        let (model, mut tokens) = (model("p", "k"), Tokens::default());
+        let (model, mut tokens) = (model("p", "k"), tokens());
         for n in 0..MOST as u64 + 10 {
             let now = later(start, n);
             let text = sign(&model, "a", now).unwrap();

@@ -6,16 +6,20 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use h2::SendStream;
-use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::{Body as HttpBody, Service, http};
+use tonic::{Code, Status};
 
 use super::super::front::Front;
 use super::connection::{Request, Respond};
-use super::output::Gone;
+use super::deadline::{exceeded, limit, passed};
+use super::output::{Gone, refuse, trailers};
 
 /// Lets `front` do a call.
 pub(super) async fn call(mut front: Front, request: Request, mut respond: Respond) {
+    let (metrics, path) = (front.metrics().clone(), request.uri().path().to_owned());
+    let running = metrics.calls.begin(&path);
+    let mut expired = pin!(passed(limit(request.headers())));
     let answered = async {
         let response = match front.call(request.map(|body| Body::new(Received(body)))).await {
             Ok(response) => response,
@@ -31,24 +35,42 @@ pub(super) async fn call(mut front: Front, request: Request, mut respond: Respon
     let (head, body) = tokio::select! {
         answered = answered => answered,
         () = gone(&mut respond) => return,
+        () = &mut expired => {
+            running.end(Code::DeadlineExceeded);
+            return refuse(&mut respond, &exceeded());
+        }
     };
     // The client may go away meanwhile.
-    let _ = send(&mut respond, head, body).await;
+    if let Ok(code) = send(&mut respond, head, body, expired).await {
+        running.end(code);
+    }
 }
 
-async fn send(respond: &mut Respond, head: http::Response<()>, body: Body) -> Result<(), Gone> {
+/// Sends an answer, until the client does not wait any more; answers how the call ended.
+async fn send(
+    respond: &mut Respond,
+    head: http::Response<()>,
+    body: Body,
+    mut expired: Pin<&mut impl Future<Output = ()>>,
+) -> Result<Code, Gone> {
     let mut body = pin!(body);
+    let code = code_in(head.headers());
     let mut stream = respond.send_response(head, body.is_end_stream())?;
     if body.is_end_stream() {
-        return Ok(());
+        return Ok(code);
     }
     loop {
         let frame = tokio::select! {
             frame = poll_fn(|cx| body.as_mut().poll_frame(cx)) => frame,
             _ = poll_fn(|cx| stream.poll_reset(cx)) => return Err(Gone),
+            () = &mut expired => {
+                stream.send_trailers(trailers(&exceeded()))?;
+                return Ok(Code::DeadlineExceeded);
+            }
         };
         let Some(frame) = frame else {
-            return Ok(stream.send_data(Bytes::new(), true)?);
+            stream.send_data(Bytes::new(), true)?;
+            return Ok(code);
         };
         // A body that breaks is an answer that does not end well.
         let frame = frame.map_err(|_: Status| Gone)?;
@@ -56,11 +78,18 @@ async fn send(respond: &mut Respond, head: http::Response<()>, body: Body) -> Re
             Ok(data) => send_data(&mut stream, data).await?,
             Err(other) => {
                 if let Ok(trailers) = other.into_trailers() {
-                    return Ok(stream.send_trailers(trailers)?);
+                    let code = code_in(&trailers);
+                    stream.send_trailers(trailers)?;
+                    return Ok(code);
                 }
             }
         }
     }
+}
+
+/// How a call ended, as its header or its trailer says; well if they do not.
+fn code_in(fields: &http::HeaderMap) -> Code {
+    fields.get("grpc-status").map_or(Code::Ok, |code| Code::from_bytes(code.as_bytes()))
 }
 
 async fn send_data(stream: &mut SendStream<Bytes>, mut data: Bytes) -> Result<(), Gone> {

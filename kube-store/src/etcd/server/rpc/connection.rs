@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::codegen::http;
 
 use super::super::etcd_server::EtcdServer;
-use super::super::front::{Front, look_for_leader};
+use super::super::front::{Front, admit};
 use super::super::watch;
 use super::batched::{Batched, Writing, batched};
 use super::output::refuse;
@@ -117,7 +117,7 @@ fn call<'a>(
     if request.method() != http::Method::POST {
         return Box::pin(bridge::call(front.clone(), request, respond));
     }
-    if let Err(status) = look_for_leader(server, &request) {
+    if let Err(status) = admit(server, &request) {
         return Box::pin(async move { refuse(&mut respond, &status) });
     }
     match method {

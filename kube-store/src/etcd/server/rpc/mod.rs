@@ -8,11 +8,13 @@
 mod batched;
 mod bridge;
 mod connection;
+mod deadline;
 mod messages;
 mod output;
 mod page;
 mod unary;
 
 pub(super) use self::connection::{Respond, serve};
+pub(super) use self::deadline::{exceeded, limit, passed};
 pub(super) use self::messages::Messages;
 pub(super) use self::output::{Gone, Output, refuse};

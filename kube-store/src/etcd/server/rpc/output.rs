@@ -66,7 +66,7 @@ fn head() -> Response<()> {
     response
 }
 
-fn trailers(status: &Status) -> HeaderMap {
+pub(super) fn trailers(status: &Status) -> HeaderMap {
     let mut trailers = HeaderMap::new();
     if status.add_header(&mut trailers).is_err() {
         trailers.insert(GRPC_STATUS, HeaderValue::from_static("13"));

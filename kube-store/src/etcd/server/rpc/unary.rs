@@ -6,7 +6,9 @@ use tonic::metadata::MetadataMap;
 use tonic::{Extensions, Response, Status};
 
 use super::super::etcd_server::EtcdServer;
+use super::super::metrics::code_of;
 use super::connection::{Request, Respond};
+use super::deadline::{limit, within};
 use super::messages::{Messages, PREFIX};
 use super::output::{Gone, Output, refuse};
 use super::page::Page;
@@ -14,26 +16,26 @@ use crate::etcd::r#gen::etcdserverpb as pb;
 use pb::kv_server::Kv;
 
 pub(super) async fn txn(server: &EtcdServer, request: Request, mut respond: Respond) {
-    let answered = match take(server, request).await {
-        Ok(request) => server.txn(request).await,
-        Err(status) => Err(status),
-    };
+    let running = server.metrics.calls.begin(request.uri().path());
+    let limit = limit(request.headers());
+    let answered = within(limit, async { server.txn(take(request).await?).await }).await;
+    running.end(code_of(&answered));
     answer(&mut respond, answered.map(Response::into_inner));
 }
 
 pub(super) async fn put(server: &EtcdServer, request: Request, mut respond: Respond) {
-    let answered = match take(server, request).await {
-        Ok(request) => server.put(request).await,
-        Err(status) => Err(status),
-    };
+    let running = server.metrics.calls.begin(request.uri().path());
+    let limit = limit(request.headers());
+    let answered = within(limit, async { server.put(take(request).await?).await }).await;
+    running.end(code_of(&answered));
     answer(&mut respond, answered.map(Response::into_inner));
 }
 
 pub(super) async fn range(server: &EtcdServer, request: Request, mut respond: Respond) {
-    let answered = match take(server, request).await {
-        Ok(request) => server.range(request).await,
-        Err(status) => Err(status),
-    };
+    let running = server.metrics.calls.begin(request.uri().path());
+    let limit = limit(request.headers());
+    let answered = within(limit, async { server.range(take(request).await?).await }).await;
+    running.end(code_of(&answered));
     match answered {
         Ok(response) => {
             // The client may go away meanwhile.
@@ -44,11 +46,7 @@ pub(super) async fn range(server: &EtcdServer, request: Request, mut respond: Re
 }
 
 /// Reads a request with what says who sent it.
-async fn take<M: Message + Default>(
-    server: &EtcdServer,
-    request: Request,
-) -> Result<tonic::Request<M>, Status> {
-    server.calls.count(request.uri().path());
+async fn take<M: Message + Default>(request: Request) -> Result<tonic::Request<M>, Status> {
     let (parts, body) = request.into_parts();
     let message = Messages::new(body).only().await?;
     Ok(tonic::Request::from_parts(MetadataMap::from_headers(parts.headers), Extensions::new(), message))

@@ -28,6 +28,10 @@ pub(super) struct Entry {
 }
 
 impl Entry {
+    pub(super) fn count(&self) -> u64 {
+        self.ends.len() as u64
+    }
+
     /// Bytes that it takes.
     pub(super) fn cost(&self) -> usize {
         size_of::<Self>() + self.events.len() + size_of_val(&*self.ends)

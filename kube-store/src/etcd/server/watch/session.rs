@@ -14,6 +14,7 @@ use super::encode;
 use super::feed::{Feed, Shape, Wake};
 use super::subscription::{Member, Sent, Subscription};
 use crate::etcd::r#gen::etcdserverpb as pb;
+use crate::measure::Gauge;
 use crate::{Error, RangeRequest, Revision, WatchRequest};
 
 /// What stands for a watch that there is none, or for all.
@@ -30,6 +31,7 @@ pub(super) struct Session<'a> {
     pub(super) wake: Arc<Wake>,
     /// By number, the subscription; `None` for one that ended. It keeps its number until it is cancelled.
     watches: HashMap<i64, Option<u64>>,
+    counted: Watching<'a>,
     subscriptions: HashMap<u64, Subscription>,
     /// Subscriptions that may have something.
     dirty: VecDeque<u64>,
@@ -48,6 +50,25 @@ struct Asked {
     asked_at: Revision,
     /// The least that was reported.
     revision: Revision,
+}
+
+/// How many of a stream's watches have not ended, among all of the server.
+struct Watching<'a> {
+    all: &'a Gauge,
+    here: i64,
+}
+
+impl Watching<'_> {
+    fn add(&mut self, amount: i64) {
+        self.here += amount;
+        self.all.add(amount);
+    }
+}
+
+impl Drop for Watching<'_> {
+    fn drop(&mut self) {
+        self.all.add(-self.here);
+    }
 }
 
 /// Where a new watch begins.
@@ -69,6 +90,7 @@ impl<'a> Session<'a> {
             buffer: BytesMut::new(),
             wake: Arc::default(),
             watches: HashMap::new(),
+            counted: Watching { all: &server.metrics.watchers, here: 0 },
             subscriptions: HashMap::new(),
             dirty: VecDeque::new(),
             next_id: 0,
@@ -83,7 +105,9 @@ impl<'a> Session<'a> {
         while let Some(key) = self.dirty.pop_front() {
             let Some(subscription) = self.subscriptions.get_mut(&key) else { continue };
             let asked = self.asked.as_ref().is_some_and(|asked| asked.waiting.contains_key(&key));
-            match subscription.send(&self.server.group, asked, &mut self.buffer, ENOUGH) {
+            let sent = subscription.send(&self.server.group, asked, &mut self.buffer, ENOUGH);
+            self.server.metrics.events.add(std::mem::take(&mut subscription.events));
+            match sent {
                 Sent::Full => {
                     // The others have their turn first.
                     self.dirty.push_back(key);
@@ -159,6 +183,7 @@ impl<'a> Session<'a> {
                 let member = Member { id, from: start.from, fragment };
                 let key = self.subscribe(Shape::of(&request), start, member);
                 self.watches.insert(id, Some(key));
+                self.counted.add(1);
             }
             Err(error) => {
                 self.watches.insert(id, None);
@@ -211,13 +236,14 @@ impl<'a> Session<'a> {
             Arc::ptr_eq(subscription.feed(), &feed) && subscription.position < member.from
         });
         if let Some((key, subscription)) = same {
-            subscription.members.push(member);
+            subscription.add(member);
             return *key;
         }
         let key = self.next_subscription;
         self.next_subscription += 1;
-        let mut subscription = Subscription::new(shape, feed, position, self.wake.clone(), key);
-        subscription.members.push(member);
+        let metrics = self.server.metrics.clone();
+        let mut subscription = Subscription::new(shape, feed, position, self.wake.clone(), key, metrics);
+        subscription.add(member);
         self.subscriptions.insert(key, subscription);
         self.dirty.push_back(key);
         key
@@ -232,6 +258,7 @@ impl<'a> Session<'a> {
 
     async fn cancel(&mut self, id: i64) {
         let Some(key) = self.watches.remove(&id) else { return };
+        self.counted.add(if key.is_some() { -1 } else { 0 });
         let revision = self.revision().await;
         let header = self.stamp().header(revision);
         self.put(&pb::WatchResponse { header, ..closed(self.stamp(), id, None) });
@@ -278,6 +305,7 @@ impl<'a> Session<'a> {
     fn end(&mut self, key: u64, error: &Error) {
         let Some(subscription) = self.subscriptions.remove(&key) else { return };
         for member in &subscription.members {
+            self.counted.add(-1);
             self.watches.insert(member.id, None);
             self.put(&closed(self.stamp(), member.id, Some(error)));
         }

@@ -8,6 +8,7 @@ use super::encode::{self, Entry};
 use super::feed::{Feed, Feeds, Found, Shape, Wake};
 use crate::etcd::r#gen::etcdserverpb as pb;
 use crate::etcd::server::group::Group;
+use crate::etcd::server::metrics::Metrics;
 use crate::{Error, Revision, Store};
 
 /// One watch.
@@ -32,6 +33,11 @@ pub(super) struct Subscription {
     pub(super) position: Revision,
     /// What is being sent, its header, and to how many members it was.
     sending: Option<(Arc<Entry>, Bytes, usize)>,
+    /// Events that were encoded and not counted.
+    pub(super) events: u64,
+    metrics: Arc<Metrics>,
+    /// How many members are counted as slow.
+    slow: i64,
     /// Reports of progress that were seen; none before the first look.
     reports: Option<u64>,
 }
@@ -50,9 +56,41 @@ pub(super) enum Sent {
 }
 
 impl Subscription {
-    pub(super) fn new(shape: Shape, feed: Arc<Feed>, position: Revision, wake: Arc<Wake>, key: u64) -> Self {
+    pub(super) fn new(
+        shape: Shape,
+        feed: Arc<Feed>,
+        position: Revision,
+        wake: Arc<Wake>,
+        key: u64,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         let reader = feed.add_reader(wake.clone(), key);
-        Self { shape, feed, reader, wake, key, members: Vec::new(), position, sending: None, reports: None }
+        Self {
+            shape,
+            feed,
+            reader,
+            wake,
+            key,
+            members: Vec::new(),
+            position,
+            sending: None,
+            events: 0,
+            metrics,
+            slow: 0,
+            reports: None,
+        }
+    }
+
+    pub(super) fn add(&mut self, member: Member) {
+        self.members.push(member);
+        self.count_slow();
+    }
+
+    /// Counts its members as slow while they have a feed of their own.
+    fn count_slow(&mut self) {
+        let members = i64::try_from(self.members.len()).unwrap_or(i64::MAX);
+        let slow = if self.feed.is_shared() { 0 } else { members };
+        self.metrics.slow_watchers.add(slow - std::mem::replace(&mut self.slow, slow));
     }
 
     /// Takes a member out; answers whether it was the last.
@@ -65,6 +103,7 @@ impl Subscription {
                 *next -= 1;
             }
         }
+        self.count_slow();
         self.members.is_empty()
     }
 
@@ -108,6 +147,7 @@ impl Subscription {
             *next += 1;
             if entry.revision >= member.from {
                 encode::put_events(buffer, header, member.id, entry, member.fragment);
+                self.events += entry.count();
             }
         }
         self.position = entry.revision;
@@ -145,6 +185,7 @@ impl Subscription {
         self.reader = feed.add_reader(self.wake.clone(), self.key);
         self.feed = feed;
         self.reports = None;
+        self.count_slow();
         // Whatever is there already is not told.
         self.wake.wake(self.key);
     }
@@ -153,5 +194,6 @@ impl Subscription {
 impl Drop for Subscription {
     fn drop(&mut self) {
         self.feed.remove_reader(self.reader);
+        self.metrics.slow_watchers.add(-self.slow);
     }
 }

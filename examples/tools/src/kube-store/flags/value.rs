@@ -1,0 +1,199 @@
+//! Values as Go's flags have them, and in its words when they are wrong.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// What kind of value a flag takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Stands alone for `true`.
+    Bool,
+    /// A whole number.
+    Number,
+    /// A time as `1h30m`.
+    Time,
+    /// Anything.
+    Text,
+}
+
+impl Kind {
+    /// How the help shows it.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Bool => "[=BOOL]",
+            Self::Number => " NUMBER",
+            Self::Time => " DURATION",
+            Self::Text => " VALUE",
+        }
+    }
+
+    /// Refuses what is no value of this kind.
+    pub(super) fn check(self, text: &str) -> Result<(), String> {
+        match self {
+            Self::Bool => switch(text).map(drop),
+            Self::Number => number::<i64>(text).map(drop),
+            Self::Time => time(text).map(drop),
+            Self::Text => Ok(()),
+        }
+    }
+}
+
+/// What Go says of most wrong values.
+const PARSE_ERROR: &str = "parse error";
+
+/// Reads a truth value in the spellings of Go.
+pub(super) fn switch(text: &str) -> Result<bool, String> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
+        _ => Err(PARSE_ERROR.into()),
+    }
+}
+
+/// Reads a whole number.
+pub(super) fn number<N: std::str::FromStr>(text: &str) -> Result<N, String> {
+    text.parse().map_err(|_| PARSE_ERROR.into())
+}
+
+/// Reads one of a few words.
+pub(super) fn word<W: Copy>(text: &str, words: &[(&str, W)]) -> Result<W, String> {
+    let found = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
+    found.ok_or_else(|| "invalid value".into())
+}
+
+/// Reads a time.
+pub(super) fn time(text: &str) -> Result<Duration, String> {
+    duration(text).ok_or_else(|| PARSE_ERROR.into())
+}
+
+/// Reads a time as Go writes it: `1h30m`, `1.5s`, `0`; nothing negative.
+pub(super) fn duration(text: &str) -> Option<Duration> {
+    if text == "0" {
+        return Some(Duration::ZERO);
+    }
+    let (mut total, mut rest) = (Duration::ZERO, text);
+    while !rest.is_empty() || text.is_empty() {
+        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let (amount, unit) = rest.split_at(end);
+        let end = unit.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(unit.len());
+        let (unit, next) = unit.split_at(end);
+        total = total.checked_add(part(amount, unit)?)?;
+        rest = next;
+    }
+    Some(total)
+}
+
+/// So much of a unit; exact, since a fraction has at most the digits of a nanosecond.
+fn part(amount: &str, unit: &str) -> Option<Duration> {
+    let nanoseconds: u64 = match unit {
+        "ns" => 1,
+        "us" | "µs" | "μs" => 1_000,
+        "ms" => 1_000_000,
+        "s" => 1_000_000_000,
+        "m" => 60_000_000_000,
+        "h" => 3_600_000_000_000,
+        _ => return None,
+    };
+    let (whole, fraction) = amount.split_once('.').unwrap_or((amount, ""));
+    if whole.is_empty() && fraction.is_empty() {
+        return None;
+    }
+    let whole: u64 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
+    let mut total = whole.checked_mul(nanoseconds)?;
+    let mut place = nanoseconds;
+    for digit in fraction.chars() {
+        place /= 10;
+        total = total.checked_add(u64::from(digit.to_digit(10)?).checked_mul(place)?)?;
+    }
+    Some(Duration::from_nanos(total))
+}
+
+/// Reads a list with commas; nothing is an empty list.
+pub(super) fn list(text: &str) -> Vec<String> {
+    text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
+}
+
+/// Reads a list of URLs without a path.
+pub(super) fn urls(text: &str) -> Result<Vec<String>, String> {
+    let urls = list(text);
+    urls.iter().try_for_each(|url| check_url(url))?;
+    Ok(urls)
+}
+
+fn check_url(url: &str) -> Result<(), String> {
+    let rest = match url.split_once("://") {
+        Some(("http" | "https", rest)) => rest,
+        Some(("unix" | "unixs", _)) => return Err(format!("unix sockets are not listened on: {url}")),
+        _ => return Err(format!("URL scheme must be http, https, unix, or unixs: {url}")),
+    };
+    let host = rest.strip_suffix('/').unwrap_or(rest);
+    if host.contains('/') {
+        return Err(format!("URL must not contain a path: {url}"));
+    }
+    let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    if has_port { Ok(()) } else { Err(format!("URL address does not have the form \"host:port\": {url}")) }
+}
+
+/// With or without TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scheme {
+    Http,
+    Https,
+}
+
+/// Takes an address to listen on apart.
+pub(crate) fn address(url: &str) -> Result<(Scheme, SocketAddr), String> {
+    check_url(url)?;
+    let (scheme, rest) = match url.strip_prefix("https://") {
+        Some(rest) => (Scheme::Https, rest),
+        None => (Scheme::Http, url.strip_prefix("http://").unwrap_or(url)),
+    };
+    let address = rest.trim_end_matches('/').replace("localhost:", "127.0.0.1:");
+    let address = address.parse().map_err(|_| format!("expected IP in URL for binding ({url})"))?;
+    Ok((scheme, address))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_as_go_reads_them() {
+        for (text, wanted) in [
+            ("0", Some(0)),
+            ("0s", Some(0)),
+            ("1h30m", Some(5_400_000_000_000)),
+            ("90s", Some(90_000_000_000)),
+            ("1.5s", Some(1_500_000_000)),
+            (".5ms", Some(500_000)),
+            ("5000000000ns", Some(5_000_000_000)),
+            ("2us3µs", Some(5_000)),
+            ("5", None),
+            ("5x", None),
+            ("m", None),
+            (".s", None),
+            ("1.2.3s", None),
+            ("-1s", None),
+            ("", None),
+            ("99999999999h", None),
+        ] {
+            assert_eq!(duration(text), wanted.map(Duration::from_nanos), "{text}");
+        }
+    }
+
+    #[test]
+    fn addresses_have_a_scheme_and_a_port() {
+        assert_eq!(address("http://127.0.0.1:1").unwrap(), (Scheme::Http, "127.0.0.1:1".parse().unwrap()));
+        assert_eq!(address("https://[::1]:2/").unwrap(), (Scheme::Https, "[::1]:2".parse().unwrap()));
+        assert_eq!(address("http://localhost:3").unwrap().1, "127.0.0.1:3".parse().unwrap());
+        for (url, wanted) in [
+            ("127.0.0.1:1", "URL scheme must be http, https, unix, or unixs: 127.0.0.1:1"),
+            ("unix:///a", "unix sockets are not listened on: unix:///a"),
+            ("http://127.0.0.1", "URL address does not have the form \"host:port\": http://127.0.0.1"),
+            ("http://127.0.0.1:1/a", "URL must not contain a path: http://127.0.0.1:1/a"),
+            ("http://example.com:1", "expected IP in URL for binding (http://example.com:1)"),
+        ] {
+            assert_eq!(address(url).unwrap_err(), wanted);
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! An engine that measures another.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Batch, Engine, Visit};
+use crate::measure::{Counter, Histogram};
+
+/// How often an engine is asked how large it is.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// What an engine does, for a page of metrics.
+#[derive(Debug)]
+pub struct DiskMetrics {
+    /// How long each commit took, and so each sync.
+    pub(crate) commits: Histogram,
+    /// Bytes of keys and values that were committed.
+    pub(crate) written: Counter,
+    bytes: AtomicU64,
+}
+
+impl DiskMetrics {
+    /// Bytes on disk, as of a moment ago.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+}
+
+/// Any engine, with its work measured.
+#[derive(Debug)]
+pub struct Measured<E> {
+    engine: E,
+    metrics: Arc<DiskMetrics>,
+    looked: Instant,
+}
+
+impl<E: Engine> Measured<E> {
+    /// Measures `engine`.
+    pub fn new(engine: E) -> Self {
+        let metrics = DiskMetrics {
+            commits: Histogram::doubling(0.001, 14),
+            written: Counter::default(),
+            bytes: AtomicU64::new(engine.disk_bytes()),
+        };
+        Self { engine, metrics: Arc::new(metrics), looked: Instant::now() }
+    }
+
+    /// What was measured, now and later.
+    pub fn metrics(&self) -> Arc<DiskMetrics> {
+        self.metrics.clone()
+    }
+}
+
+impl<E: Engine> Engine for Measured<E> {
+    fn scan(&self, prefix: &[u8], visit: &mut Visit<'_>) -> io::Result<()> {
+        self.engine.scan(prefix, visit)
+    }
+
+    fn commit(&mut self, batch: &Batch) -> io::Result<()> {
+        let begun = Instant::now();
+        self.engine.commit(batch)?;
+        let ended = Instant::now();
+        self.metrics.commits.note(ended - begun);
+        self.metrics.written.add(batch.buffer.len() as u64);
+        if ended - self.looked > LOOK {
+            self.looked = ended;
+            self.metrics.bytes.store(self.engine.disk_bytes(), Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    fn disk_bytes(&self) -> u64 {
+        self.engine.disk_bytes()
+    }
+
+    fn verifies(&self) -> bool {
+        self.engine.verifies()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::MemoryEngine;
+
+    #[test]
+    fn commits_are_measured_and_reach_the_engine() {
+        let inner = MemoryEngine::default();
+        let mut engine = Measured::new(inner);
+        let metrics = engine.metrics();
+        let mut batch = Batch::default();
+        batch.put(b"key", |value| value.extend_from_slice(b"value"));
+        engine.commit(&batch).unwrap();
+        let mut seen = Vec::new();
+        let visit = &mut |key: &[u8], _: &[u8]| {
+            seen.push(key.to_vec());
+            Ok(())
+        };
+        engine.scan(b"k", visit).unwrap();
+        assert_eq!(seen, [b"key".to_vec()]);
+        assert_eq!(metrics.commits.up_to().last().map(|(_, count)| count), Some(1));
+        assert_eq!(metrics.written.get(), 8);
+    }
+}
