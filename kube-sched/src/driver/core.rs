@@ -7,6 +7,7 @@ use fastrand::Rng;
 use k8s_openapi::api::resource::v1::ResourceClaim;
 use tokio::time::Instant;
 
+use super::evictions::Evictions;
 use super::outbox::Nomination;
 use super::run::UNSCHEDULABLE;
 use super::timer::{Sampling, Timer};
@@ -54,6 +55,7 @@ pub(super) struct Core {
     profiles: Vec<Served>,
     rng: Rng,
     waiting: WaitingPods,
+    evictions: Evictions,
     metrics: Metrics,
     sampling: Sampling,
 }
@@ -91,6 +93,7 @@ impl Core {
             profiles,
             rng: Rng::with_seed(config.seed),
             waiting: config.waiting_pods.clone(),
+            evictions: Evictions::default(),
             metrics: config.metrics.clone(),
             sampling: Sampling::default(),
         }
@@ -128,6 +131,15 @@ impl Core {
     }
 
     pub(super) fn pod_applied(&mut self, pod: Arc<PodInfo>, now: Instant) {
+        let goes = self.evictions.is_over(&pod);
+        let key = Arc::clone(&pod.key);
+        self.take_in(pod, now);
+        if goes {
+            self.evicted(&key, now);
+        }
+    }
+
+    fn take_in(&mut self, pod: Arc<PodInfo>, now: Instant) {
         self.count_member(&pod, now);
         if pod.node_name.is_some() && !pod.is_finished() {
             return self.placed(pod, now);
@@ -144,6 +156,7 @@ impl Core {
         self.unplaced(&pod.key, now);
         if pod.is_finished() || pod.is_terminating() || served(&mut self.profiles, &pod).is_none() {
             self.snapshot.withdraw_nomination(&pod.key);
+            self.evictions.forget(&pod.key);
             return self.queue.remove(&pod.key);
         }
         match pod.nominated_node() {
@@ -179,12 +192,29 @@ impl Core {
     pub(super) fn pod_deleted(&mut self, key: &str, now: Instant) {
         self.forget_member(key);
         self.snapshot.withdraw_nomination(key);
+        self.evictions.forget(key);
         self.queue.remove(key);
         self.unplaced(key, now);
         self.waiting.reject(key, "", "removed");
+        self.evicted(key, now);
+    }
+
+    /// A pod goes or is gone. Whoever waits for no other victim may be tried again.
+    fn evicted(&mut self, victim: &str, now: Instant) {
+        if let Some(preemptor) = self.evictions.ended(victim) {
+            self.queue.release(&preemptor, now);
+        }
+    }
+
+    /// A pod that was to make room will not go.
+    pub(super) fn eviction_refused(&mut self, victim: &str, now: Instant) {
+        if let Some(preemptor) = self.evictions.failed(victim) {
+            self.queue.give_up(&preemptor, now);
+        }
     }
 
     fn placed(&mut self, pod: Arc<PodInfo>, now: Instant) {
+        self.evictions.forget(&pod.key);
         self.queue.remove(&pod.key);
         let old = self.snapshot.pod(&pod.key).filter(|old| old.uid == pod.uid).cloned();
         let confirmed = self.snapshot.is_assumed(&pod.key);
@@ -328,11 +358,10 @@ impl Core {
         let pod = Arc::clone(&queued.pod);
         let failed = matches!(decision.outcome, Outcome::Failed { .. });
         let rejected_by = if failed { Vec::new() } else { self.waits_for(decision) };
-        self.queue.fail(queued, rejected_by, now);
         let (nomination, victims) = match &decision.preemption {
             Some(preemption) => {
                 self.metrics.preempted(preemption.victims.len());
-                self.preempt(&pod, preemption)
+                self.preempt(&pod, preemption, now)
             }
             None if decision.gives_up_nomination => {
                 self.snapshot.withdraw_nomination(&pod.key);
@@ -340,6 +369,7 @@ impl Core {
             }
             None => (Nomination::Keep, Vec::new()),
         };
+        self.queue.fail(queued, rejected_by, now);
         let reason = if failed { "SchedulerError" } else { UNSCHEDULABLE };
         let deallocation = decision.deallocation.clone();
         Command::Refuse { pod, message: decision.message(), reason, nomination, victims, deallocation }
@@ -354,12 +384,24 @@ impl Core {
         }
     }
 
-    fn preempt(&mut self, pod: &Arc<PodInfo>, preemption: &Preemption) -> (Nomination, Vec<Arc<PodInfo>>) {
-        let victims = preemption.victims.iter().filter_map(|key| self.snapshot.pod(key).cloned()).collect();
+    fn preempt(
+        &mut self,
+        pod: &Arc<PodInfo>,
+        preemption: &Preemption,
+        now: Instant,
+    ) -> (Nomination, Vec<Arc<PodInfo>>) {
+        let victims: Vec<_> =
+            preemption.victims.iter().filter_map(|key| self.snapshot.pod(key).cloned()).collect();
         let Some(node) = self.snapshot.view(preemption.node).info().map(|info| Arc::clone(&info.name)) else {
             return (Nomination::Keep, victims);
         };
         self.snapshot.nominate(Arc::clone(pod), Arc::clone(&node));
+        let going = victims.iter().filter(|victim| !victim.is_terminating());
+        let released = self.evictions.begin(&pod.key, going);
+        released.iter().for_each(|other| self.queue.release(other, now));
+        if self.evictions.awaits(&pod.key) {
+            self.queue.hold(&pod.key);
+        }
         (Nomination::Node(node), victims)
     }
 

@@ -3,6 +3,7 @@
 mod bind;
 mod consult;
 mod core;
+mod evictions;
 mod feeds;
 mod outbox;
 mod reflector;

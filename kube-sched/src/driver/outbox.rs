@@ -67,6 +67,20 @@ impl Duty {
     fn is_condition(&self) -> bool {
         matches!(self, Self::Condition { .. })
     }
+
+    fn is_eviction(&self) -> bool {
+        matches!(self, Self::Eviction { .. })
+    }
+}
+
+/// How an attempt at a duty ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Attempt {
+    Done,
+    /// It may succeed another time.
+    Failed,
+    /// It never will.
+    Refused,
 }
 
 /// The duties, shared by the loop that sets them and the reporter that does them. One for each pod at most, so
@@ -77,6 +91,8 @@ pub(super) struct Outbox {
     changed: Notify,
     /// Tells those in [`settled`](Outbox::settled) that a write has ended.
     ended: Notify,
+    /// Tells of new ones in `State::refused`.
+    refused: Notify,
 }
 
 impl Outbox {
@@ -135,11 +151,26 @@ impl Outbox {
         }
     }
 
-    /// A duty that was handed out is done, or failed and is to be tried again.
-    pub(super) fn finished(&self, key: &str, failed: bool) {
-        self.state.lock().finished(key, failed, Instant::now());
+    /// An attempt at a duty that was handed out has ended.
+    pub(super) fn finished(&self, key: &str, attempt: Attempt) {
+        let mut state = self.state.lock();
+        state.finished(key, attempt, Instant::now());
+        if !state.refused.is_empty() {
+            self.refused.notify_one();
+        }
+        drop(state);
         self.changed.notify_one();
         self.ended.notify_waiters();
+    }
+
+    /// The pods whose eviction was refused since the last call.
+    pub(super) fn take_refused(&self) -> Vec<Arc<str>> {
+        std::mem::take(&mut self.state.lock().refused)
+    }
+
+    /// Waits until [`take_refused`](Self::take_refused) has something to tell. For a single caller.
+    pub(super) async fn refusal(&self) {
+        self.refused.notified().await;
     }
 }
 
@@ -167,12 +198,22 @@ struct State {
     /// What is being written, and `None` in its place when it is moot already. A pod is written by one request at a
     /// time, so that an old state never overwrites a new one.
     writing: HashMap<Arc<str>, Option<(Duty, u32)>>,
+    /// The victims that may stay. The loop takes them out in each of its turns.
+    refused: Vec<Arc<str>>,
     next_ticket: u64,
     closed: bool,
 }
 
 impl State {
     fn put(&mut self, duty: Duty, failures: u32, at: Instant) {
+        if let Some(old) = self.waiting.get_mut(duty.key())
+            && old.duty.is_eviction()
+            && duty.is_eviction()
+        {
+            // It keeps its turn, or one that is decided on again and again would never have it.
+            old.duty = duty;
+            return;
+        }
         let (key, due) = (Arc::clone(duty.key()), (at, self.next_ticket));
         self.next_ticket += 1;
         self.due.insert(due, Arc::clone(&key));
@@ -207,12 +248,16 @@ impl State {
         Next::Write(duty)
     }
 
-    fn finished(&mut self, key: &str, failed: bool, now: Instant) {
+    fn finished(&mut self, key: &str, attempt: Attempt, now: Instant) {
         let Some((duty, failures)) = self.writing.remove(key).flatten() else { return };
-        if failed && !self.waiting.contains_key(key) {
-            let factor = 1_u32.checked_shl(failures).unwrap_or(u32::MAX);
-            let wait = INITIAL_BACKOFF.saturating_mul(factor).min(MAX_BACKOFF);
-            self.put(duty, failures.saturating_add(1), now + wait);
+        match attempt {
+            Attempt::Failed if !self.waiting.contains_key(key) => {
+                let factor = 1_u32.checked_shl(failures).unwrap_or(u32::MAX);
+                let wait = INITIAL_BACKOFF.saturating_mul(factor).min(MAX_BACKOFF);
+                self.put(duty, failures.saturating_add(1), now + wait);
+            }
+            Attempt::Refused if duty.is_eviction() => self.refused.push(Arc::clone(duty.key())),
+            _ => {}
         }
     }
 }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::outbox::{Duty, Nomination, Outbox};
+use super::outbox::{Attempt, Duty, Nomination, Outbox};
 use super::series::{Occurrence, Series, SeriesKey};
 use crate::clock::Clock;
 use crate::pod::PodInfo;
@@ -87,14 +87,21 @@ impl Reporter {
             Duty::Condition { pod, reason, message, nomination } => {
                 self.condition(pod, reason, message, nomination).await
             }
-            Duty::Eviction { victim, by, node } => self.evict(victim, by, node).await,
+            Duty::Eviction { victim, by, .. } => self.evict(victim, by).await,
             Duty::Deallocation { claim, .. } => self.deallocate(claim).await,
         };
-        let retry = result.as_ref().is_err_and(may_succeed_later);
+        let attempt = match &result {
+            Ok(()) => Attempt::Done,
+            Err(error) if may_succeed_later(error) => Attempt::Failed,
+            Err(_) => Attempt::Refused,
+        };
         if let Err(error) = result {
-            tracing::warn!(%error, pod = %duty.key(), retry, "cannot write the status");
+            tracing::warn!(%error, pod = %duty.key(), ?attempt, "cannot write the status");
         }
-        self.outbox.finished(duty.key(), retry);
+        self.outbox.finished(duty.key(), attempt);
+        if let (Attempt::Done, Duty::Eviction { victim, by, node }) = (attempt, &duty) {
+            self.preempted(victim, by, node).await;
+        }
     }
 
     async fn event(
@@ -172,19 +179,29 @@ impl Reporter {
         self.patch_status(pod, &status).await
     }
 
-    async fn evict(&self, victim: &PodInfo, by: &PodInfo, node: &str) -> Result<(), kube::Error> {
+    /// Makes a pod go, unless it is gone already.
+    async fn evict(&self, victim: &PodInfo, by: &PodInfo) -> Result<(), kube::Error> {
         let message = format!("{}: preempting to accommodate a higher priority pod", by.scheduler_name());
         let status = json!({"conditions": [{
             "type": "DisruptionTarget", "status": "True", "reason": "PreemptionByScheduler", "message": message,
             "lastProbeTime": null, "lastTransitionTime": Time(self.clock.now()),
         }]});
-        self.patch_status(victim, &status).await?;
-        Objects::pods(&self.client.0, victim.namespace()).delete(victim.name(), &victim.uid).await?;
+        let pods = Objects::pods(&self.client.0, victim.namespace());
+        let evicted = async {
+            self.patch_status(victim, &status).await?;
+            pods.delete(victim.name(), &victim.uid).await
+        };
+        match evicted.await {
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+            answer => answer,
+        }
+    }
+
+    async fn preempted(&self, victim: &PodInfo, by: &PodInfo, node: &str) {
         let note = format!("Preempted by pod {} on node {node}", by.uid);
         if let Err(error) = self.event(victim, Some(by), "Normal", "Preempted", "Preempting", note).await {
             tracing::debug!(%error, "cannot record an event");
         }
-        Ok(())
     }
 
     /// Takes a claim's devices away, unless somebody has changed it since.

@@ -179,7 +179,11 @@ impl<'a> Loop<'a> {
         while let Some(bound) = self.bindings.try_join_next() {
             self.bound(bound);
         }
-        self.core.flush(Instant::now());
+        let now = Instant::now();
+        for victim in self.outbox.take_refused() {
+            self.core.eviction_refused(&victim, now);
+        }
+        self.core.flush(now);
     }
 
     /// Waits until something happens.
@@ -194,6 +198,7 @@ impl<'a> Loop<'a> {
         tokio::select! {
             Some(change) = self.watches.next() => self.observe(change),
             Some(bound) = self.bindings.join_next() => self.bound(bound),
+            () = self.outbox.refusal() => {}
             () = rest => {}
         }
     }

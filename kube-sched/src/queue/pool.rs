@@ -1,6 +1,6 @@
 //! The queue itself.
 
-use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use tokio::time::Instant;
@@ -14,6 +14,8 @@ use crate::snapshot::GateView;
 
 /// What moves pods that found no place, in upstream's words.
 const FAILURE: &str = "ScheduleAttemptFailure";
+/// What moves pods whose hold has ended, in upstream's words.
+const ACTIVATION: &str = "ForceActivate";
 
 /// Where a waiting pod is. Times are part of the keys of the ordered maps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +26,8 @@ enum Place {
     /// After a failure, which trying again at once would only repeat.
     Penalty(Instant),
     Unschedulable(Instant),
+    /// Woken while it is held back: see [`SchedulingQueue::hold`].
+    Held(Instant),
     Gated,
 }
 
@@ -33,7 +37,7 @@ impl Place {
         match self {
             Self::Active => "active",
             Self::Backoff(_) | Self::Penalty(_) => "backoff",
-            Self::Unschedulable(_) => "unschedulable",
+            Self::Unschedulable(_) | Self::Held(_) => "unschedulable",
             Self::Gated => "gated",
         }
     }
@@ -86,6 +90,7 @@ pub struct SchedulingQueue {
     penalty: BTreeMap<(Instant, u64), Arc<str>>,
     unschedulable: BTreeMap<(Instant, u64), Arc<str>>,
     gated: usize,
+    held: HashSet<Arc<str>>,
     /// The pods that wait for events, by the place of the kinds that may concern them and by ticket. Every pod that is placed is an event,
     /// so the pods that events do not concern must not be looked at.
     woken_by: [BTreeMap<u64, Arc<str>>; EventKind::ALL.len()],
@@ -111,6 +116,7 @@ impl SchedulingQueue {
             penalty: BTreeMap::new(),
             unschedulable: BTreeMap::new(),
             gated: 0,
+            held: HashSet::new(),
             woken_by: Default::default(),
             in_flight: HashMap::new(),
             events: VecDeque::new(),
@@ -150,7 +156,7 @@ impl SchedulingQueue {
         let moves = match place {
             // The heap's order depends on the priority, so a changed pod enters it anew.
             Place::Active => old.priority != queued.pod.priority,
-            Place::Backoff(_) | Place::Penalty(_) => false,
+            Place::Backoff(_) | Place::Penalty(_) | Place::Held(_) => false,
             Place::Unschedulable(_) => self.worth_retrying(&queued, &event),
             Place::Gated => true,
         };
@@ -166,8 +172,32 @@ impl SchedulingQueue {
 
     /// Forgets a pod that is gone, bound or none of ours any more.
     pub fn remove(&mut self, key: &str) {
+        self.held.remove(key);
         self.take(key);
         self.done(key);
+    }
+
+    /// Keeps a pod that is handed out or waiting from being tried again until [`release`](Self::release): what wakes it is only
+    /// noted, once. For a pod whose victims are on their way out: each that goes would otherwise wake all pods that wait for theirs,
+    /// in vain.
+    pub fn hold(&mut self, key: &Arc<str>) {
+        self.held.insert(Arc::clone(key));
+    }
+
+    /// Ends a [`hold`](Self::hold); the pod is tried again if something has woken it in the meantime.
+    pub fn release(&mut self, key: &str, now: Instant) {
+        if self.held.remove(key) && matches!(self.pods.get(key), Some(Entry { place: Place::Held(_), .. })) {
+            self.requeue(key, ACTIVATION, now);
+        }
+    }
+
+    /// Ends a [`hold`](Self::hold) that was in vain: the pod is tried again after its back-off, come what may.
+    pub fn give_up(&mut self, key: &str, now: Instant) {
+        if self.held.remove(key)
+            && let Some(Entry { queued, .. }) = self.take(key)
+        {
+            self.enqueue(QueuedPod { rejected_by: Vec::new(), ..queued }, FAILURE, now);
+        }
     }
 
     /// Hands out the pod that goes first. Its fate must be reported by [`done`](Self::done) or [`fail`](Self::fail).
@@ -252,6 +282,7 @@ impl SchedulingQueue {
         // A time before the start of the clock is one at which nobody was waiting.
         let Some(since) = now.checked_sub(self.config.max_unschedulable) else { return };
         while let Some(key) = first_until(&self.unschedulable, since) {
+            self.held.remove(&key);
             self.requeue(&key, "UnschedulableTimeout", now);
         }
     }
@@ -308,6 +339,7 @@ impl SchedulingQueue {
                 queued.rejected_by = vec![plugin];
                 Place::Gated
             }
+            None if self.held.contains(&queued.pod.key) => Place::Held(now),
             None if queued.backoff_until <= now => Place::Active,
             None if queued.rejected_by.is_empty() => Place::Penalty(queued.backoff_until),
             None => Place::Backoff(queued.backoff_until),
@@ -332,7 +364,9 @@ impl SchedulingQueue {
             Place::Active => self.active.push(Active { queued: queued.clone(), ticket, profile }),
             Place::Backoff(until) => drop(self.backoff.insert((until, ticket), Arc::clone(&key))),
             Place::Penalty(until) => drop(self.penalty.insert((until, ticket), Arc::clone(&key))),
-            Place::Unschedulable(since) => drop(self.unschedulable.insert((since, ticket), Arc::clone(&key))),
+            Place::Unschedulable(since) | Place::Held(since) => {
+                self.unschedulable.insert((since, ticket), Arc::clone(&key));
+            }
             Place::Gated => self.gated += 1,
         }
         self.pods.insert(key, Entry { queued, place, ticket });
@@ -343,7 +377,9 @@ impl SchedulingQueue {
         match entry.place {
             Place::Backoff(until) => drop(self.backoff.remove(&(until, entry.ticket))),
             Place::Penalty(until) => drop(self.penalty.remove(&(until, entry.ticket))),
-            Place::Unschedulable(since) => drop(self.unschedulable.remove(&(since, entry.ticket))),
+            Place::Unschedulable(since) | Place::Held(since) => {
+                self.unschedulable.remove(&(since, entry.ticket));
+            }
             Place::Gated => self.gated -= 1,
             Place::Active => {}
         }

@@ -10,6 +10,7 @@ mod extenders;
 mod feeds;
 mod gang;
 mod permit;
+mod preemption;
 mod sim;
 mod tls;
 mod volumes;

@@ -39,6 +39,8 @@ struct State {
     history: Vec<(u64, &'static str, Value)>,
     watches: Vec<(&'static str, UnboundedSender<Bytes>)>,
     faults: Faults,
+    /// Turns of the other tasks that pass while a write is under way.
+    turns: u32,
     rng: Rng,
     violations: Vec<String>,
     bound: usize,
@@ -75,6 +77,7 @@ impl SimApi {
             history: Vec::new(),
             watches: Vec::new(),
             faults: Faults::default(),
+            turns: 0,
             rng: Rng::with_seed(seed),
             violations: Vec::new(),
             bound: 0,
@@ -89,6 +92,11 @@ impl SimApi {
 
     pub(crate) fn set_faults(&self, faults: Faults) {
         self.0.lock().faults = faults;
+    }
+
+    /// Lets writes take so many turns of the other tasks.
+    pub(crate) fn set_turns(&self, turns: u32) {
+        self.0.lock().turns = turns;
     }
 
     /// Cuts every watch.
@@ -127,6 +135,10 @@ impl SimApi {
         let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
         let body: Value = serde_json::from_slice(&body).unwrap_or_default();
         let (path, query) = (parts.uri.path().to_owned(), parts.uri.query().unwrap_or_default().to_owned());
+        let turns = if parts.method == Method::GET { 0 } else { self.0.lock().turns };
+        for _ in 0..turns {
+            tokio::task::yield_now().await;
+        }
         let mut state = self.0.lock();
         if parts.method == Method::GET {
             let kind = KINDS.into_iter().find(|kind| path == format!("/api/v1/{kind}"));

@@ -42,13 +42,48 @@ fn the_newest_duty_for_a_pod_is_handed_out_by_one() {
     assert_eq!(text(&state.next(now), now), "a 2");
     state.put(condition("a", "3"), 0, now);
     assert_eq!(text(&state.next(now), now), "wait", "an older one is being written");
-    state.finished("ns/a", true, now);
+    state.finished("ns/a", Attempt::Failed, now);
     assert_eq!(text(&state.next(now), now), "a 3", "the older one is not tried again");
-    state.finished("ns/a", false, now);
+    state.finished("ns/a", Attempt::Done, now);
     state.closed = true;
     assert_eq!(text(&state.next(now), now), "wait", "one may still fail");
-    state.finished("ns/b", false, now);
+    state.finished("ns/b", Attempt::Done, now);
     assert_eq!(text(&state.next(now), now), "end");
+}
+
+#[test]
+fn an_eviction_keeps_its_turn() {
+    let (mut state, now) = (State::default(), Instant::now());
+    for duty in [eviction("a"), eviction("b"), eviction("a")] {
+        state.put(duty, 0, now);
+    }
+    assert_eq!(text(&state.next(now), now), "evict a");
+    assert_eq!(text(&state.next(now), now), "evict b");
+    state.finished("ns/a", Attempt::Failed, now);
+    state.put(eviction("a"), 0, now);
+    assert_eq!(text(&state.next(now), now), "in 1s", "and its patience");
+}
+
+#[tokio::test]
+async fn a_refused_eviction_is_told() {
+    let outbox = Outbox::default();
+    for (duty, attempt) in [
+        (condition("a", "1"), Attempt::Refused),
+        (eviction("b"), Attempt::Done),
+        (eviction("c"), Attempt::Failed),
+    ] {
+        let key = Arc::clone(duty.key());
+        outbox.put(duty);
+        outbox.next().await;
+        outbox.finished(&key, attempt);
+    }
+    assert!(outbox.refusal().now_or_never().is_none());
+    outbox.put(eviction("d"));
+    outbox.next().await;
+    outbox.finished("ns/d", Attempt::Refused);
+    outbox.refusal().await;
+    assert_eq!(outbox.take_refused(), ["ns/d".into()]);
+    assert!(outbox.take_refused().is_empty());
 }
 
 #[test]
@@ -58,7 +93,7 @@ fn failures_are_tried_again_with_growing_patience() {
     let mut now = start;
     for seconds in [1, 2, 4, 8, 16, 30, 30] {
         assert_eq!(text(&state.next(now), start), "a 1");
-        state.finished("ns/a", true, now);
+        state.finished("ns/a", Attempt::Failed, now);
         assert_eq!(text(&state.next(now), now), format!("in {seconds}s"));
         now += Duration::from_secs(seconds);
     }
@@ -75,7 +110,7 @@ fn what_is_moot_is_not_written() {
     state.withdraw("ns/d", |_| true);
     assert_eq!(text(&state.next(now), now), "b 1");
     state.withdraw("ns/b", Duty::is_condition);
-    state.finished("ns/b", true, now);
+    state.finished("ns/b", Attempt::Failed, now);
     assert_eq!(text(&state.next(now), now), "evict c");
     assert_eq!(text(&state.next(now), now), "wait");
     assert!(state.due.is_empty() && state.waiting.is_empty());
@@ -90,6 +125,6 @@ async fn a_pod_is_settled_once_its_write_has_ended() {
     assert!(outbox.settled("ns/b").now_or_never().is_some());
     let mut settled = std::pin::pin!(outbox.settled("ns/a"));
     assert!(settled.as_mut().now_or_never().is_none());
-    outbox.finished("ns/a", true);
+    outbox.finished("ns/a", Attempt::Failed);
     settled.await;
 }
