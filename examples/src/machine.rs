@@ -43,11 +43,14 @@ pub fn raise_open_files() {
     }
 }
 
-/// Prints what the components log, by `RUST_LOG`; warnings unless told otherwise.
-pub fn log_to_stderr() {
+/// Prints what the components log, by `level` or else by `RUST_LOG`; warnings unless told otherwise.
+pub fn log_to_stderr(level: Option<&str>) {
     // The client logs errors that it also returns, to parts that report them or try again.
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env();
-    let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,kube_client=off"));
+    let up_to = |level| tracing_subscriber::EnvFilter::new(format!("{level},kube_client=off"));
+    let filter = match level {
+        Some(level) => up_to(level),
+        None => tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| up_to("warn")),
+    };
     let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
     tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr).init();
 }

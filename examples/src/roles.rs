@@ -15,7 +15,16 @@ where
     F: FnOnce(CancellationToken) -> W,
     W: Future<Output = Result<(), Failure>>,
 {
-    machine::log_to_stderr();
+    main_logging(None, role)
+}
+
+/// The same for one that has been told how much to log, as `info`.
+pub fn main_logging<F, W>(level: Option<&str>, role: F) -> ExitCode
+where
+    F: FnOnce(CancellationToken) -> W,
+    W: Future<Output = Result<(), Failure>>,
+{
+    machine::log_to_stderr(level);
     machine::raise_open_files();
     let shutdown = CancellationToken::new();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
