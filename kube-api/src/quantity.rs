@@ -95,6 +95,15 @@ impl Ord for Quantity {
     }
 }
 
+impl std::ops::Add for Quantity {
+    type Output = Self;
+
+    /// The sum, capped as every quantity is, and written as the first one is.
+    fn add(self, other: Self) -> Self {
+        Self { nanos: (self.nanos + other.nanos).clamp(-MAX_NANOS, MAX_NANOS), format: self.format }
+    }
+}
+
 impl FromStr for Quantity {
     type Err = QuantityError;
 

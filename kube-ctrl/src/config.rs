@@ -4,7 +4,7 @@ use crate::{Clock, Error, Result};
 use std::time::Duration;
 
 /// The names of all controllers, as upstream's `--controllers` flag knows them.
-pub const CONTROLLERS: [&str; 12] = [
+pub const CONTROLLERS: [&str; 13] = [
     "namespace-controller",
     "serviceaccount-controller",
     "root-ca-certificate-publisher-controller",
@@ -17,6 +17,7 @@ pub const CONTROLLERS: [&str; 12] = [
     "node-ipam-controller",
     "garbage-collector-controller",
     "pod-garbage-collector-controller",
+    "resourceclaim-controller",
 ];
 
 /// Settings of the [`ControllerManager`](crate::ControllerManager).

@@ -4,7 +4,7 @@ use crate::manager::Starter;
 use crate::runner::Reconcile;
 use crate::{
     Result, deployment, endpoints, endpointslice, garbagecollector, namespace, nodeipam, nodelifecycle,
-    podgc, replicaset, serviceaccount, tainteviction,
+    podgc, replicaset, resourceclaim, serviceaccount, tainteviction,
 };
 
 /// Wires every configured controller.
@@ -23,6 +23,8 @@ pub(crate) fn start(starter: &mut Starter) -> Result<()> {
     add(starter, || nodelifecycle::NodeLifecycleController::new(&informers, &config));
     add(starter, || tainteviction::TaintEvictionController::new(&informers, &config));
     add(starter, || podgc::PodGcController::new(&informers, &config));
+    add(starter, || resourceclaim::PodClaimsController::new(&informers));
+    add(starter, || resourceclaim::ClaimReleaseController::new(&informers));
     let collector = garbagecollector::GarbageCollector::new(&informers);
     if config.runs(garbagecollector::GarbageCollector::NAME) {
         let watch = collector.clone().watch_resources(starter.tasks.clone(), starter.shutdown.clone());
@@ -61,6 +63,8 @@ names! {
     nodelifecycle::NodeLifecycleController => "node-lifecycle-controller",
     tainteviction::TaintEvictionController => "taint-eviction-controller",
     podgc::PodGcController => "pod-garbage-collector-controller",
+    resourceclaim::PodClaimsController => "resourceclaim-controller",
+    resourceclaim::ClaimReleaseController => "resourceclaim-controller",
     garbagecollector::GarbageCollector => "garbage-collector-controller",
     nodeipam::NodeIpamController => "node-ipam-controller",
 }

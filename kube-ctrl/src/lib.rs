@@ -32,6 +32,7 @@
 //! | [`leader`] | leader election by Lease, for any program |
 //! | [`namespace`], [`serviceaccount`] | namespaces: what every one has, and taking one apart |
 //! | [`replicaset`], [`deployment`] | workloads |
+//! | [`resourceclaim`] | pods' claims for devices |
 //! | [`endpointslice`], [`endpoints`] | which pods stand behind a service |
 //! | [`nodeipam`], [`nodelifecycle`], [`tainteviction`] | nodes: their networks, their heartbeats, and what happens to pods of failing ones |
 //! | [`garbagecollector`], [`podgc`] | deleting what nobody wants any more |
@@ -46,6 +47,7 @@ pub mod nodeipam;
 pub mod nodelifecycle;
 pub mod podgc;
 pub mod replicaset;
+pub mod resourceclaim;
 pub mod runner;
 pub mod serviceaccount;
 pub mod tainteviction;

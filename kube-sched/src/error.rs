@@ -1,5 +1,7 @@
 //! What can go wrong outside a decision.
 
+use crate::complaint::{Complaint, join};
+
 /// Errors of this crate, grouped by what the caller can do about them.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -11,12 +13,12 @@ pub enum Error {
     #[error("no plugin named {0:?} is registered")]
     UnknownPlugin(String),
     /// A plugin rejected its arguments.
-    #[error("invalid arguments for plugin {plugin}: {reason}")]
+    #[error("invalid arguments for plugin {plugin}: {}", join(complaints))]
     PluginArgs {
         /// The plugin's name.
         plugin: String,
-        /// What is wrong with the arguments.
-        reason: String,
+        /// What is wrong with the arguments; fields are named from there.
+        complaints: Vec<Complaint>,
     },
     /// A document is not well-formed: a configuration, or an object that an extender or a benchmark is to read.
     #[error("cannot decode a document")]

@@ -46,9 +46,10 @@
 //! - [`resources`]: quantities and requests as integers
 //! - [`selector`]: node selectors, label selectors and tolerations
 //! - [`terms`]: what pods demand of the pods around them
-//! - `testing` (feature of that name): the workloads of upstream's scheduler_perf
+//! - `testing` (feature of that name): small objects for tests, and the workloads of upstream's scheduler_perf
 
 mod clock;
+mod complaint;
 mod config;
 mod driver;
 mod error;
@@ -65,10 +66,11 @@ pub mod schedule;
 pub mod selector;
 pub mod snapshot;
 pub mod terms;
-#[cfg(feature = "testing")]
+#[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
 pub use clock::Clock;
+pub use complaint::Complaint;
 pub use config::{ClientConnection, Config, LeaderElection, Settings};
 pub use driver::{Scheduler, WaitingPod, WaitingPods};
 pub use error::Error;

@@ -3,10 +3,21 @@
 use std::io::Read;
 use std::path::Path;
 
+use examples::Failure;
 use k8s_openapi::api::core::v1::{Node, Pod};
+use kube_sched::framework::Profile;
 use serde_json::{Value, from_value};
 
-use examples::Failure;
+/// The plugins that judge by objects which such a dump does not have. They would find every claim missing.
+const BLIND: [&str; 5] =
+    ["VolumeBinding", "VolumeRestrictions", "VolumeZone", "NodeVolumeLimits", "DynamicResources"];
+
+/// The default profile without plugins that cannot judge by nodes and pods alone.
+pub(crate) fn profile() -> Profile {
+    let mut profile = Profile::default();
+    profile.plugins.retain(|enabled| !BLIND.contains(&enabled.plugin.name()));
+    profile
+}
 
 /// Nodes and pods.
 #[derive(Debug, Default)]
@@ -50,6 +61,10 @@ impl Dump {
         Ok(dump)
     }
 }
+
+/// A small cluster: a tainted node of the control plane, two workers, and pods of every sort.
+#[cfg(test)]
+pub(crate) const SAMPLE: &str = include_str!("sample.json");
 
 #[cfg(test)]
 mod tests {

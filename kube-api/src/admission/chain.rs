@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde_json::Value;
 
+use super::limit_range::LimitRanger;
 use super::namespace::NamespaceLifecycle;
 use super::node_taint::TaintNodesByCondition;
 use super::pod_defaults::{DefaultTolerationSeconds, Priority};
@@ -19,6 +20,7 @@ use crate::request::{ListOptions, Query};
 pub(crate) fn builtin() -> Vec<Arc<dyn Admission>> {
     vec![
         Arc::new(NamespaceLifecycle),
+        Arc::new(LimitRanger),
         Arc::new(ServiceAccount),
         Arc::new(TaintNodesByCondition),
         Arc::new(Priority),

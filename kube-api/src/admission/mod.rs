@@ -3,6 +3,7 @@
 //! A chain of [`Admission`] steps: each may change the new object, then, when it is complete, each may refuse it.
 
 mod chain;
+mod limit_range;
 mod namespace;
 mod node_taint;
 mod pod_defaults;

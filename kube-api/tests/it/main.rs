@@ -7,5 +7,6 @@ mod client;
 mod identity;
 mod kubectl;
 mod raw;
+mod scheduling;
 mod semantics;
 mod watch;

@@ -4,6 +4,7 @@ use super::Key;
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::api::{
     apps::v1 as apps, coordination::v1 as coordination, core::v1 as core, discovery::v1 as discovery,
+    resource::v1 as resource,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use k8s_openapi::{ClusterResourceScope, NamespaceResourceScope};
@@ -86,6 +87,8 @@ kinds!(
     apps::Deployment,
     discovery::EndpointSlice,
     coordination::Lease,
+    resource::ResourceClaim,
+    resource::ResourceClaimTemplate,
 );
 
 /// Names one object of any kind, for deletes and patches.

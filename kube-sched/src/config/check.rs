@@ -1,51 +1,20 @@
 //! What makes a document invalid, in upstream's words: people search for them.
 
-use std::fmt::Display;
-
-use jiff::SignedDuration;
+use serde_json::Value;
 
 use super::document::{
-    ClientConnectionSection, Document, ExtenderSection, LeaderElectionSection, ProfileSection,
+    ClientConnectionSection, Document, ExtenderSection, GROUP, LeaderElectionSection, PluginConfigSection,
+    ProfileSection,
 };
 use super::point::Point;
+use crate::Error;
+use crate::complaint::{Complaints, go_duration, unqualified};
 use crate::framework::Registry;
 
 /// Plugins that earlier versions had and this one refuses.
 const REMOVED: [&str; 4] = ["AzureDiskLimits", "CinderLimits", "EBSLimits", "GCEPDLimits"];
-
-/// All that is wrong with a document.
-#[derive(Debug, Default)]
-pub(super) struct Complaints(Vec<String>);
-
-impl Complaints {
-    /// `field: Invalid value: value: reason`
-    fn invalid(&mut self, field: impl Display, value: impl Display, reason: impl Display) {
-        self.0.push(format!("{field}: Invalid value: {value}: {reason}"));
-    }
-
-    fn invalid_if(&mut self, wrong: bool, field: &str, value: impl Display, reason: &str) {
-        if wrong {
-            self.invalid(field, value, reason);
-        }
-    }
-
-    fn required(&mut self, field: impl Display) {
-        self.0.push(format!("{field}: Required value"));
-    }
-
-    fn duplicate(&mut self, field: impl Display, value: impl Display) {
-        self.0.push(format!("{field}: Duplicate value: {value}"));
-    }
-
-    /// One complaint as it is, several in brackets.
-    pub(super) fn into_text(self) -> Option<String> {
-        match self.0.as_slice() {
-            [] => None,
-            [single] => Some(single.clone()),
-            several => Some(format!("[{}]", several.join(", "))),
-        }
-    }
-}
+/// By how much tries to get the lease may be apart, as a multiple of their period.
+const JITTER: f64 = 1.2;
 
 /// Looks for everything that is wrong, not only for the first thing.
 pub(super) fn check(document: &Document, registry: &Registry) -> Complaints {
@@ -78,44 +47,39 @@ fn client_connection(section: &ClientConnectionSection, it: &mut Complaints) {
     it.invalid_if(section.burst < 0, "clientConnection.burst", section.burst, "must be non-negative");
 }
 
-fn leader_election(section: &LeaderElectionSection, it: &mut Complaints) {
+pub(super) fn leader_election(section: &LeaderElectionSection, it: &mut Complaints) {
     if !section.leader_elect {
         return;
     }
+    let text = |duration| format!("{:?}", go_duration(duration));
     let (lease, renew, retry) = (section.lease_duration, section.renew_deadline, section.retry_period);
     for (field, value) in [("leaseDuration", lease), ("renewDeadline", renew), ("retryPeriod", retry)] {
-        let text = text(value);
-        it.invalid_if(
-            value.is_zero() || value.is_negative(),
-            &format!("leaderElection.{field}"),
-            text,
-            "must be greater than zero",
-        );
+        let wrong = value.is_zero() || value.is_negative();
+        let field = format_args!("leaderElection.{field}");
+        it.invalid_if(wrong, field, text(value), "must be greater than zero");
     }
-    let (first, second) = ("leaderElection.leaseDuration", "leaderElection.renewDeadline");
-    it.invalid_if(lease < renew, first, text(renew), "LeaseDuration must be greater than RenewDeadline");
-    it.invalid_if(renew < retry, second, text(retry), "RenewDeadline must be greater than RetryPeriod");
+    let reason = "must be greater than `RenewDeadline`";
+    it.invalid_if(lease <= renew, "leaderElection.leaseDuration", text(renew), reason);
+    for (field, value) in [
+        ("resourceLock", &section.resource_lock),
+        ("resourceNamespace", &section.resource_namespace),
+        ("resourceName", &section.resource_name),
+    ] {
+        if value.is_empty() {
+            it.required(format_args!("leaderElection.{field}"), "");
+        }
+    }
     let lock = &section.resource_lock;
     it.invalid_if(
         lock != "leases",
         "leaderElection.resourceLock",
-        format!("{lock:?}"),
+        format_args!("{lock:?}"),
         "resourceLock value must be \"leases\"",
     );
-    for (field, value) in
-        [("resourceNamespace", &section.resource_namespace), ("resourceName", &section.resource_name)]
-    {
-        it.invalid_if(
-            value.is_empty(),
-            &format!("leaderElection.{field}"),
-            "\"\"",
-            &format!("{field} is required"),
-        );
+    // This is found out later there, by the elector.
+    if lease > renew && !retry.is_negative() && renew.as_secs_f64() <= retry.as_secs_f64() * JITTER {
+        it.general("renewDeadline must be greater than retryPeriod*JitterFactor");
     }
-}
-
-fn text(duration: SignedDuration) -> String {
-    format!("{}s", duration.as_secs_f64())
 }
 
 fn percentage(field: &str, value: Option<i32>, it: &mut Complaints) {
@@ -126,7 +90,7 @@ fn percentage(field: &str, value: Option<i32>, it: &mut Complaints) {
 
 fn profiles(sections: &[ProfileSection], registry: &Registry, it: &mut Complaints) {
     if sections.is_empty() {
-        it.required("profiles");
+        it.required("profiles", "");
     }
     let name = |section: &ProfileSection| section.scheduler_name.clone().unwrap_or_default();
     for (index, section) in sections.iter().enumerate() {
@@ -140,29 +104,43 @@ fn profiles(sections: &[ProfileSection], registry: &Registry, it: &mut Complaint
             );
         }
     }
-    let sort = sections.first().map(|first| &first.plugins.queue_sort);
-    if let Some(several) = sort.map(|set| set.enabled.len()).filter(|count| *count > 1) {
-        it.invalid(
-            "profiles[0].plugins.queueSort.Enabled",
-            several,
-            "only one queue sort plugin can be enabled",
-        );
+    if let Some((first, others)) = sections.split_first() {
+        queue_sort(first, others, it);
     }
-    for (index, section) in sections.iter().enumerate().skip(1) {
-        if Some(&section.plugins.queue_sort) != sort {
+}
+
+/// All profiles share one queue, which has one order.
+fn queue_sort(first: &ProfileSection, others: &[ProfileSection], it: &mut Complaints) {
+    let sort = &first.plugins.queue_sort;
+    let several = sort.enabled.len();
+    it.invalid_if(
+        several > 1,
+        "profiles[0].plugins.queueSort.Enabled",
+        several,
+        "only one queue sort plugin can be enabled",
+    );
+    let name = sort.enabled.first().map(|entry| entry.name.as_str());
+    let args = |section: &'_ ProfileSection| -> Option<Value> {
+        let config = section.plugin_config.iter().find(|config| Some(config.name.as_str()) == name);
+        config.map(|config| config.args.clone())
+    };
+    for (index, section) in others.iter().enumerate().map(|(index, section)| (index + 1, section)) {
+        let path = format!("profiles[{index}]");
+        if section.plugins.queue_sort != *sort {
             let names: Vec<_> = section.plugins.queue_sort.enabled.iter().map(|entry| &entry.name).collect();
-            it.invalid(
-                format_args!("profiles[{index}].plugins.queueSort"),
-                format_args!("{names:?}"),
-                "must be the same for all profiles",
-            );
+            let (field, value) = (format_args!("{path}.plugins.queueSort"), format_args!("{names:?}"));
+            it.invalid(field, value, "must be the same for all profiles");
+        }
+        if let Some(own) = args(section).filter(|own| Some(own) != args(first).as_ref()) {
+            let reason = "queueSort must be the same for all profiles";
+            it.invalid(format_args!("{path}.pluginConfig.args"), own, reason);
         }
     }
 }
 
 fn profile(path: &str, section: &ProfileSection, registry: &Registry, it: &mut Complaints) {
     if section.scheduler_name.as_deref().unwrap_or_default().is_empty() {
-        it.required(format_args!("{path}.schedulerName"));
+        it.required(format_args!("{path}.schedulerName"), "");
     }
     percentage(&format!("{path}.percentageOfNodesToScore"), section.percentage_of_nodes_to_score, it);
     for point in Point::ALL {
@@ -176,10 +154,22 @@ fn profile(path: &str, section: &ProfileSection, registry: &Registry, it: &mut C
             it.duplicate(&path, format_args!("{:?}", config.name));
         }
         removed(&path, &config.name, it);
-        let kind = config.args.get("kind").and_then(|kind| kind.as_str());
-        if kind.is_some_and(|kind| registry.knows(&config.name) && kind != format!("{}Args", config.name)) {
-            it.invalid(format_args!("{path}.args"), &config.args, "has to match plugin args");
+        if registry.knows(&config.name) {
+            arguments(&path, config, registry, it);
         }
+    }
+}
+
+/// Arguments are tried even if their plugin is disabled, so that a mistake in them is found before it is enabled.
+fn arguments(path: &str, config: &PluginConfigSection, registry: &Registry, it: &mut Complaints) {
+    let PluginConfigSection { name, args } = config;
+    let kind = args.get("kind").and_then(Value::as_str);
+    if let Some(kind) = kind.filter(|kind| *kind != format!("{name}Args")) {
+        it.general(format_args!(
+            "decoding .{path}: args for plugin {name} were not of type {name}Args.{GROUP}, got {kind}.{GROUP}"
+        ));
+    } else if let Err(Error::PluginArgs { complaints, .. }) = registry.build(name, args) {
+        it.nest(format_args!("{path}.args"), complaints);
     }
 }
 
@@ -198,18 +188,17 @@ fn extenders(sections: &[ExtenderSection], it: &mut Complaints) {
         let path = format!("extenders[{index}]");
         it.invalid_if(
             !section.prioritize_verb.is_empty() && section.weight <= 0,
-            &format!("{path}.weight"),
+            format_args!("{path}.weight"),
             section.weight,
             "must have a positive weight applied to it",
         );
         for (number, resource) in section.managed_resources.iter().enumerate() {
             let (field, name) = (format!("{path}.managedResources[{number}].name"), &resource.name);
-            it.invalid_if(
-                !extended(name),
-                &field,
-                format_args!("{name:?}"),
-                "is an invalid extended resource name",
-            );
+            let flaws = unqualified(name);
+            let foreign = !flaws.is_empty() || extended(name);
+            flaws.iter().for_each(|flaw| it.invalid(&field, format_args!("{name:?}"), flaw));
+            let reason = "is an invalid extended resource name";
+            it.invalid_if(!foreign, &field, format_args!("{name:?}"), reason);
             it.invalid_if(
                 resources.contains(&name.as_str()),
                 &field,

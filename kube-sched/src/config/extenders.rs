@@ -28,10 +28,19 @@ impl ProfileSection {
             self.plugin_config.push(PluginConfigSection { name: name.to_owned(), args: json!({}) });
         }
         let config = self.plugin_config.iter_mut().find(|config| config.name == name);
-        let Some(fields) = config.and_then(|config| config.args.as_object_mut()) else { return };
+        let Some(config) = config else { return };
+        if config.args.is_null() {
+            config.args = json!({});
+        }
+        let Some(fields) = config.args.as_object_mut() else { return };
         let ignored = fields.entry("ignoredResources").or_insert_with(|| json!([]));
         if let Some(ignored) = ignored.as_array_mut() {
-            ignored.extend(resources.iter().cloned().map(Value::from));
+            let names = resources.iter().cloned().map(Value::from);
+            names.for_each(|name| {
+                if !ignored.contains(&name) {
+                    ignored.push(name)
+                }
+            });
         }
     }
 }
@@ -39,7 +48,7 @@ impl ProfileSection {
 impl From<ExtenderSection> for ExtenderConfig {
     fn from(section: ExtenderSection) -> Self {
         let default = Self::default();
-        let timeout = section.http_timeout.map(|timeout| timeout.unsigned_abs());
+        let timeout = Some(section.http_timeout.unsigned_abs());
         Self {
             url_prefix: section.url_prefix,
             filter_verb: section.filter_verb,

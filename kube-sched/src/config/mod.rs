@@ -1,6 +1,7 @@
 //! Configuration: of the driver as a struct, and of a whole process as a `KubeSchedulerConfiguration`.
 
 mod check;
+mod complete;
 mod document;
 mod extenders;
 mod point;

@@ -12,7 +12,7 @@ type Built = Vec<(String, Arc<dyn Plugin>)>;
 
 /// Puts a profile together: the built-in plugins at all their extension points, changed as the section says.
 pub(super) fn assemble(section: &ProfileSection, registry: &Registry) -> Result<Profile, Error> {
-    let everywhere = merged(defaults(), &section.plugins.multi_point);
+    let everywhere = everywhere(section);
     let built = build(section, &everywhere, registry)?;
     let lists: Vec<_> = Point::ALL
         .iter()
@@ -29,6 +29,11 @@ pub(super) fn assemble(section: &ProfileSection, registry: &Registry) -> Result<
         }
     }
     Ok(profile)
+}
+
+/// The plugins of a profile at all their extension points.
+pub(super) fn everywhere(section: &ProfileSection) -> Vec<PluginEntry> {
+    merged(defaults(), &section.plugins.multi_point)
 }
 
 fn defaults() -> Vec<PluginEntry> {

@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use serde_json::Value;
 
 use super::document::{
     API_VERSION, ClientConnectionSection, Document, ExtenderSection, KIND, LeaderElectionSection,
-    ProfileSection,
 };
-use super::{check, profile};
+use super::{check, complete, profile};
+use crate::complaint::{Complaints, join};
 use crate::framework::{Profile, Registry};
 use crate::queue::QueueConfig;
 use crate::{Config, Error, ExtenderConfig};
@@ -26,6 +27,8 @@ pub struct Settings {
     pub leader_election: LeaderElection,
     /// How the process reaches the API server.
     pub client_connection: ClientConnection,
+    /// What all this was read from.
+    document: Document,
 }
 
 /// Leader election by Lease.
@@ -104,19 +107,74 @@ impl Settings {
     /// ```
     pub fn from_yaml(text: &str, registry: &Registry) -> Result<Self, Error> {
         let mut document = decode(text)?;
-        name_single_profile(&mut document.profiles);
-        if let Some(complaints) = check::check(&document, registry).into_text() {
-            return Err(Error::Config(complaints));
-        }
+        document.set_defaults();
+        accept(check::check(&document, registry))?;
         let ignored: Vec<_> =
             document.extenders.iter().flat_map(ExtenderSection::ignored_resources).collect();
         document.profiles.iter_mut().for_each(|profile| profile.ignore(&ignored));
         Ok(Self {
             scheduler: scheduler(&document, registry)?,
-            extenders: document.extenders.into_iter().map(Into::into).collect(),
-            leader_election: document.leader_election.into(),
-            client_connection: document.client_connection.into(),
+            extenders: document.extenders.iter().cloned().map(Into::into).collect(),
+            leader_election: document.leader_election.clone().into(),
+            client_connection: document.client_connection.clone().into(),
+            document,
         })
+    }
+
+    /// The document with everything written out that it leaves to defaults, in YAML, and with the leader election and client
+    /// connection as they are now: a process may have changed them by flags.
+    ///
+    /// # Errors
+    /// [`Error::Decode`] when a value cannot be written, which no document leads to.
+    ///
+    /// ```
+    /// let yaml = kube_sched::Settings::default().to_yaml()?;
+    /// assert!(yaml.contains("kind: KubeSchedulerConfiguration") && yaml.contains("minCandidateNodesPercentage: 10"));
+    /// # Ok::<(), kube_sched::Error>(())
+    /// ```
+    pub fn to_yaml(&self) -> Result<String, Error> {
+        let mut document = self.document.clone();
+        document.set_defaults();
+        document.leader_election = (&self.leader_election).into();
+        let ClientConnection { kubeconfig, qps, burst } = &self.client_connection;
+        let connection = &mut document.client_connection;
+        (connection.qps, connection.burst) = (*qps, *burst);
+        connection.kubeconfig = kubeconfig.as_deref().unwrap_or("".as_ref()).to_string_lossy().into_owned();
+        complete::complete(&mut document);
+        // By way of a value, whose fields are sorted as upstream's are.
+        let value = serde_json::to_value(document).map_err(|error| Error::Decode(Box::new(error)))?;
+        serde_saphyr::to_string(&value).map_err(|error| Error::Decode(Box::new(error)))
+    }
+}
+
+fn accept(complaints: Complaints) -> Result<(), Error> {
+    complaints.into_result().map_err(|complaints| Error::Config(join(&complaints)))
+}
+
+impl LeaderElection {
+    /// Whether a lease can be held like this.
+    ///
+    /// # Errors
+    /// [`Error::Config`] with everything that is wrong.
+    pub fn validate(&self) -> Result<(), Error> {
+        let mut complaints = Complaints::default();
+        check::leader_election(&self.into(), &mut complaints);
+        accept(complaints)
+    }
+}
+
+impl From<&LeaderElection> for LeaderElectionSection {
+    fn from(election: &LeaderElection) -> Self {
+        let duration = |time: Duration| SignedDuration::try_from(time).unwrap_or(SignedDuration::MAX);
+        Self {
+            leader_elect: election.leader_elect,
+            lease_duration: duration(election.lease_duration),
+            renew_deadline: duration(election.renew_deadline),
+            retry_period: duration(election.retry_period),
+            resource_name: election.resource_name.clone(),
+            resource_namespace: election.resource_namespace.clone(),
+            ..Self::default()
+        }
     }
 }
 
@@ -188,15 +246,5 @@ fn drop_nulls(value: &mut Value) {
         }
         Value::Array(items) => items.iter_mut().for_each(drop_nulls),
         _ => {}
-    }
-}
-
-/// A document without profiles has one, and a single profile needs no name.
-fn name_single_profile(profiles: &mut Vec<ProfileSection>) {
-    if profiles.is_empty() {
-        profiles.push(ProfileSection::default());
-    }
-    if let [single] = profiles.as_mut_slice() {
-        single.scheduler_name.get_or_insert_with(|| "default-scheduler".to_owned());
     }
 }

@@ -1,6 +1,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::{Value, json};
+
 use super::*;
 use crate::framework::{Binding, EnabledPlugin, Plugin, PostBind, QueueSort, Registry};
 use crate::queue::QueuedPod;
@@ -204,14 +206,15 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     ("clientConnection: {burst: -1}", "clientConnection.burst: Invalid value: -1: must be non-negative"),
     (
-        "leaderElection: {leaseDuration: 0s, renewDeadline: 0s, retryPeriod: 0s, leaderElect: true}",
-        "[leaderElection.leaseDuration: Invalid value: 0s: must be greater than zero, leaderElection.renewDeadline: Invalid value: 0s: must be \
-             greater than zero, leaderElection.retryPeriod: Invalid value: 0s: must be greater than zero]",
+        "leaderElection: {leaseDuration: -1s, renewDeadline: -2s, retryPeriod: -1m1500ms, leaderElect: true}",
+        "[leaderElection.leaseDuration: Invalid value: \"-1s\": must be greater than zero, leaderElection.renewDeadline: Invalid value: \"-2s\": must be \
+             greater than zero, leaderElection.retryPeriod: Invalid value: \"-1m1.5s\": must be greater than zero]",
     ),
     (
-        "leaderElection: {leaseDuration: 1s}",
-        "leaderElection.leaseDuration: Invalid value: 10s: LeaseDuration must be greater than RenewDeadline",
+        "leaderElection: {leaseDuration: 10s}",
+        "leaderElection.leaseDuration: Invalid value: \"10s\": must be greater than `RenewDeadline`",
     ),
+    ("leaderElection: {retryPeriod: 9s}", "renewDeadline must be greater than retryPeriod*JitterFactor"),
     (
         "leaderElection: {resourceLock: endpoints}",
         "leaderElection.resourceLock: Invalid value: \"endpoints\": resourceLock value must be \"leases\"",
@@ -252,7 +255,8 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "profiles: [{pluginConfig: [{name: NodeName, args: {kind: ImageLocalityArgs}}]}]",
-        "profiles[0].pluginConfig[0].args: Invalid value: {\"kind\":\"ImageLocalityArgs\"}: has to match plugin args",
+        "decoding .profiles[0].pluginConfig[0]: args for plugin NodeName were not of type NodeNameArgs.kubescheduler.config.k8s.io, got \
+             ImageLocalityArgs.kubescheduler.config.k8s.io",
     ),
     (
         "profiles: [{plugins: {filter: {enabled: [{name: EBSLimits}]}}}]",
@@ -262,6 +266,15 @@ const MISTAKES: &[(&str, &str)] = &[
     (
         "profiles: [{schedulerName: a}, {schedulerName: b, plugins: {queueSort: {enabled: [{name: Custom}], disabled: [{name: '*'}]}}}]",
         "profiles[1].plugins.queueSort: Invalid value: [\"Custom\"]: must be the same for all profiles",
+    ),
+    (
+        "profiles: [{schedulerName: a, pluginConfig: [{name: PrioritySort}], plugins: {queueSort: {enabled: [{name: PrioritySort}]}}}, \
+             {schedulerName: b, pluginConfig: [{name: PrioritySort, args: {kind: PrioritySortArgs}}], plugins: {queueSort: {enabled: [{name: PrioritySort}]}}}]",
+        "profiles[1].pluginConfig.args: Invalid value: {\"kind\":\"PrioritySortArgs\"}: queueSort must be the same for all profiles",
+    ),
+    (
+        "profiles: [{pluginConfig: [{name: Unheard, args: {a: 1}}, {name: InterPodAffinity, args: {hardPodAffinityWeight: 101}}]}]",
+        "profiles[0].pluginConfig[1].args.hardPodAffinityWeight: Invalid value: 101: not in valid range [0, 100]",
     ),
     (
         "extenders: [{urlPrefix: 'http://a', prioritizeVerb: p}]",
@@ -274,6 +287,14 @@ const MISTAKES: &[(&str, &str)] = &[
     (
         "extenders: [{urlPrefix: 'http://a', managedResources: [{name: cpu}]}]",
         "extenders[0].managedResources[0].name: Invalid value: \"cpu\": is an invalid extended resource name",
+    ),
+    (
+        "extenders: [{urlPrefix: 'http://a', managedResources: [{name: /a}]}]",
+        "extenders[0].managedResources[0].name: Invalid value: \"/a\": prefix part must be non-empty",
+    ),
+    (
+        "extenders: [{urlPrefix: 'http://a', managedResources: [{name: a.b/c}]}, {urlPrefix: 'http://b', managedResources: [{name: a.b/c}]}]",
+        "extenders[1].managedResources[0].name: Invalid value: \"a.b/c\": duplicate extender managed resource name",
     ),
 ];
 
@@ -300,6 +321,123 @@ fn what_is_no_such_document_is_refused() {
 #[test]
 fn arguments_are_checked_even_of_disabled_plugins() {
     let body = "profiles: [{pluginConfig: [{name: NodeName, args: {speed: 3}}], plugins: {multiPoint: {disabled: [{name: NodeName}]}}}]";
-    assert!(matches!(read(body), Err(Error::PluginArgs { plugin, .. }) if plugin == "NodeName"));
+    let expected = "invalid configuration: profiles[0].pluginConfig[0].args: strict decoding error: unknown field \"speed\"";
+    assert_eq!(complaint(body), expected);
     assert!(read("profiles: [{pluginConfig: [{name: NodeName, args: {kind: NodeNameArgs}}, {name: Unheard, args: {a: 1}}]}]").is_ok());
+}
+
+#[test]
+fn what_is_empty_counts_as_absent() {
+    let settings = read(
+        "
+clientConnection: {qps: 0, burst: 0, contentType: ''}
+leaderElection: {leaseDuration: 0s, renewDeadline: 0s, retryPeriod: 0s, resourceLock: '', resourceName: '', resourceNamespace: ''}
+profiles: []
+",
+    )
+    .unwrap();
+    assert_eq!(settings.leader_election, LeaderElection::default());
+    assert_eq!(settings.client_connection, ClientConnection::default());
+    assert_eq!(settings.scheduler.profiles.len(), 1);
+}
+
+/// The document with everything written out, as a value.
+fn written(settings: &Settings) -> Value {
+    serde_saphyr::from_str(&settings.to_yaml().unwrap()).unwrap()
+}
+
+#[test]
+fn a_document_is_written_with_its_defaults() {
+    let document = written(&read("").unwrap());
+    assert_eq!(document, written(&Settings::default()), "no document is an empty one");
+    let profile = &document["profiles"][0];
+    let multi_point = profile["plugins"]["multiPoint"]["enabled"].as_array().unwrap();
+    let names: Vec<_> = multi_point.iter().map(|entry| entry["name"].as_str().unwrap()).collect();
+    assert_eq!((names[0], names[4], names[18]), ("SchedulingGates", "TaintToleration", "DefaultBinder"));
+    assert_eq!((&multi_point[0]["weight"], &multi_point[4]["weight"]), (&json!(0), &json!(3)));
+    assert_eq!(profile["plugins"]["score"], json!({}));
+    let config = profile["pluginConfig"].as_array().unwrap();
+    let args = |name: &str| &config.iter().find(|config| config["name"] == name).unwrap()["args"];
+    let mut kinds: Vec<_> = config.iter().map(|config| config["args"]["kind"].as_str().unwrap()).collect();
+    assert!(kinds.is_sorted());
+    kinds.retain(|kind| !kind.starts_with("Node"));
+    let others = [
+        "DefaultPreemptionArgs",
+        "DynamicResourcesArgs",
+        "InterPodAffinityArgs",
+        "PodTopologySpreadArgs",
+        "VolumeBindingArgs",
+    ];
+    assert_eq!(kinds, others);
+    let expected = json!({"apiVersion": "kubescheduler.config.k8s.io/v1", "kind": "VolumeBindingArgs", "bindTimeoutSeconds": 600});
+    assert_eq!(*args("VolumeBinding"), expected);
+    let resources = json!([{"name": "cpu", "weight": 1}, {"name": "memory", "weight": 1}]);
+    let strategy = json!({"type": "LeastAllocated", "resources": resources});
+    assert_eq!(args("NodeResourcesFit")["scoringStrategy"], strategy);
+    assert_eq!(args("NodeResourcesBalancedAllocation")["resources"], resources);
+    let rest = json!({
+        "apiVersion": "kubescheduler.config.k8s.io/v1",
+        "kind": "KubeSchedulerConfiguration",
+        "clientConnection": {"acceptContentTypes": "", "burst": 100, "contentType": "application/vnd.kubernetes.protobuf", "kubeconfig": "", "qps": 50.0},
+        "enableContentionProfiling": true,
+        "enableProfiling": true,
+        "leaderElection": {"leaderElect": true, "leaseDuration": "15s", "renewDeadline": "10s", "resourceLock": "leases",
+            "resourceName": "kube-scheduler", "resourceNamespace": "kube-system", "retryPeriod": "2s"},
+        "parallelism": 16,
+        "percentageOfNodesToScore": 0,
+        "podInitialBackoffSeconds": 1,
+        "podMaxBackoffSeconds": 10,
+    });
+    let mut without = document.clone();
+    without.as_object_mut().unwrap().remove("profiles");
+    assert_eq!(without, rest);
+}
+
+#[test]
+fn what_was_written_is_read_as_the_same() {
+    let mut settings = read(
+        "
+delayCacheUntilActive: true
+enableProfiling: false
+percentageOfNodesToScore: 7
+profiles:
+- schedulerName: a
+  percentageOfNodesToScore: 5
+  plugins:
+    multiPoint: {enabled: [{name: Custom}, {name: TaintToleration, weight: 9}], disabled: [{name: ImageLocality}]}
+    queueSort: {enabled: [{name: Custom}], disabled: [{name: '*'}]}
+    score: {disabled: [{name: '*'}], enabled: [{name: NodeResourcesFit, weight: 4}]}
+  pluginConfig:
+  - {name: NodeResourcesFit, args: {ignoredResourceGroups: [a.b], scoringStrategy: {type: MostAllocated, resources: [{name: cpu}]}}}
+  - {name: NodeAffinity, args: {addedAffinity: {}}}
+  - {name: VolumeBinding}
+extenders:
+- {urlPrefix: 'https://a', filterVerb: f, httpTimeout: 90s, enableHTTPS: true, tlsConfig: {caFile: /ca}, managedResources: [{name: c.d/e, ignoredByScheduler: true}]}
+",
+    )
+    .unwrap();
+    settings.leader_election.lease_duration = Duration::from_secs(90);
+    settings.client_connection.kubeconfig = Some("/etc/scheduler.conf".into());
+    let text = settings.to_yaml().unwrap();
+    let again = Settings::from_yaml(&text, &registry()).unwrap();
+    assert_eq!(again.to_yaml().unwrap(), text);
+    let (first, second) = (&settings.scheduler.profiles[0], &again.scheduler.profiles[0]);
+    assert_eq!(scores(first), scores(second));
+    assert_eq!(filters(first), filters(second));
+    assert_eq!(second.percentage_of_nodes_to_score, Some(5));
+    assert_eq!(again.leader_election, settings.leader_election);
+    assert_eq!(again.client_connection, settings.client_connection);
+    let document = written(&again);
+    assert_eq!(document["enableContentionProfiling"], json!(false));
+    assert_eq!(document["delayCacheUntilActive"], json!(true));
+    let profile = &document["profiles"][0];
+    let config = profile["pluginConfig"].as_array().unwrap();
+    let fit = &config.iter().find(|config| config["name"] == "NodeResourcesFit").unwrap()["args"];
+    assert_eq!(fit["ignoredResources"], json!(["c.d/e"]), "an extender looks after it");
+    assert_eq!(fit["scoringStrategy"]["resources"], json!([{"name": "cpu", "weight": 1}]));
+    assert!(!config.iter().any(|config| config["name"] == "ImageLocality"));
+    assert_eq!(profile["plugins"]["multiPoint"]["disabled"], json!([{"name": "ImageLocality", "weight": 0}]));
+    let extender = json!({"urlPrefix": "https://a", "filterVerb": "f", "enableHTTPS": true, "httpTimeout": "1m30s",
+        "managedResources": [{"name": "c.d/e", "ignoredByScheduler": true}], "tlsConfig": {"caFile": "/ca"}});
+    assert_eq!(document["extenders"], json!([extender]));
 }

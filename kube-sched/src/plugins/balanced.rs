@@ -1,11 +1,14 @@
 //! Nodes whose resources fill up evenly are better.
 
+use std::collections::BTreeSet;
+
 use serde::Deserialize;
 
 use super::node_fit::{Measured, ResourceWeight, cpu_and_memory};
 use crate::Error;
+use crate::complaint::Complaints;
 use crate::framework::{Cycle, MAX_NODE_SCORE, NodeScore, Plugin, PluginArgs, Reach, Score};
-use crate::plugins::args::{decode, refuse};
+use crate::plugins::args::{accept, decode};
 use crate::snapshot::{NodeId, Snapshot};
 
 /// Prefers nodes on which the used shares of some resources differ little.
@@ -29,15 +32,23 @@ impl NodeResourcesBalancedAllocation {
     /// Reads `NodeResourcesBalancedAllocationArgs`.
     ///
     /// # Errors
-    /// [`Error::PluginArgs`] for fields that do not exist and weights other than one.
+    /// [`Error::PluginArgs`] for fields that do not exist, resources that are named twice and weights other than one.
     pub fn from_args(args: &PluginArgs) -> Result<Self, Error> {
         let mut plugin: Self = decode(Self::NAME, args, &["resources"])?;
         if plugin.resources.is_empty() {
             plugin.resources = cpu_and_memory();
         }
-        if plugin.resources.iter().any(|resource| resource.weight != 1) {
-            return Err(refuse(Self::NAME, "the weight of a resource must be 1".to_owned()));
+        let (mut complaints, mut seen) = (Complaints::default(), BTreeSet::new());
+        for (index, ResourceWeight { name, weight }) in plugin.resources.iter_mut().enumerate() {
+            let field = |name: &str| format!("resources[{index}].{name}");
+            if !seen.insert(name.clone()) {
+                complaints.duplicate(field("name"), format_args!("{name:?}"));
+            }
+            // None is one.
+            *weight = if *weight == 0 { 1 } else { *weight };
+            complaints.invalid_if(*weight != 1, field("weight"), *weight, "must be 1");
         }
+        accept(Self::NAME, complaints)?;
         Ok(plugin)
     }
 }

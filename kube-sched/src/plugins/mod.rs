@@ -102,22 +102,10 @@ pub(crate) fn register(registry: &mut Registry) {
         .map(|(name, _, make)| (name, make))
         .chain(OPTIONAL.iter().map(|(name, make)| (name, make)))
     {
-        registry.register(*name, move |args| no_args(name, args).map(|()| make()));
+        registry.register(*name, move |given| args::none(name, given).map(|()| make()));
     }
     for (name, make) in WITH_ARGS {
         registry.register(*name, make);
-    }
-}
-
-/// Most plugins cannot be set up differently. Saying so is better than doing something else than what was asked.
-fn no_args(plugin: &str, args: &PluginArgs) -> Result<(), Error> {
-    let refuse = |reason: String| Err(Error::PluginArgs { plugin: plugin.to_owned(), reason });
-    let Some(fields) = args.as_object() else {
-        return if args.is_null() { Ok(()) } else { refuse("not an object".to_owned()) };
-    };
-    match fields.keys().find(|field| !matches!(field.as_str(), "apiVersion" | "kind")) {
-        Some(field) => refuse(format!("unknown field {field:?}: the plugin takes no arguments")),
-        None => Ok(()),
     }
 }
 

@@ -6,12 +6,13 @@ use k8s_openapi::api::core::v1::{
 use serde::Deserialize;
 
 use crate::Error;
+use crate::complaint::Complaints;
 use crate::framework::{
     ClusterEvent, Cycle, Feasible, Filter, Hint, NodeFilter, NodeScore, Plugin, PluginArgs, PreFilter,
     QueueingHints, Reach, Score, Status, normalize,
 };
 use crate::node::NodeInfo;
-use crate::plugins::args::decode;
+use crate::plugins::args::{accept, check_affinity, decode};
 use crate::pod::PodInfo;
 use crate::selector::{meets, term_matches};
 use crate::snapshot::{LabelKey, LabelValue, NodeId, NodeView, Snapshot};
@@ -31,9 +32,15 @@ impl NodeAffinity {
     /// Reads `NodeAffinityArgs`.
     ///
     /// # Errors
-    /// [`Error::PluginArgs`] for fields that do not exist.
+    /// [`Error::PluginArgs`] for fields that do not exist and terms that could never be applied to a node.
     pub fn from_args(args: &PluginArgs) -> Result<Self, Error> {
-        decode(Self::NAME, args, &["addedAffinity"])
+        let plugin: Self = decode(Self::NAME, args, &["addedAffinity"])?;
+        let mut complaints = Complaints::default();
+        if let Some(affinity) = &plugin.added_affinity {
+            check_affinity("addedAffinity", affinity, &mut complaints);
+        }
+        accept(Self::NAME, complaints)?;
+        Ok(plugin)
     }
 
     fn enforced(&self) -> Option<&[NodeSelectorTerm]> {

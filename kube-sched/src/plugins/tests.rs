@@ -1,29 +1,20 @@
-use serde_json::{Value, from_value, json};
+use serde_json::{Value, json};
 
 use crate::framework::{ClusterEvent, Cycle, Hint, Plugin, Registry};
 use crate::snapshot::GateView;
+use crate::testing::{self, merge};
 use crate::{NodeInfo, PodInfo, Snapshot};
 use std::sync::Arc;
 
+/// A small node, with two devices of a vendor.
 fn node(name: &str, extra: Value) -> NodeInfo {
-    let mut object = json!({"metadata": {"name": name}, "status": {"allocatable": {"cpu": "4", "memory": "8Gi", "pods": "10", "example.com/gpu": "2"}}});
+    let mut object = json!({"status": {"allocatable": {"cpu": "4", "memory": "8Gi", "pods": "10", "example.com/gpu": "2"}}});
     merge(&mut object, extra);
-    NodeInfo::parse(&from_value(object).unwrap()).unwrap()
+    testing::node(name, object)
 }
 
 fn pod(name: &str, spec: Value) -> PodInfo {
-    let mut object = json!({"metadata": {"name": name, "namespace": "ns", "uid": name}, "spec": {"containers": [{"name": "c"}]}});
-    merge(&mut object["spec"], spec);
-    PodInfo::parse(from_value::<k8s_openapi::api::core::v1::Pod>(object).unwrap()).unwrap()
-}
-
-fn merge(into: &mut Value, from: Value) {
-    match (into, from) {
-        (Value::Object(into), Value::Object(from)) => {
-            from.into_iter().for_each(|(key, value)| merge(into.entry(key).or_insert(Value::Null), value))
-        }
-        (into, from) => *into = from,
-    }
+    testing::pod(name, json!({"spec": spec}))
 }
 
 fn requests(cpu: &str, memory: &str) -> Value {
@@ -292,20 +283,6 @@ fn hints_wake_a_pod_only_when_the_event_can_help() {
     );
     check("NodePorts", ports(&[(80, "TCP", "")]), removed(ports(&[(80, "TCP", "")])), Hint::Queue);
     check("NodePorts", ports(&[(80, "TCP", "")]), removed(ports(&[(81, "TCP", "")])), Hint::Skip);
-}
-
-#[test]
-fn unknown_arguments_are_refused() {
-    for (args, expected) in [
-        (Value::Null, None),
-        (json!({"apiVersion": "kubescheduler.config.k8s.io/v1", "kind": "ImageLocalityArgs"}), None),
-        (json!({"images": {}}), Some("unknown field \"images\": the plugin takes no arguments")),
-        (json!(["images"]), Some("not an object")),
-    ] {
-        let error = Registry::default().build("ImageLocality", &args).err().map(|error| error.to_string());
-        let expected = expected.map(|reason| format!("invalid arguments for plugin ImageLocality: {reason}"));
-        assert_eq!(error, expected, "{args}");
-    }
 }
 
 #[test]

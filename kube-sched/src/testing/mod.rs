@@ -1,7 +1,10 @@
-//! The workloads of upstream's scheduler_perf, as objects: for benchmarks of a scheduler, whatever they measure.
+//! Objects for tests and benchmarks: small ones, of which a test states what matters to it, and the workloads of upstream's
+//! scheduler_perf.
 
+mod objects;
 mod replay;
 mod shape;
 
+pub use objects::{merge, node, outcome, parse, pod};
 pub use replay::{Replay, Replayed};
 pub use shape::{HIGH_PRIORITY, SHAPES, Shape};

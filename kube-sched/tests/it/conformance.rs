@@ -1,5 +1,6 @@
 //! The conformance suite's entries of sig-scheduling that a scheduler can show without nodes that run anything. Each
-//! test names its entry.
+//! test names its entry. The entries about limit ranges and the endpoints of priority classes are the server's: they are in
+//! `kube-api/tests/it/scheduling.rs`.
 
 use k8s_openapi::api::core::v1::{Node, Pod};
 use k8s_openapi::api::scheduling::v1::PriorityClass;

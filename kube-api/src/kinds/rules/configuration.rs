@@ -61,6 +61,24 @@ fn node_default(node: &mut Value) {
     }
 }
 
+pub(super) fn limit_range() -> Rules {
+    Rules { default: limit_range_default, ..Rules::NONE }
+}
+
+/// What containers are assumed to want follows from what they may have, as far as it is not said.
+fn limit_range_default(range: &mut Value) {
+    let items = range.pointer_mut("/spec/limits").and_then(Value::as_array_mut);
+    for item in items.into_iter().flatten().filter(|item| item["type"] == "Container") {
+        for (field, from) in [("default", "max"), ("defaultRequest", "default"), ("defaultRequest", "min")] {
+            let Some(Value::Object(known)) = item.get(from).cloned() else { continue };
+            let Some(assumed) = object_at(item, &[field]) else { continue };
+            for (name, amount) in known {
+                assumed.entry(name).or_insert(amount);
+            }
+        }
+    }
+}
+
 pub(super) fn secret() -> Rules {
     Rules {
         default: secret_default,

@@ -80,6 +80,7 @@ pub(super) fn strategy(group: &str, kind: &str) -> Option<Arc<dyn Strategy>> {
         ("", "Namespace") => configuration::namespace(),
         ("", "Node") => configuration::node(),
         ("", "Secret") => configuration::secret(),
+        ("", "LimitRange") => configuration::limit_range(),
         ("", "PodTemplate") => Rules { default: |o| pod::default_template(o, "/template"), ..Rules::NONE },
         ("", "ReplicationController") => workload::replication_controller(),
         ("", "ConfigMap") => {

@@ -9,13 +9,17 @@ use serde::Deserialize;
 use super::DynamicResources;
 use super::selector::{BuiltinSelectors, Selectors};
 use crate::Error;
+use crate::complaint::{Complaints, go_duration};
 use crate::framework::PluginArgs;
-use crate::plugins::args::{decode, refuse};
+use crate::plugins::args::{accept, decode};
 
 /// A decision has no clock, so a time limit is turned into work: so much of it is done in a second.
 const COST_PER_SECOND: u64 = 20_000_000;
 /// How long allocating devices for a pod may take, in seconds, as upstream.
 const DEFAULT_TIMEOUT: u64 = 10;
+
+/// The gates that may be given.
+const GATES: [&str; 2] = ["DRADeviceTaints", "DRAPartitionableDevices"];
 
 /// What of the devices' interface is turned on that is off in Kubernetes v1.35.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -42,11 +46,10 @@ impl DynamicResources {
     /// [`Error::PluginArgs`] for fields and gates that do not exist and for negative times.
     pub fn from_args(args: &PluginArgs) -> Result<Self, Error> {
         let args: Args = decode(Self::NAME, args, &["filterTimeout", "featureGates"])?;
-        let mut plugin = Self::default();
+        let (mut plugin, mut complaints) = (Self::default(), Complaints::default());
         if let Some(timeout) = args.filter_timeout {
-            if timeout.is_negative() {
-                return Err(refuse(Self::NAME, "filterTimeout must not be negative".to_owned()));
-            }
+            let text = format!("{:?}", go_duration(timeout));
+            complaints.invalid_if(timeout.is_negative(), "filterTimeout", text, "must be zero or positive");
             let millis = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
             plugin.budget =
                 if millis == 0 { u64::MAX } else { millis.saturating_mul(COST_PER_SECOND / 1000) };
@@ -55,9 +58,10 @@ impl DynamicResources {
             match gate.as_str() {
                 "DRADeviceTaints" => plugin.features.device_taints = *on,
                 "DRAPartitionableDevices" => plugin.features.partitionable_devices = *on,
-                _ => return Err(refuse(Self::NAME, format!("unknown feature gate {gate:?}"))),
+                _ => complaints.unsupported("featureGates", gate, &GATES),
             }
         }
+        accept(Self::NAME, complaints)?;
         Ok(plugin)
     }
 }

@@ -1,32 +1,25 @@
 use std::sync::Arc;
 
 use fastrand::Rng;
-use k8s_openapi::api::core::v1::Pod;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::*;
 use crate::framework::{
-    Binding, ClusterEvent, Cycle, Hint, NodeStatus, PostFilterOutcome, Profile, Reason, Registry, Status,
+    Binding, ClusterEvent, Cycle, Hint, NodeStatus, PostFilterOutcome, Profile, Reason, Status,
 };
 use crate::pod::PodInfo;
 use crate::snapshot::Snapshot;
-use crate::{Decision, NodeInfo, schedule};
+use crate::testing::{self, merge, parse};
+use crate::{Decision, schedule};
 
 const DRIVER: &str = "gpu.example.com";
-
-fn parse<T: DeserializeOwned>(value: Value) -> T {
-    serde_json::from_value(value).unwrap()
-}
 
 /// Nodes `a` and `b` with one device each, and a class for them.
 fn cluster() -> Snapshot {
     let mut snapshot = Snapshot::new();
     snapshot.devices_mut().upsert_class(parse(json!({"metadata": {"name": "gpu"}, "spec": {}})));
     for name in ["a", "b"] {
-        let allocatable = json!({"cpu": "8", "memory": "8Gi", "pods": "110"});
-        let node = json!({"metadata": {"name": name}, "status": {"allocatable": allocatable}});
-        snapshot.upsert_node(Arc::new(NodeInfo::parse(&parse(node)).unwrap()));
+        snapshot.upsert_node(Arc::new(testing::node(name, json!({}))));
         let pool = json!({"name": name, "generation": 1, "resourceSliceCount": 1});
         let devices = json!([{"name": "gpu-0", "attributes": {"place": {"string": name}}}]);
         snapshot.devices_mut().upsert_slice(&parse(json!({"metadata": {"name": name},
@@ -54,45 +47,27 @@ fn allocated(name: &str, node: &str, users: &[&str]) -> Value {
     )
 }
 
-fn merge(target: &mut Value, extra: Value) {
-    match (target, extra) {
-        (Value::Object(target), Value::Object(extra)) => {
-            for (key, value) in extra {
-                merge(target.entry(key).or_insert(Value::Null), value);
-            }
-        }
-        (target, extra) => *target = extra,
-    }
-}
-
 fn pod(name: &str, claims: &[&str]) -> PodInfo {
     let claims: Vec<_> =
         claims.iter().map(|claim| json!({"name": claim, "resourceClaimName": claim})).collect();
-    with(name, json!({"spec": {"resourceClaims": claims}}))
+    testing::pod(name, json!({"spec": {"resourceClaims": claims}}))
 }
 
 /// A pod whose claim is made from a template, and its status.
 fn with_template(name: &str, statuses: Value) -> PodInfo {
     let claims = json!([{"name": "gpu", "resourceClaimTemplateName": "template"}]);
-    with(name, json!({"spec": {"resourceClaims": claims}, "status": {"resourceClaimStatuses": statuses}}))
-}
-
-fn with(name: &str, extra: Value) -> PodInfo {
-    let mut pod = json!({"metadata": {"name": name, "namespace": "ns", "uid": name}, "spec": {"containers": [{"name": "c"}]}});
-    merge(&mut pod, extra);
-    PodInfo::parse(parse::<Pod>(pod)).unwrap()
+    testing::pod(
+        name,
+        json!({"spec": {"resourceClaims": claims}, "status": {"resourceClaimStatuses": statuses}}),
+    )
 }
 
 fn decide(snapshot: &Snapshot, pod: &PodInfo) -> Decision {
     schedule(snapshot, pod, &Profile::default(), &mut Rng::with_seed(1))
 }
 
-/// The node, or the message up to what the remedies say.
 fn outcome(snapshot: &Snapshot, pod: &PodInfo) -> String {
-    let decision = decide(snapshot, pod);
-    let message = decision.message();
-    let first = message.find(". ").map_or(message.as_str(), |end| &message[..=end]).to_owned();
-    decision.node().map_or(first, ToString::to_string)
+    testing::outcome(&decide(snapshot, pod))
 }
 
 fn upsert(snapshot: &mut Snapshot, claim: Value) {
@@ -127,10 +102,10 @@ fn claims_that_cannot_be_used_are_named_before_the_queue_and_in_it() {
         (with_template("p", status("own")), None),
         (with_template("p", json!([{"name": "gpu"}])), None),
         (
-            with("p", json!({"spec": {"resourceClaims": [{"name": "x"}]}})),
+            testing::pod("p", json!({"spec": {"resourceClaims": [{"name": "x"}]}})),
             Some("pod \"ns/p\", spec.resourceClaim \"x\": none of the supported fields are set"),
         ),
-        (with("p", json!({})), None),
+        (testing::pod("p", json!({})), None),
     ] {
         let gate = plugin.pre_enqueue(&pod, &snapshot.gate_view()).map_err(|status| status.message());
         assert_eq!(gate.err().as_deref(), reason);
@@ -245,8 +220,8 @@ fn devices_on_the_wrong_node_are_given_back_if_nobody_else_uses_them() {
     {
         let mut snapshot = cluster();
         upsert(&mut snapshot, allocated("c", "a", users));
-        let node = json!({"metadata": {"name": "a"}, "spec": {"unschedulable": true}, "status": {"allocatable": {"cpu": "8", "memory": "8Gi", "pods": "110"}}});
-        snapshot.upsert_node(Arc::new(NodeInfo::parse(&parse(node)).unwrap()));
+        let cordoned = testing::node("a", json!({"spec": {"unschedulable": true}}));
+        snapshot.upsert_node(Arc::new(cordoned));
         let decision = decide(&snapshot, &pod("p", &["c"]));
         let message = decision.message();
         let (verdict, refused) = match remedied {
@@ -260,7 +235,7 @@ fn devices_on_the_wrong_node_are_given_back_if_nobody_else_uses_them() {
         assert_eq!(decision.deallocation.and_then(|claim| claim.metadata.name.clone()).as_deref(), refused);
     }
     let snapshot = cluster();
-    let cycle = Cycle { snapshot: &snapshot, pod: &with("p", selector("x")) };
+    let cycle = Cycle { snapshot: &snapshot, pod: &testing::pod("p", selector("x")) };
     let verdict = DynamicResources::default().post_filter(&cycle, &Profile::default(), &[] as &[NodeStatus]);
     assert_eq!(verdict, PostFilterOutcome::Ineligible(vec![Reason::from("no new claims to deallocate")]));
 }
@@ -289,7 +264,7 @@ fn a_pod_is_woken_by_what_may_help_it() {
         (ClusterEvent::DevicesChanged, true),
         (ClusterEvent::StorageChanged { claim: None }, false),
         (ClusterEvent::PodRemoved(Arc::new(pod("q", &["x"]))), true),
-        (ClusterEvent::PodRemoved(Arc::new(with("q", json!({})))), false),
+        (ClusterEvent::PodRemoved(Arc::new(testing::pod("q", json!({})))), false),
         (updated(json!([]), json!([{"name": "gpu", "resourceClaimName": "c"}])), true),
         (updated(json!([]), json!([])), false),
     ] {
@@ -301,27 +276,14 @@ fn a_pod_is_woken_by_what_may_help_it() {
 
 #[test]
 fn arguments_are_those_of_upstream_and_feature_gates() {
-    let build = |args: Value| Registry::default().build(DynamicResources::NAME, &args);
-    for args in [
-        json!(null),
-        json!({"kind": "DynamicResourcesArgs", "filterTimeout": "5s"}),
-        json!({"filterTimeout": "0s"}),
-    ] {
-        assert!(build(args.clone()).is_ok(), "{args}");
-    }
-    for args in [
-        json!({"filterTimeout": "-5s"}),
-        json!({"bindingTimeout": "5s"}),
-        json!({"featureGates": {"DRAMagic": true}}),
-        json!(7),
-    ] {
-        assert!(build(args.clone()).is_err(), "{args}");
-    }
-    let plugin = DynamicResources::from_args(
-        &json!({"featureGates": {"DRADeviceTaints": true, "DRAPartitionableDevices": false}}),
-    )
-    .unwrap();
-    assert_eq!(plugin.features, DeviceFeatures { device_taints: true, partitionable_devices: false });
+    let plugin = |args| DynamicResources::from_args(&args).unwrap();
+    let gates = json!({"featureGates": {"DRADeviceTaints": true, "DRAPartitionableDevices": false}});
+    let expected = DeviceFeatures { device_taints: true, partitionable_devices: false };
+    assert_eq!(plugin(gates).features, expected);
+    let (half, whole) = (plugin(json!({"filterTimeout": "500ms"})), plugin(json!({"filterTimeout": "1s"})));
+    assert_eq!(whole.budget, 2 * half.budget);
+    assert_eq!(plugin(json!(null)).budget, 10 * whole.budget);
+    assert_eq!(plugin(json!({"filterTimeout": "0s"})).budget, u64::MAX);
 }
 
 /// Takes every device, whatever the expression.

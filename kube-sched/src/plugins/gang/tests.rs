@@ -1,20 +1,11 @@
-use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, from_value, json};
 
 use super::*;
-use crate::NodeInfo;
+use crate::testing;
 
 fn pod(name: &str, workload: &str, group: &str, replica: &str) -> PodInfo {
     let reference = json!({"name": workload, "podGroup": group, "podGroupReplicaKey": replica});
     of(name, json!({"workloadRef": reference}))
-}
-
-fn of(name: &str, spec: Value) -> PodInfo {
-    let mut pod = json!({"metadata": {"name": name, "namespace": "ns", "uid": name}, "spec": {"containers": [{"name": "c"}]}});
-    for (field, value) in spec.as_object().unwrap() {
-        pod["spec"][field] = value.clone();
-    }
-    PodInfo::parse(from_value::<Pod>(pod).unwrap()).unwrap()
 }
 
 /// A workload with a gang of three and a group without demands.
@@ -23,9 +14,12 @@ fn cluster() -> Snapshot {
     let groups = json!([{"name": "gang", "policy": {"gang": {"minCount": 3}}}, {"name": "basic", "policy": {"basic": {}}}]);
     let workload = json!({"metadata": {"name": "w", "namespace": "ns"}, "spec": {"podGroups": groups}});
     snapshot.gangs_mut().upsert_workload("ns/w", from_value(workload).unwrap());
-    let node = json!({"metadata": {"name": "n"}});
-    snapshot.upsert_node(Arc::new(NodeInfo::parse(&from_value(node).unwrap()).unwrap()));
+    snapshot.upsert_node(Arc::new(testing::node("n", json!({}))));
     snapshot
+}
+
+fn of(name: &str, spec: Value) -> PodInfo {
+    testing::pod(name, json!({"spec": spec}))
 }
 
 fn permit(plugin: &GangScheduling, snapshot: &Snapshot, pod: &PodInfo) -> Result<PermitDecision, String> {

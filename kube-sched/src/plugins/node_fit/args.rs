@@ -5,8 +5,9 @@ use serde::Deserialize;
 use super::NodeResourcesFit;
 use super::strategy::{ResourceWeight, ScoringStrategy, cpu_and_memory};
 use crate::Error;
+use crate::complaint::{Complaints, unqualified};
 use crate::framework::PluginArgs;
-use crate::plugins::args::{decode, refuse};
+use crate::plugins::args::{ShapePoint, accept, check_shape, decode};
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -16,75 +17,94 @@ struct Args {
     scoring_strategy: Option<Strategy>,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 struct Strategy {
     #[serde(rename = "type")]
-    kind: Option<String>,
-    resources: Option<Vec<ResourceWeight>>,
+    kind: String,
+    resources: Vec<ResourceWeight>,
     requested_to_capacity_ratio: Option<Ratio>,
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Ratio {
-    shape: Vec<Point>,
+    #[serde(default)]
+    shape: Vec<ShapePoint>,
 }
 
-#[derive(Deserialize)]
-struct Point {
-    utilization: i64,
-    score: i64,
-}
-
-/// Why a shape is not one.
-fn flaw(shape: &[(i64, i64)]) -> Option<&'static str> {
-    let within = |value: i64, most: i64| (0..=most).contains(&value);
-    if shape.is_empty() {
-        Some("the shape needs at least one point")
-    } else if shape.windows(2).any(|pair| pair[0].0 >= pair[1].0) {
-        Some("the utilization of a shape's points must rise")
-    } else if !shape.iter().all(|(utilization, score)| within(*utilization, 100) && within(*score, 10)) {
-        Some("a shape's utilization must be from 0 to 100 and its score from 0 to 10")
-    } else {
-        None
-    }
-}
+const LEAST: &str = "LeastAllocated";
+const MOST: &str = "MostAllocated";
+const RATIO: &str = "RequestedToCapacityRatio";
 
 impl NodeResourcesFit {
     /// Reads `NodeResourcesFitArgs`.
     ///
     /// # Errors
-    /// [`Error::PluginArgs`] for fields that do not exist, an unknown strategy, weights outside 1 to 100 and shapes that are none.
+    /// [`Error::PluginArgs`] for fields that do not exist, names that are none, an unknown strategy, weights outside 1 to 100 and
+    /// shapes that are none.
     pub fn from_args(args: &PluginArgs) -> Result<Self, Error> {
         let fields = &["ignoredResources", "ignoredResourceGroups", "scoringStrategy"];
         let Args { ignored_resources, ignored_resource_groups, scoring_strategy } =
             decode(Self::NAME, args, fields)?;
-        let invalid = |reason: &str| Err(refuse(Self::NAME, reason.to_owned()));
-        let (kind, resources, ratio) = match scoring_strategy {
-            Some(strategy) => (strategy.kind, strategy.resources, strategy.requested_to_capacity_ratio),
-            None => (None, None, None),
-        };
-        let strategy = match (kind.as_deref(), ratio) {
-            (None | Some("LeastAllocated"), None) => ScoringStrategy::LeastAllocated,
-            (Some("MostAllocated"), None) => ScoringStrategy::MostAllocated,
-            (Some("RequestedToCapacityRatio"), Some(ratio)) => {
-                let shape: Vec<_> =
-                    ratio.shape.iter().map(|point| (point.utilization, point.score)).collect();
-                match flaw(&shape) {
-                    Some(reason) => return invalid(reason),
-                    None => ScoringStrategy::RequestedToCapacityRatio(shape),
-                }
-            }
-            (Some("RequestedToCapacityRatio"), None) => {
-                return invalid("RequestedToCapacityRatio needs a shape");
-            }
-            (_, Some(_)) => return invalid("only RequestedToCapacityRatio has a shape"),
-            (Some(_), None) => return invalid("unknown type of scoringStrategy"),
-        };
-        let resources = resources.filter(|list| !list.is_empty()).unwrap_or_else(cpu_and_memory);
-        if !resources.iter().all(|resource| (1..=100).contains(&resource.weight)) {
-            return invalid("the weight of a resource must be from 1 to 100");
+        let mut complaints = Complaints::default();
+        check_names(&ignored_resources, &ignored_resource_groups, &mut complaints);
+        let mut plugin = Self { ignored_resources, ignored_resource_groups, ..Self::default() };
+        if let Some(strategy) = scoring_strategy {
+            (plugin.strategy, plugin.resources) = strategy.read(&mut complaints);
         }
-        Ok(Self { ignored_resources, ignored_resource_groups, strategy, resources })
+        accept(Self::NAME, complaints)?;
+        Ok(plugin)
+    }
+}
+
+fn check_names(resources: &[String], groups: &[String], it: &mut Complaints) {
+    for (index, name) in resources.iter().enumerate() {
+        for flaw in unqualified(name) {
+            it.invalid(format_args!("ignoredResources[{index}]"), format_args!("{name:?}"), flaw);
+        }
+    }
+    for (index, name) in groups.iter().enumerate() {
+        let slash = name.contains('/').then(|| "resource group name can't contain '/'".to_owned());
+        for flaw in slash.into_iter().chain(unqualified(name)) {
+            it.invalid(format_args!("ignoredResourceGroups[{index}]"), format_args!("{name:?}"), flaw);
+        }
+    }
+}
+
+impl Strategy {
+    fn read(self, it: &mut Complaints) -> (ScoringStrategy, Vec<ResourceWeight>) {
+        let mut resources = self.resources;
+        if resources.is_empty() {
+            resources = cpu_and_memory();
+        }
+        for (index, ResourceWeight { name, weight }) in resources.iter_mut().enumerate() {
+            // None is one.
+            *weight = if *weight == 0 { 1 } else { *weight };
+            let reason = format_args!("resource weight of {name} not in valid range (0, 100]");
+            let field = format_args!("scoringStrategy.resources[{index}].weight");
+            it.invalid_if(!(1..=100).contains(weight), field, *weight, reason);
+        }
+        let shape = self.requested_to_capacity_ratio.map(|ratio| ratio.shape);
+        if let Some(shape) = &shape {
+            check_shape("scoringStrategy.shape", shape, it);
+        }
+        let strategy = match (self.kind.as_str(), shape) {
+            (LEAST, _) => ScoringStrategy::LeastAllocated,
+            (MOST, _) => ScoringStrategy::MostAllocated,
+            (RATIO, shape) => {
+                if shape.is_none() {
+                    // Upstream ends in a panic here.
+                    it.required("scoringStrategy.requestedToCapacityRatio", "");
+                }
+                let points = shape.unwrap_or_default().into_iter();
+                ScoringStrategy::RequestedToCapacityRatio(points.map(|p| (p.utilization, p.score)).collect())
+            }
+            (other, _) => {
+                it.unsupported("scoringStrategy.type", other, &[LEAST, MOST, RATIO]);
+                ScoringStrategy::default()
+            }
+        };
+        (strategy, resources)
     }
 }

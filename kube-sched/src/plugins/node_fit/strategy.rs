@@ -14,13 +14,9 @@ const MAX_SHAPE_SCORE: i64 = 10;
 pub struct ResourceWeight {
     /// The resource's name.
     pub name: String,
-    /// Its weight, 1 to 100. Default 1.
-    #[serde(default = "one")]
+    /// Its weight, 1 to 100; arguments without one mean 1.
+    #[serde(default)]
     pub weight: i64,
-}
-
-fn one() -> i64 {
-    1
 }
 
 /// CPU and memory, the same weight each.

@@ -1,22 +1,19 @@
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::Pod;
-use serde_json::{Value, from_value, json};
+use serde_json::{Value, json};
 
 use super::NodeResourcesFit;
 use crate::framework::{Cycle, Filter, Score};
-use crate::{NodeInfo, PodInfo, Snapshot};
+use crate::{PodInfo, Snapshot, testing};
 
 fn pod(requests: Value) -> PodInfo {
-    let object = json!({"metadata": {"name": "p", "namespace": "ns"}, "spec": {"containers": [{"name": "c", "resources": {"requests": requests}}]}});
-    PodInfo::parse(from_value::<Pod>(object).unwrap()).unwrap()
+    testing::pod("p", json!({"spec": {"containers": [{"name": "c", "resources": {"requests": requests}}]}}))
 }
 
 fn snapshot() -> Snapshot {
     let mut snapshot = Snapshot::new();
     let allocatable = json!({"cpu": "10", "memory": "1000", "pods": "10", "example.com/gpu": "4"});
-    let node = json!({"metadata": {"name": "n"}, "status": {"allocatable": allocatable}});
-    snapshot.upsert_node(Arc::new(NodeInfo::parse(&from_value(node).unwrap()).unwrap()));
+    snapshot.upsert_node(Arc::new(testing::node("n", json!({"status": {"allocatable": allocatable}}))));
     snapshot
 }
 
@@ -54,6 +51,14 @@ fn strategies() {
     check_score(shape(&[(0, 10), (100, 0)]), requests(), 70);
     check_score(shape(&[(0, 0), (40, 10), (50, 0)]), requests(), 75);
     check_score(shape(&[(30, 0), (50, 10)]), requests(), 50);
+    // The shape is applied to each resource of its own list, by weight: 75 % of the devices, 40 % of the cores.
+    let mut listed = shape(&[(0, 0), (100, 10)]);
+    listed["resources"] = json!([{"name": "example.com/gpu", "weight": 3}, {"name": "cpu"}]);
+    check_score(listed, json!({"cpu": "4", "example.com/gpu": "3"}), 66);
+    // A shape that is given to another strategy changes nothing, as upstream has it.
+    let mut other = shape(&[(0, 0), (100, 10)]);
+    other["type"] = json!("MostAllocated");
+    check_score(other, requests(), 30);
 }
 
 #[test]
@@ -72,23 +77,4 @@ fn ignored_resources() {
     let both = json!({"ignoredResources": ["example.com/gpu"], "ignoredResourceGroups": ["other.com"]});
     assert_eq!(verdict(both, foreign()), "");
     assert_eq!(verdict(json!({"ignoredResources": ["cpu"]}), json!({"cpu": "11"})), "Insufficient cpu");
-}
-
-#[test]
-fn arguments() {
-    for (strategy, reason) in [
-        (json!({"type": "Most"}), "unknown type of scoringStrategy"),
-        (json!({"type": "RequestedToCapacityRatio"}), "RequestedToCapacityRatio needs a shape"),
-        (
-            json!({"resources": [{"name": "cpu", "weight": 101}]}),
-            "the weight of a resource must be from 1 to 100",
-        ),
-        (
-            json!({"type": "RequestedToCapacityRatio", "requestedToCapacityRatio": {"shape": [{"utilization": 5, "score": 1}, {"utilization": 5, "score": 2}]}}),
-            "the utilization of a shape's points must rise",
-        ),
-    ] {
-        let expected = format!("invalid arguments for plugin NodeResourcesFit: {reason}");
-        assert_eq!(parse(json!({"scoringStrategy": strategy})), Err(expected));
-    }
 }

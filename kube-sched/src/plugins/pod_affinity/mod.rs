@@ -10,8 +10,9 @@ mod tests;
 use serde::Deserialize;
 
 use crate::Error;
+use crate::complaint::Complaints;
 use crate::framework::{Filter, Plugin, PluginArgs, QueueingHints, Score};
-use crate::plugins::args::{decode, refuse};
+use crate::plugins::args::{accept, decode};
 
 /// Refuses nodes that break required affinity and anti-affinity, of the pod and of those that run already; prefers nodes
 /// by the preferred terms of both.
@@ -42,10 +43,10 @@ impl InterPodAffinity {
     pub fn from_args(args: &PluginArgs) -> Result<Self, Error> {
         let fields = &["hardPodAffinityWeight", "ignorePreferredTermsOfExistingPods"];
         let plugin: Self = decode(Self::NAME, args, fields)?;
-        if !(0..=100).contains(&plugin.hard_pod_affinity_weight) {
-            let reason = "hardPodAffinityWeight must be from 0 to 100".to_owned();
-            return Err(refuse(Self::NAME, reason));
-        }
+        let (mut complaints, weight) = (Complaints::default(), plugin.hard_pod_affinity_weight);
+        let reason = "not in valid range [0, 100]";
+        complaints.invalid_if(!(0..=100).contains(&weight), "hardPodAffinityWeight", weight, reason);
+        accept(Self::NAME, complaints)?;
         Ok(plugin)
     }
 }

@@ -1,22 +1,17 @@
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::Pod;
-use serde_json::{Value, from_value, json};
+use serde_json::{Value, json};
 
 use super::InterPodAffinity;
 use crate::framework::{ClusterEvent, Cycle, Filter, Hint, QueueingHints, Score};
-use crate::{NodeInfo, PodInfo, Snapshot};
+use crate::{NodeInfo, PodInfo, Snapshot, testing};
 
 fn pod(name: &str, labels: Value, affinity: Value) -> PodInfo {
-    let object = json!({"metadata": {"name": name, "namespace": "ns", "uid": name, "labels": labels},
-        "spec": {"containers": [{"name": "c"}], "affinity": affinity}});
-    PodInfo::parse(from_value::<Pod>(object).unwrap()).unwrap()
+    testing::pod(name, json!({"metadata": {"labels": labels}, "spec": {"affinity": affinity}}))
 }
 
 fn node(name: &str, labels: Value) -> Arc<NodeInfo> {
-    Arc::new(
-        NodeInfo::parse(&from_value(json!({"metadata": {"name": name, "labels": labels}})).unwrap()).unwrap(),
-    )
+    Arc::new(testing::node(name, json!({"metadata": {"labels": labels}})))
 }
 
 /// Nodes `a` and `b` in zone 1, `c` in zone 2, `d` in none.
@@ -45,6 +40,7 @@ fn preferred(app: &str, weight: i32) -> Value {
 #[track_caller]
 fn check(placed: &[(PodInfo, &str)], pod: &PodInfo, expected: [&str; 4]) {
     let mut snapshot = zones();
+    snapshot.upsert_namespace("red", [("team".to_owned(), "red".to_owned())].into());
     placed.iter().for_each(|(pod, node)| snapshot.assume(pod, &(*node).into()));
     let plugin = InterPodAffinity::default();
     let mut filter = Filter::compile(&plugin, &Cycle { snapshot: &snapshot, pod });
@@ -101,22 +97,47 @@ fn preferences() {
     check(ignoring, &[(fond("q"), "c")], &web(), None);
     let bound = pod("q", json!({}), json!({"podAffinity": required("web")}));
     check(plugin, &[(bound.clone(), "c")], &web(), Some([0, 0, 100, 0]));
+    // What is required of the one counts against what the other prefers.
+    let both = [(bound.clone(), "c"), (fond("f"), "a")];
+    for (weight, expected) in [(20, [50, 50, 100, 0]), (5, [100, 100, 50, 0])] {
+        let args = json!({"hardPodAffinityWeight": weight});
+        check(InterPodAffinity::from_args(&args).unwrap(), &both, &web(), Some(expected));
+    }
+    let ignored = json!({"ignorePreferredTermsOfExistingPods": true});
+    assert_eq!(InterPodAffinity::from_args(&ignored).unwrap(), ignoring);
     check(InterPodAffinity { hard_pod_affinity_weight: 0, ..plugin }, &[(bound, "c")], &web(), None);
 }
 
 #[test]
-fn arguments() {
-    let parse = |args: Value| InterPodAffinity::from_args(&args).map_err(|error| error.to_string());
-    assert_eq!(parse(Value::Null), Ok(InterPodAffinity::default()));
-    assert_eq!(parse(json!({"hardPodAffinityWeight": 7})).unwrap().hard_pod_affinity_weight, 7);
-    for (args, reason) in [
-        (json!({"hardPodAffinityWeight": 101}), "hardPodAffinityWeight must be from 0 to 100"),
-        (json!({"hardPodAffinity": 1}), "unknown field \"hardPodAffinity\""),
-        (json!([]), "not an object"),
-    ] {
-        let expected = format!("invalid arguments for plugin InterPodAffinity: {reason}");
-        assert_eq!(parse(args), Err(expected));
-    }
+fn terms_name_namespaces_and_the_pods_own_labels() {
+    const NO: &str = "node(s) didn't match pod affinity rules";
+    const ANTI: &str = "node(s) didn't match pod anti-affinity rules";
+    let in_namespace = |name: &str, namespace: &str, labels: Value| {
+        let metadata = json!({"namespace": namespace, "labels": labels});
+        testing::pod(name, json!({"metadata": metadata}))
+    };
+    let web = |namespace: &str| in_namespace("web", namespace, json!({"app": "web", "rev": "1"}));
+    let with = |kind: &str, extra: Value| {
+        let mut affinity = required("web");
+        let term = &mut affinity["requiredDuringSchedulingIgnoredDuringExecution"][0];
+        testing::merge(term, extra);
+        pod("p", json!({"app": "p", "rev": "2"}), json!({kind: affinity}))
+    };
+    let near = |extra: Value| with("podAffinity", extra);
+    // Its own namespace unless the term names others, by name or by label.
+    check(&[(web("other"), "c")], &near(json!({})), [NO; 4]);
+    check(&[(web("other"), "c")], &near(json!({"namespaces": ["other"]})), [NO, NO, "", NO]);
+    check(&[(web("ns"), "c")], &near(json!({"namespaces": ["other"]})), [NO; 4]);
+    check(&[(web("other"), "c")], &near(json!({"namespaceSelector": {}})), [NO, NO, "", NO]);
+    let red = json!({"namespaceSelector": {"matchLabels": {"team": "red"}}});
+    check(&[(web("red"), "c")], &near(red.clone()), [NO, NO, "", NO]);
+    check(&[(web("other"), "c")], &near(red), [NO; 4]);
+    // Keys take the value from the pod itself, and demand the same or a different one.
+    check(&[(web("ns"), "c")], &near(json!({"matchLabelKeys": ["rev"]})), [NO; 4]);
+    check(&[(web("ns"), "c")], &near(json!({"mismatchLabelKeys": ["rev"]})), [NO, NO, "", NO]);
+    let far = |extra: Value| with("podAntiAffinity", extra);
+    check(&[(web("ns"), "c")], &far(json!({"matchLabelKeys": ["rev"]})), [""; 4]);
+    check(&[(web("ns"), "c")], &far(json!({"mismatchLabelKeys": ["rev"]})), ["", "", ANTI, ""]);
 }
 
 #[test]

@@ -12,11 +12,12 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use crate::Error;
+use crate::complaint::Complaints;
 use crate::framework::{
     Code, Cycle, Memo, NodeStatus, Plugin, PluginArgs, PostFilter, PostFilterOutcome, Preemption, Profile,
     Reason, Status,
 };
-use crate::plugins::args::{decode, refuse};
+use crate::plugins::args::{accept, decode};
 use crate::pod::PodInfo;
 use crate::schedule::count_reasons;
 use crate::snapshot::{NodeId, Snapshot};
@@ -26,13 +27,19 @@ use known::Known;
 
 /// Looks for a node on which removing pods of lower priority lets the pod fit, and for the removal that harms least:
 /// disruption budgets first, then priorities, then numbers, then ages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DefaultPreemption {
     /// How many nodes are tried at least, in percent of all, 0 to 100. Default 10.
     pub min_candidate_nodes_percentage: u8,
     /// How many nodes are tried at least. Default 100.
     pub min_candidate_nodes_absolute: u32,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Args {
+    min_candidate_nodes_percentage: Option<i64>,
+    min_candidate_nodes_absolute: Option<i64>,
 }
 
 impl Default for DefaultPreemption {
@@ -48,18 +55,27 @@ impl DefaultPreemption {
     /// Reads `DefaultPreemptionArgs`.
     ///
     /// # Errors
-    /// [`Error::PluginArgs`] for fields that do not exist, a percentage over 100, and when both numbers are zero.
+    /// [`Error::PluginArgs`] for fields that do not exist, numbers out of range, and when both are zero.
     pub fn from_args(args: &PluginArgs) -> Result<Self, Error> {
         let fields = &["minCandidateNodesPercentage", "minCandidateNodesAbsolute"];
-        let plugin: Self = decode(Self::NAME, args, fields)?;
-        let reason = if plugin.min_candidate_nodes_percentage > 100 {
-            "minCandidateNodesPercentage must be at most 100"
-        } else if plugin.min_candidate_nodes_percentage == 0 && plugin.min_candidate_nodes_absolute == 0 {
-            "minCandidateNodesPercentage and minCandidateNodesAbsolute must not both be zero"
-        } else {
-            return Ok(plugin);
-        };
-        Err(refuse(Self::NAME, reason.to_owned()))
+        let Args { min_candidate_nodes_percentage: percentage, min_candidate_nodes_absolute: absolute } =
+            decode(Self::NAME, args, fields)?;
+        let (mut complaints, default) = (Complaints::default(), Self::default());
+        let percentage = percentage.unwrap_or(default.min_candidate_nodes_percentage.into());
+        let absolute = absolute.unwrap_or(default.min_candidate_nodes_absolute.into());
+        let (first, second) = ("minCandidateNodesPercentage", "minCandidateNodesAbsolute");
+        let it = &mut complaints;
+        it.invalid_if(!(0..=100).contains(&percentage), first, percentage, "not in valid range [0, 100]");
+        it.invalid_if(absolute < 0, second, absolute, "not in valid range [0, inf)");
+        if (percentage, absolute) == (0, 0) {
+            it.invalid(first, 0, format_args!("cannot be zero at the same time as {second}"));
+            it.invalid(second, 0, format_args!("cannot be zero at the same time as {first}"));
+        }
+        accept(Self::NAME, complaints)?;
+        Ok(Self {
+            min_candidate_nodes_percentage: u8::try_from(percentage).unwrap_or(u8::MAX),
+            min_candidate_nodes_absolute: u32::try_from(absolute).unwrap_or(u32::MAX),
+        })
     }
 
     fn enough(&self, nodes: usize) -> usize {

@@ -1,31 +1,27 @@
 use std::sync::Arc;
 
 use fastrand::Rng;
-use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, from_value, json};
 
 use super::DefaultPreemption;
 use crate::framework::{Preemption, Profile};
 use crate::snapshot::Budget;
-use crate::{Decision, NodeInfo, PodInfo, Reuse, Snapshot, schedule};
+use crate::{Decision, PodInfo, Reuse, Snapshot, schedule, testing};
 
 fn pod(name: &str, priority: i32, cpu: &str, extra: Value) -> PodInfo {
-    let mut object = json!({"metadata": {"name": name, "namespace": "ns", "uid": name, "labels": {"app": name.trim_end_matches(char::is_numeric)}},
-        "spec": {"priority": priority, "containers": [{"name": "c", "resources": {"requests": {"cpu": cpu}}}]}, "status": {}});
-    for (part, fields) in extra.as_object().into_iter().flatten() {
-        for (key, value) in fields.as_object().into_iter().flatten() {
-            object[part][key] = value.clone();
-        }
-    }
-    PodInfo::parse(from_value::<Pod>(object).unwrap()).unwrap()
+    let containers = json!([{"name": "c", "resources": {"requests": {"cpu": cpu}}}]);
+    let mut object = json!({"metadata": {"labels": {"app": name.trim_end_matches(char::is_numeric)}},
+        "spec": {"priority": priority, "containers": containers}});
+    testing::merge(&mut object, extra);
+    testing::pod(name, object)
 }
 
 /// A cluster of nodes with two cores and the pods `(name, priority, cpu, node)`.
 fn cluster(nodes: &[&str], pods: &[(&str, i32, &str, &str)]) -> Snapshot {
     let mut snapshot = Snapshot::new();
     for name in nodes {
-        let node = json!({"metadata": {"name": name, "labels": {"zone": name}}, "status": {"allocatable": {"cpu": "2", "memory": "8Gi", "pods": "10"}}});
-        snapshot.upsert_node(Arc::new(NodeInfo::parse(&from_value(node).unwrap()).unwrap()));
+        let node = json!({"metadata": {"labels": {"zone": name}}, "status": {"allocatable": {"cpu": "2", "pods": "10"}}});
+        snapshot.upsert_node(Arc::new(testing::node(name, node)));
     }
     for (name, priority, cpu, node) in pods {
         snapshot.assume(&pod(name, *priority, cpu, json!({})), &(*node).into());
@@ -183,12 +179,15 @@ fn a_pod_waits_for_its_own_victims() {
 }
 
 #[test]
-fn arguments() {
+fn a_share_of_the_nodes_is_tried_and_no_less_than_some() {
     let parse = |args: Value| DefaultPreemption::from_args(&args).map_err(|error| error.to_string());
     assert_eq!(parse(Value::Null), Ok(DefaultPreemption::default()));
     assert_eq!(parse(json!({"minCandidateNodesAbsolute": 7})).unwrap().enough(1000), 100);
     assert_eq!(DefaultPreemption::default().enough(50), 50);
-    assert!(parse(json!({"minCandidateNodesPercentage": 101})).unwrap_err().contains("at most 100"));
-    let none = json!({"minCandidateNodesPercentage": 0, "minCandidateNodesAbsolute": 0});
-    assert!(parse(none).unwrap_err().contains("must not both be zero"));
+    assert_eq!(
+        parse(json!({"minCandidateNodesPercentage": 50, "minCandidateNodesAbsolute": 0}))
+            .unwrap()
+            .enough(1000),
+        500
+    );
 }

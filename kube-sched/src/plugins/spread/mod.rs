@@ -14,12 +14,13 @@ use k8s_openapi::api::core::v1::TopologySpreadConstraint;
 use serde::Deserialize;
 
 use crate::Error;
+use crate::complaint::{Complaints, unqualified};
 use crate::framework::{Cycle, Filter, Plugin, PluginArgs, QueueingHints, Score};
-use crate::plugins::args::{decode, refuse};
+use crate::plugins::args::{accept, decode};
 use crate::terms::SpreadConstraint;
 
 /// Where the constraints come from of pods that have none themselves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Defaulting {
     /// Pods of one service or workload are spread over hosts and zones, as a preference.
     #[default]
@@ -29,13 +30,19 @@ pub enum Defaulting {
 }
 
 /// Refuses nodes where a `DoNotSchedule` constraint would be violated, and prefers those where the others are met best.
-#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct PodTopologySpread {
     /// Constraints of pods that have none and that a service or workload selects; without selectors of their own. Default: none.
     pub default_constraints: Vec<TopologySpreadConstraint>,
     /// Whether these or the system's constraints are the default. Default: the system's.
     pub defaulting_type: Defaulting,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Args {
+    default_constraints: Vec<TopologySpreadConstraint>,
+    defaulting_type: String,
 }
 
 /// The constraints that apply to a pod.
@@ -52,18 +59,26 @@ impl PodTopologySpread {
     /// Reads `PodTopologySpreadArgs`.
     ///
     /// # Errors
-    /// [`Error::PluginArgs`] for fields that do not exist, constraints with selectors, and constraints that are listed though the
-    /// system's apply.
+    /// [`Error::PluginArgs`] for fields that do not exist, constraints that no pod could have or that have selectors, and
+    /// constraints that are listed though the system's apply.
     pub fn from_args(args: &PluginArgs) -> Result<Self, Error> {
-        let plugin: Self = decode(Self::NAME, args, &["defaultConstraints", "defaultingType"])?;
-        let reason = if plugin.default_constraints.iter().any(|c| c.label_selector.is_some()) {
-            "defaultConstraints must not have label selectors"
-        } else if plugin.defaulting_type == Defaulting::System && !plugin.default_constraints.is_empty() {
-            "defaultConstraints need the defaultingType List"
-        } else {
-            return Ok(plugin);
+        let Args { default_constraints, defaulting_type } =
+            decode(Self::NAME, args, &["defaultConstraints", "defaultingType"])?;
+        let mut complaints = Complaints::default();
+        let defaulting_type = match defaulting_type.as_str() {
+            "List" => Defaulting::List,
+            "System" | "" => Defaulting::System,
+            other => {
+                complaints.unsupported("defaultingType", other, &["System", "List"]);
+                Defaulting::List
+            }
         };
-        Err(refuse(Self::NAME, reason.to_owned()))
+        let excess = defaulting_type == Defaulting::System && !default_constraints.is_empty();
+        let reason = "when .defaultConstraints are not empty";
+        complaints.invalid_if(excess, "defaultingType", "\"System\"", reason);
+        check_constraints(&default_constraints, &mut complaints);
+        accept(Self::NAME, complaints)?;
+        Ok(Self { default_constraints, defaulting_type })
     }
 
     /// The constraints of a pod, or its default ones, that are hard or soft.
@@ -91,6 +106,41 @@ impl PodTopologySpread {
             SpreadConstraint::parse(constraint, namespace, Some(query), itself)
         };
         self.default_constraints.iter().map(parse).collect()
+    }
+}
+
+/// As the API server judges the constraints of pods, except that these have no selectors.
+fn check_constraints(constraints: &[TopologySpreadConstraint], it: &mut Complaints) {
+    for (index, constraint) in constraints.iter().enumerate() {
+        let path = format!("defaultConstraints[{index}]");
+        let (skew, key, action) =
+            (constraint.max_skew, &constraint.topology_key, constraint.when_unsatisfiable.as_str());
+        it.invalid_if(skew <= 0, format_args!("{path}.maxSkew"), skew, "not in valid range (0, inf)");
+        match key.as_str() {
+            "" => it.required(format_args!("{path}.topologyKey"), "can not be empty"),
+            key => unqualified(key).iter().for_each(|flaw| {
+                it.invalid(format_args!("{path}.topologyKey"), format_args!("{key:?}"), flaw);
+            }),
+        }
+        match action {
+            "DoNotSchedule" | "ScheduleAnyway" => {}
+            "" => it.required(format_args!("{path}.whenUnsatisfiable"), "can not be empty"),
+            other => it.unsupported(
+                format_args!("{path}.whenUnsatisfiable"),
+                other,
+                &["DoNotSchedule", "ScheduleAnyway"],
+            ),
+        }
+        if constraint.label_selector.is_some() {
+            let detail = "constraint must not define a selector, as they deduced for each pod";
+            it.forbidden(format_args!("{path}.labelSelector"), detail);
+        }
+        let same = |other: &TopologySpreadConstraint| {
+            other.topology_key == *key && other.when_unsatisfiable == action
+        };
+        if constraints.iter().take(index).any(same) {
+            it.duplicate(&path, format_args!("\"{{{key}, {action}}}\""));
+        }
     }
 }
 

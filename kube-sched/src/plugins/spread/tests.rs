@@ -1,26 +1,18 @@
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, from_value, json};
 
-use super::{Defaulting, PodTopologySpread};
+use super::PodTopologySpread;
 use crate::framework::{ClusterEvent, Cycle, Filter, Hint, QueueingHints, Score};
 use crate::snapshot::SelectingKind;
-use crate::{NodeInfo, PodInfo, Snapshot};
+use crate::{NodeInfo, PodInfo, Snapshot, testing};
 
 fn pod(name: &str, spec: Value) -> PodInfo {
-    let mut object = json!({"metadata": {"name": name, "namespace": "ns", "uid": name, "labels": {"app": "web"}},
-        "spec": {"containers": [{"name": "c"}]}});
-    for (key, value) in spec.as_object().into_iter().flatten() {
-        object["spec"][key] = value.clone();
-    }
-    PodInfo::parse(from_value::<Pod>(object).unwrap()).unwrap()
+    testing::pod(name, json!({"metadata": {"labels": {"app": "web", "rev": "1"}}, "spec": spec}))
 }
 
 fn node(name: &str, labels: Value) -> Arc<NodeInfo> {
-    Arc::new(
-        NodeInfo::parse(&from_value(json!({"metadata": {"name": name, "labels": labels}})).unwrap()).unwrap(),
-    )
+    Arc::new(testing::node(name, json!({"metadata": {"labels": labels}})))
 }
 
 /// Nodes `a` and `b` in zone 1, `c` in zone 2, `d` in none; each names its host.
@@ -82,6 +74,32 @@ fn skew_is_limited() {
     check(&["a", "b", "a"], picky.clone(), ["", "", "", MISSING]);
     picky["topologySpreadConstraints"][0]["nodeAffinityPolicy"] = json!("Ignore");
     check(&["a", "b", "a"], picky, [SKEW, SKEW, "", MISSING]);
+    check(&["a"], constraint(json!({"matchLabelKeys": ["rev", "unset"]})), [SKEW, SKEW, "", MISSING]);
+}
+
+#[test]
+fn taints_and_revisions_can_leave_nodes_and_pods_out_of_the_count() {
+    let verdict = |spec: Value, placed: Value| {
+        let mut snapshot = zones();
+        let taint = json!({"key": "k", "effect": "NoSchedule"});
+        let labels = json!({"kubernetes.io/hostname": "c", "topology.kubernetes.io/zone": "2"});
+        let tainted = json!({"metadata": {"labels": labels}, "spec": {"taints": [taint]}});
+        snapshot.upsert_node(Arc::new(testing::node("c", tainted)));
+        let placed = testing::pod("placed", json!({"metadata": {"labels": placed}}));
+        snapshot.assume(&placed, &"a".into());
+        let (plugin, pod) = (PodTopologySpread::default(), pod("p", spec));
+        let mut filter = Filter::compile(&plugin, &Cycle { snapshot: &snapshot, pod: &pod }).unwrap();
+        filter.check(snapshot.node("b").unwrap()).is_ok()
+    };
+    let same = || json!({"app": "web", "rev": "1"});
+    assert!(!verdict(constraint(json!({})), same()), "zone 2 is emptier, though nobody can go there");
+    assert!(verdict(constraint(json!({"nodeTaintsPolicy": "Honor"})), same()), "zone 1 is the only one");
+    let mut tolerant = constraint(json!({"nodeTaintsPolicy": "Honor"}));
+    tolerant["tolerations"] = json!([{"operator": "Exists"}]);
+    assert!(!verdict(tolerant, same()));
+    let older = || json!({"app": "web", "rev": "0"});
+    assert!(!verdict(constraint(json!({})), older()));
+    assert!(verdict(constraint(json!({"matchLabelKeys": ["rev"]})), older()), "only its own revision counts");
 }
 
 fn scores(plugin: &PodTopologySpread, snapshot: &Snapshot, pod: &PodInfo) -> Option<[i64; 4]> {
@@ -117,27 +135,16 @@ fn pods_of_a_service_are_spread_by_default() {
     let args = json!({"defaultingType": "List", "defaultConstraints": [{"maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "ScheduleAnyway"}]});
     let listed = PodTopologySpread::from_args(&args).unwrap();
     assert_eq!(scores(&listed, &snapshot, &plain), Some([0, 100, 0, 100]));
+    let hard = json!({"defaultingType": "List", "defaultConstraints": [{"maxSkew": 1, "topologyKey": "topology.kubernetes.io/zone", "whenUnsatisfiable": "DoNotSchedule", "minDomains": 3}]});
+    let hard = PodTopologySpread::from_args(&hard).unwrap();
+    let mut filter = Filter::compile(&hard, &Cycle { snapshot: &snapshot, pod: &plain }).unwrap();
+    let verdicts = ["a", "c", "d"].map(|name| filter.check(snapshot.node(name).unwrap()).is_ok());
+    drop(filter);
+    assert_eq!(verdicts, [false; 3], "there are too few zones and no label");
+    let own = pod("p", constraint(json!({"whenUnsatisfiable": "ScheduleAnyway"})));
+    assert!(Filter::compile(&hard, &Cycle { snapshot: &snapshot, pod: &own }).is_none(), "its own count");
     snapshot.remove_selecting(SelectingKind::Service, "ns", "web");
     assert_eq!(scores(&plugin, &snapshot, &plain), None);
-}
-
-#[test]
-fn arguments() {
-    let parse = |args: Value| PodTopologySpread::from_args(&args).map_err(|error| error.to_string());
-    assert_eq!(parse(Value::Null).unwrap().defaulting_type, Defaulting::System);
-    let constraint = json!({"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"});
-    let mut selecting = constraint.clone();
-    selecting["labelSelector"] = json!({});
-    for (args, reason) in [
-        (json!({"defaultConstraints": [constraint]}), "defaultConstraints need the defaultingType List"),
-        (
-            json!({"defaultConstraints": [selecting], "defaultingType": "List"}),
-            "defaultConstraints must not have label selectors",
-        ),
-    ] {
-        let expected = format!("invalid arguments for plugin PodTopologySpread: {reason}");
-        assert_eq!(parse(args), Err(expected));
-    }
 }
 
 #[test]

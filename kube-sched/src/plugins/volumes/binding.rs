@@ -2,13 +2,17 @@
 
 use std::time::Duration;
 
+use serde::Deserialize;
+
 use super::matching::{NoProvision, find, provisionable, waits_for_pod};
 use super::{Use, storage_hint, uses};
 use crate::Error;
+use crate::complaint::Complaints;
 use crate::framework::{
     Binding, ClusterEvent, Code, Cycle, EventKind, Feasible, Filter, Hint, NodeFilter, Plugin, PluginArgs,
     PreBind, PreFilter, QueueingHints, Reason, Reasons, Reserve, Status,
 };
+use crate::plugins::args::{ShapePoint, accept, decode};
 use crate::pod::PodInfo;
 use crate::snapshot::{Claim, NodeView, Snapshot, Storage, VolumePlan};
 
@@ -41,25 +45,31 @@ impl VolumeBinding {
     /// # Errors
     /// [`Error::PluginArgs`] when the arguments are not valid.
     pub fn from_args(args: &PluginArgs) -> Result<Self, Error> {
-        let refuse =
-            |reason: &str| Error::PluginArgs { plugin: Self::NAME.to_owned(), reason: reason.to_owned() };
-        let Some(fields) = args.as_object() else {
-            return if args.is_null() { Ok(Self::default()) } else { Err(refuse("not an object")) };
-        };
-        let mut plugin = Self::default();
-        for (field, value) in fields {
-            match (field.as_str(), value.as_i64()) {
-                ("apiVersion" | "kind", _) => {}
-                ("bindTimeoutSeconds", Some(seconds)) => {
-                    let seconds = u64::try_from(seconds);
-                    let negative = |_| refuse("invalid BindTimeoutSeconds, should not be a negative value");
-                    plugin.timeout = Duration::from_secs(seconds.map_err(negative)?);
-                }
-                _ => return Err(refuse(&format!("unknown field {field:?}"))),
-            }
+        let Args { bind_timeout_seconds, shape } =
+            decode(Self::NAME, args, &["bindTimeoutSeconds", "shape"])?;
+        let mut complaints = Complaints::default();
+        let negative = bind_timeout_seconds.filter(|seconds| *seconds < 0);
+        if let Some(seconds) = negative {
+            let reason = "invalid BindTimeoutSeconds, should not be a negative value";
+            complaints.invalid("bindTimeoutSeconds", seconds, reason);
         }
-        Ok(plugin)
+        if let Some(shape) = shape {
+            let value = serde_json::to_string(&shape).unwrap_or_default();
+            let reason =
+                "unexpected field `shape`, remove it or turn on the feature gate StorageCapacityScoring";
+            complaints.invalid("shape", value, reason);
+        }
+        accept(Self::NAME, complaints)?;
+        let timeout = bind_timeout_seconds.map(|seconds| Duration::from_secs(seconds.unsigned_abs()));
+        Ok(timeout.map_or_else(Self::default, |timeout| Self { timeout }))
     }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Args {
+    bind_timeout_seconds: Option<i64>,
+    shape: Option<Vec<ShapePoint>>,
 }
 
 impl Plugin for VolumeBinding {

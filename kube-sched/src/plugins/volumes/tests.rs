@@ -1,28 +1,20 @@
 use std::sync::Arc;
 
 use fastrand::Rng;
-use k8s_openapi::api::core::v1::Pod;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::*;
 use crate::framework::{Binding, Profile, QueueingHints, Reserve};
 use crate::snapshot::Storage;
-use crate::{Decision, NodeInfo, schedule};
-
-fn parse<T: DeserializeOwned>(value: Value) -> T {
-    serde_json::from_value(value).unwrap()
-}
+use crate::testing::{self, merge, parse};
+use crate::{Decision, schedule};
 
 /// Node `a` in zone `a` and node `b` in zone `b`.
 fn cluster() -> Snapshot {
     let mut snapshot = Snapshot::new();
     for name in ["a", "b"] {
         let labels = json!({"kubernetes.io/hostname": name, "topology.kubernetes.io/zone": name});
-        let allocatable = json!({"cpu": "8", "memory": "8Gi", "pods": "110"});
-        let node =
-            json!({"metadata": {"name": name, "labels": labels}, "status": {"allocatable": allocatable}});
-        snapshot.upsert_node(Arc::new(NodeInfo::parse(&parse(node)).unwrap()));
+        snapshot.upsert_node(Arc::new(testing::node(name, json!({"metadata": {"labels": labels}}))));
     }
     let storage = snapshot.storage_mut();
     for (name, mode, provisioner) in [
@@ -69,17 +61,6 @@ fn volume(name: &str, class: &str, size: &str, host: &str, extra: Value) -> Valu
     volume
 }
 
-fn merge(target: &mut Value, extra: Value) {
-    match (target, extra) {
-        (Value::Object(target), Value::Object(extra)) => {
-            for (key, value) in extra {
-                merge(target.entry(key).or_insert(Value::Null), value);
-            }
-        }
-        (target, extra) => *target = extra,
-    }
-}
-
 fn pod(name: &str, claims: &[&str]) -> PodInfo {
     let volumes: Vec<_> = claims
         .iter()
@@ -89,21 +70,15 @@ fn pod(name: &str, claims: &[&str]) -> PodInfo {
 }
 
 fn with_volumes(name: &str, volumes: Value) -> PodInfo {
-    let pod: Pod = parse(json!({"metadata": {"name": name, "namespace": "ns", "uid": name},
-        "spec": {"containers": [{"name": "c"}], "volumes": volumes}}));
-    PodInfo::parse(pod).unwrap()
+    testing::pod(name, json!({"spec": {"volumes": volumes}}))
 }
 
 fn decide(snapshot: &Snapshot, pod: &PodInfo) -> Decision {
     schedule(snapshot, pod, &Profile::default(), &mut Rng::with_seed(1))
 }
 
-/// The node, or the message up to what the remedies say.
 fn outcome(snapshot: &Snapshot, pod: &PodInfo) -> String {
-    let decision = decide(snapshot, pod);
-    let message = decision.message();
-    let message = message.split(" no new claims").next().unwrap_or_default().to_owned();
-    decision.node().map_or(message, ToString::to_string)
+    testing::outcome(&decide(snapshot, pod))
 }
 
 #[test]
@@ -352,13 +327,10 @@ fn attached_volumes_are_counted_once_each() {
 }
 
 #[test]
-fn arguments_are_checked() {
+fn binding_is_waited_for_as_long_as_the_arguments_say() {
     let timeout = |args: Value| VolumeBinding::from_args(&args).map(|plugin| plugin.timeout.as_secs());
     assert_eq!(timeout(Value::Null).unwrap(), 600);
     assert_eq!(timeout(json!({"kind": "VolumeBindingArgs", "bindTimeoutSeconds": 5})).unwrap(), 5);
-    let reason = |args| timeout(args).unwrap_err().to_string();
-    assert!(reason(json!({"bindTimeoutSeconds": -1})).contains("should not be a negative value"));
-    assert!(reason(json!({"shape": []})).contains("unknown field \"shape\""));
 }
 
 #[test]

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use super::functions::Function;
-use super::value::Literal;
+use super::value::Value;
 
 /// An expression. Names are resolved: a variable is its place among those that are visible.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub(super) enum Expr {
-    Literal(Literal),
+    /// A value that stands in the expression.
+    Constant(Value<'static>),
     /// The device.
     Device,
     /// A variable of a macro.
@@ -33,7 +34,7 @@ pub(super) enum Expr {
 }
 
 /// Looking into a value: `of.key` and `of[key]`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub(super) struct Access {
     pub(super) of: Box<Expr>,
     pub(super) key: Box<Expr>,
@@ -57,8 +58,8 @@ pub(super) enum Operator {
     Remainder,
 }
 
-/// A macro that looks at each element of a list, or key of a map.
-#[derive(Debug, Clone, PartialEq)]
+/// A macro that looks at each element of a list, at each key of a map, or into an optional value.
+#[derive(Debug, Clone)]
 pub(super) struct Comprehension {
     pub(super) kind: Macro,
     pub(super) over: Expr,
@@ -75,4 +76,8 @@ pub(super) enum Macro {
     ExistsOne,
     Filter,
     Map,
+    /// What becomes of an optional value that is there.
+    OptMap,
+    /// The same, where that is optional itself.
+    OptFlatMap,
 }

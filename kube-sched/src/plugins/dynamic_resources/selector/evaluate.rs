@@ -66,7 +66,7 @@ impl<'d> Run<'d, '_> {
     fn value(&mut self, expr: &Expr) -> Evaluated<'d> {
         self.pay(0)?;
         match expr {
-            Expr::Literal(literal) => Ok(literal.into()),
+            Expr::Constant(value) => Ok(value.clone()),
             Expr::Device => Ok(Value::Device(self.device)),
             Expr::Variable(place) => self.variables.get(*place).cloned().ok_or_else(no_overload),
             Expr::Get(access) => self.get(access),
@@ -174,7 +174,11 @@ impl<'d> Run<'d, '_> {
 
     fn comprehension(&mut self, comprehension: &Comprehension) -> Evaluated<'d> {
         let Comprehension { kind, over, condition, body } = comprehension;
-        let elements = self.value(over)?.elements().ok_or_else(no_overload)?;
+        let over = self.value(over)?;
+        if matches!(kind, Macro::OptMap | Macro::OptFlatMap) {
+            return self.look_into(over, *kind == Macro::OptFlatMap, body);
+        }
+        let elements = over.elements().ok_or_else(no_overload)?;
         self.pay(elements.len())?;
         match kind {
             Macro::All => self.decide(elements.into_iter(), false, |run, element| run.with(element, body)),
@@ -189,6 +193,18 @@ impl<'d> Run<'d, '_> {
                 let mapped = elements.into_iter().map(|element| self.with(element, body));
                 Ok(Value::list(mapped.collect::<Result<_, _>>()?))
             }
+            Macro::OptMap | Macro::OptFlatMap => Err(no_overload()),
+        }
+    }
+
+    /// Looks into an optional value; what is found there is optional too, `flat` if it is by itself.
+    fn look_into(&mut self, over: Value<'d>, flat: bool, body: &Expr) -> Evaluated<'d> {
+        let Value::Optional(inner) = over else { return Err(no_overload()) };
+        let Some(inner) = inner else { return Ok(Value::Optional(None)) };
+        match (self.with((*inner).clone(), body)?, flat) {
+            (found @ Value::Optional(_), true) => Ok(found),
+            (_, true) => Err(no_overload()),
+            (found, false) => Ok(Value::Optional(Some(Arc::new(found)))),
         }
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use regex::RegexBuilder;
 
 use super::evaluate::{Evaluated, Failure, Run, no_overload, size_of};
+use super::format::{format as formatted, quote};
 use super::semver::Version;
 use super::value::{Value, quantity};
 
@@ -47,17 +48,19 @@ functions! {
     Matches: "matches", true, [2];
     MatchesOf: "matches", false, [2];
     Find: "find", true, [2];
-    FindAll: "findAll", true, [2];
+    FindAll: "findAll", true, [2 | 3];
     LowerAscii: "lowerAscii", true, [1];
     UpperAscii: "upperAscii", true, [1];
     Trim: "trim", true, [1];
-    Split: "split", true, [2];
+    Split: "split", true, [2 | 3];
     Join: "join", true, [1 | 2];
-    Replace: "replace", true, [3];
+    Replace: "replace", true, [3 | 4];
     Substring: "substring", true, [2 | 3];
     CharAt: "charAt", true, [2];
-    IndexOf: "indexOf", true, [2];
-    LastIndexOf: "lastIndexOf", true, [2];
+    IndexOf: "indexOf", true, [2 | 3];
+    LastIndexOf: "lastIndexOf", true, [2 | 3];
+    Format: "format", true, [2];
+    Quote: "strings.quote", false, [1];
     IsSorted: "isSorted", true, [1];
     Sum: "sum", true, [1];
     Min: "min", true, [1];
@@ -82,6 +85,7 @@ functions! {
     Minor: "minor", true, [1];
     Patch: "patch", true, [1];
     OptionalOf: "optional.of", false, [1];
+    OptionalOfNonZero: "optional.ofNonZeroValue", false, [1];
     OptionalNone: "optional.none", false, [0];
     HasValue: "hasValue", true, [1];
     InnerValue: "value", true, [1];
@@ -121,7 +125,10 @@ impl Function {
         let range = || Failure::Error("range error".to_owned());
         Ok(match (self, arg) {
             (Self::Dyn, value) => value.clone(),
-            (Self::OptionalOf, value) => Value::Optional(Some(Arc::new(value.clone()))),
+            (Self::OptionalOfNonZero, value) if value.is_zero() => Value::Optional(None),
+            (Self::OptionalOf | Self::OptionalOfNonZero, value) => {
+                Value::Optional(Some(Arc::new(value.clone())))
+            }
             (Self::ToInt, Value::Int(_)) | (Self::ToUint, Value::Uint(_)) => arg.clone(),
             (Self::ToDouble, Value::Double(_)) | (Self::ToBool, Value::Bool(_)) => arg.clone(),
             (Self::ToInt, Value::Uint(value)) => Value::Int(i64::try_from(*value).map_err(|_| range())?),
@@ -155,6 +162,7 @@ impl Function {
             Self::LowerAscii => Value::text(text.to_ascii_lowercase()),
             Self::UpperAscii => Value::text(text.to_ascii_uppercase()),
             Self::Trim => Value::text(text.trim()),
+            Self::Quote => Value::text(quote(text)),
             Self::Quantity => quantity(text).ok_or_else(|| bad("unable to parse quantity"))?,
             Self::IsQuantity => Value::Bool(quantity(text).is_some()),
             Self::Semver => {
@@ -217,6 +225,33 @@ impl Function {
                 let times = if from.is_empty() { text.len() + 1 } else { text.matches(&**from).count() };
                 run.pay(text.len().saturating_add(times.saturating_mul(to.len())))?;
                 Value::text(text.replace(&**from, to))
+            }
+            (Self::Replace, [Value::Text(from), Value::Text(to), Value::Int(times)]) => {
+                let times = usize::try_from(*times).unwrap_or(text.len() + 1).min(text.len() + 1);
+                run.pay(text.len().saturating_add(times.saturating_mul(to.len())))?;
+                Value::text(text.replacen(&**from, to, times))
+            }
+            (Self::Split, [Value::Text(at), Value::Int(limit)]) => {
+                run.pay(10 * text.len())?;
+                Value::list(parts(text, at, *limit))
+            }
+            (Self::FindAll, [Value::Text(pattern), Value::Int(limit)]) => {
+                let limit = usize::try_from(*limit).unwrap_or(usize::MAX);
+                let found = regex(run, text, pattern)?;
+                Value::list(
+                    found.find_iter(text).take(limit).map(|found| Value::text(found.as_str())).collect(),
+                )
+            }
+            (Self::IndexOf, [Value::Text(part), Value::Int(from)]) => {
+                Value::Int(after(text, part, place(from)?))
+            }
+            (Self::LastIndexOf, [Value::Text(part), Value::Int(to)]) => {
+                Value::Int(before(text, part, place(to)?))
+            }
+            (Self::Format, [Value::List(values)]) => {
+                // A number may be written with a hundred digits.
+                run.pay(text.len().saturating_add(values.len().saturating_mul(100)))?;
+                Value::text(formatted(text, values)?)
             }
             (Self::Substring, [Value::Int(from)]) => part(place(from)?, text.chars().count())?,
             (Self::Substring, [Value::Int(from), Value::Int(to)]) => part(place(from)?, place(to)?)?,
@@ -367,6 +402,39 @@ fn approximate(value: i128) -> f64 {
 #[expect(clippy::cast_possible_truncation, reason = "the range is checked, and the fraction is to go")]
 fn truncated(value: f64) -> Option<i64> {
     (value.abs() < 9.2e18).then_some(value as i64)
+}
+
+/// The parts of a text, at most so many; all of them if the limit is negative.
+fn parts<'d>(text: &str, at: &str, limit: i64) -> Vec<Value<'d>> {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    if !at.is_empty() {
+        return text.splitn(limit, at).map(Value::text).collect();
+    }
+    // Every character by itself, and the rest in the last part.
+    let single = limit.saturating_sub(1).min(text.chars().count());
+    let end = text.char_indices().nth(single).map_or(text.len(), |(end, _)| end);
+    let rest = text.get(end..).filter(|rest| limit > 0 && !rest.is_empty());
+    text.chars().take(single).map(|char| Value::text(char.to_string())).chain(rest.map(Value::text)).collect()
+}
+
+/// Where a part is found first, at a character or after it; -1 for nowhere.
+fn after(text: &str, part: &str, from: usize) -> i64 {
+    if part.is_empty() {
+        return length(from);
+    }
+    let Some((start, _)) = text.char_indices().nth(from) else { return -1 };
+    text.get(start..).and_then(|rest| rest.find(part)).map_or(-1, |at| chars_before(text, start + at))
+}
+
+/// Where a part is found last, at a character or before it; -1 for nowhere.
+fn before(text: &str, part: &str, to: usize) -> i64 {
+    if part.is_empty() {
+        return length(to);
+    }
+    let Some((start, _)) = text.char_indices().nth(to) else { return -1 };
+    let end = start.saturating_add(part.len()).min(text.len());
+    let end = (end..=text.len()).find(|end| text.is_char_boundary(*end)).unwrap_or(text.len());
+    text.get(..end).and_then(|front| front.rfind(part)).map_or(-1, |at| chars_before(text, at))
 }
 
 /// The cost is that of running it too: an automaton takes a step for each byte.

@@ -1,8 +1,8 @@
 //! Device selectors: expressions in the Common Expression Language (CEL) that say which devices suit.
 //!
 //! The language's part that makes sense for a device is evaluated here: all operators and macros, `cel.bind`, optional values,
-//! strings, lists, sets, regular expressions, quantities and semantic versions. What is missing is refused when the expression is
-//! compiled: timestamps, durations, bytes, URLs, addresses and `format`. There is no type checker: what upstream finds when it compiles, such as a sum of a
+//! strings and `format`, lists, sets, regular expressions, quantities and semantic versions. What is missing is refused when the expression
+//! is compiled: timestamps, durations, bytes, URLs, addresses, named formats and macros of two variables. There is no type checker: what upstream finds when it compiles, such as a sum of a
 //! text and a number, is found here when the expression is evaluated.
 //!
 //! Selectors come from users and are evaluated inside the scheduling loop, so each has a budget, and nesting is bounded. The `cel` crate has
@@ -12,6 +12,7 @@
 mod ast;
 mod compile;
 mod evaluate;
+mod format;
 mod functions;
 mod lexer;
 mod parser;

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use super::ast::{Access, Comprehension, Expr, Macro, Operator};
 use super::functions::Function;
 use super::lexer::{Token, tokens};
-use super::value::Literal;
+use super::value::Value;
 
 /// How deep brackets may be nested, and how deep an expression may be.
 const MAX_NESTING: usize = 40;
 const MAX_DEPTH: usize = 150;
 /// What may stand before a function's name.
-const NAMESPACES: [&str; 4] = ["cel", "math", "optional", "sets"];
+const NAMESPACES: [&str; 4] = ["cel", "optional", "sets", "strings"];
 const DEVICE_FIELDS: [&str; 3] = ["driver", "attributes", "capacity"];
 
 /// An expression and how deep it is.
@@ -92,8 +92,8 @@ fn deeper(expr: Expr, depths: impl IntoIterator<Item = usize>) -> Result<Node, S
     Ok((expr, depth))
 }
 
-fn literal(literal: Literal) -> Node {
-    (Expr::Literal(literal), 1)
+fn constant(value: Value<'static>) -> Node {
+    (Expr::Constant(value), 1)
 }
 
 impl Parser {
@@ -200,10 +200,10 @@ impl Parser {
     fn primary(&mut self) -> Result<Node, String> {
         let token = self.next();
         Ok(match token {
-            Some(Token::Int(value)) => literal(Literal::Int(value)),
-            Some(Token::Uint(value)) => literal(Literal::Uint(value)),
-            Some(Token::Double(value)) => literal(Literal::Double(value)),
-            Some(Token::Text(text)) => literal(Literal::Text(text)),
+            Some(Token::Int(value)) => constant(Value::Int(value)),
+            Some(Token::Uint(value)) => constant(Value::Uint(value)),
+            Some(Token::Double(value)) => constant(Value::Double(value)),
+            Some(Token::Text(text)) => constant(Value::Text(text)),
             Some(Token::Name(name)) => self.named(name)?,
             Some(Token::Sign("(")) => {
                 let node = self.expression()?;
@@ -255,14 +255,14 @@ impl Parser {
         if let Some(place) = self.variables.iter().rposition(|other| *other == name) {
             return Ok((Expr::Variable(place), 1));
         }
-        let constant = match &*name {
-            "true" => Some(Literal::Bool(true)),
-            "false" => Some(Literal::Bool(false)),
-            "null" => Some(Literal::Null),
+        let value = match &*name {
+            "true" => Some(Value::Bool(true)),
+            "false" => Some(Value::Bool(false)),
+            "null" => Some(Value::Null),
             _ => None,
         };
-        if let Some(constant) = constant {
-            return Ok(literal(constant));
+        if let Some(value) = value {
+            return Ok(constant(value));
         }
         if self.skip("(") {
             return if &*name == "has" { self.has() } else { self.call(&name, None) };
@@ -295,7 +295,7 @@ impl Parser {
         self.expect(")")?;
         let invalid = || "invalid argument to has() macro".to_owned();
         let Expr::Get(Access { of, key, optional: false }) = arg else { return Err(invalid()) };
-        let Expr::Literal(Literal::Text(field)) = *key else { return Err(invalid()) };
+        let Expr::Constant(Value::Text(field)) = *key else { return Err(invalid()) };
         deeper(Expr::Has(of, field), [depth])
     }
 
@@ -320,6 +320,8 @@ impl Parser {
             "exists_one" | "existsOne" => Macro::ExistsOne,
             "filter" => Macro::Filter,
             "map" => Macro::Map,
+            "optMap" => Macro::OptMap,
+            "optFlatMap" => Macro::OptFlatMap,
             _ => return self.call(name, Some(receiver)),
         };
         let variable = self.name()?;
@@ -342,10 +344,10 @@ impl Parser {
 }
 
 fn field((of, depth): Node, name: Arc<str>, optional: bool) -> Result<Node, String> {
-    if of == Expr::Device && !DEVICE_FIELDS.contains(&&*name) {
+    if matches!(of, Expr::Device) && !DEVICE_FIELDS.contains(&&*name) {
         return Err(format!("undefined field '{name}'"));
     }
-    let key = Box::new(Expr::Literal(Literal::Text(name)));
+    let key = Box::new(Expr::Constant(Value::Text(name)));
     deeper(Expr::Get(Access { of: Box::new(of), key, optional }), [depth])
 }
 

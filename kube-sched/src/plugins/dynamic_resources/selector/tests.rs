@@ -70,6 +70,8 @@ fn devices_are_selected_by_what_is_known_of_them() {
         (r#""model" in device.attributes["nobody"]"#, "false"),
         (r#"device.attributes["nobody"].?model.orValue("none") == "none""#, "true"),
         (r#"device.attributes["gpu.example.com"].?model.hasValue()"#, "true"),
+        (r#"device.attributes["gpu.example.com"].?cores.optMap(n, n > 100).orValue(false)"#, "true"),
+        (r#"device.attributes["nobody"].?cores.optMap(n, n > 100).orValue(false)"#, "false"),
         (
             r#"quantity("1e2147483647").isGreaterThan(quantity("1"))"#,
             "unable to parse quantity: \"1e2147483647\"",
@@ -118,6 +120,51 @@ fn the_language_is_the_languages() {
         ("// a comment\n true // another", "true"),
         ("[false, 1].exists(x, x)", "no such overload"),
         ("[1, true].exists(x, x)", "true"),
+    ] {
+        assert_eq!(ask(expression), expected, "{expression}");
+    }
+}
+
+#[test]
+fn texts_and_optional_values_have_the_functions_of_the_extensions() {
+    for (expression, expected) in [
+        (
+            "'a-b-c'.replace('-', '+', 1) == 'a+b-c' && 'a-b'.replace('-', '+', 0) == 'a-b' && 'aa'.replace('a', 'b', -1) == 'bb'",
+            "true",
+        ),
+        (
+            "'a,b,c'.split(',', 2) == ['a', 'b,c'] && 'a,b'.split(',', 0) == [] && 'a,b'.split(',', -1).size() == 2",
+            "true",
+        ),
+        (
+            "'abc'.split('', 2) == ['a', 'bc'] && 'ab'.split('', 5) == ['a', 'b'] && 'ab'.split('', 1) == ['ab']",
+            "true",
+        ),
+        ("'abcabc'.indexOf('b', 2) == 4 && 'abc'.indexOf('a', 9) == -1 && 'abc'.indexOf('', 2) == 2", "true"),
+        (
+            "'äbcabc'.lastIndexOf('b', 3) == 1 && 'abc'.lastIndexOf('c', 2) == 2 && 'abc'.lastIndexOf('z', 2) == -1",
+            "true",
+        ),
+        ("'a1b22c'.findAll('[0-9]+', 1) == ['1'] && 'a1b22c'.findAll('[0-9]+', -1).size() == 2", "true"),
+        (r#"strings.quote('a"b\n') == '"a\\"b\\n"'"#, "true"),
+        ("'%s-%d %.2f %e'.format(['gpu', 7, 1.5, 1052.033]) == 'gpu-7 1.50 1.052033e+03'", "true"),
+        ("'%x %X %o %b %b 100%%'.format([255, 'hi', 8, 5, true]) == 'ff 6869 10 101 1 100%'", "true"),
+        ("'%s %s %s'.format([[1, 'a'], {'k': 2}, null]) == '[1, a] {k: 2} null'", "true"),
+        (
+            "'%d'.format(['a']) == ''",
+            "error during formatting: decimal clause can only be used on integers, was given string",
+        ),
+        ("'%s %s'.format(['a']) == ''", "index 1 out of range"),
+        (
+            "'%y'.format(['a']) == ''",
+            "could not parse formatting clause: unrecognized formatting clause \"y\"",
+        ),
+        (
+            "optional.of(2).optMap(x, x * 2).orValue(0) == 4 && !optional.none().optMap(x, x * 2).hasValue()",
+            "true",
+        ),
+        ("optional.of(2).optFlatMap(x, x > 1 ? optional.of(x) : optional.none()).value() == 2", "true"),
+        ("!optional.ofNonZeroValue('').hasValue() && optional.ofNonZeroValue(3).value() == 3", "true"),
     ] {
         assert_eq!(ask(expression), expected, "{expression}");
     }

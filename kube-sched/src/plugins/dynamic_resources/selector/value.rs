@@ -7,18 +7,7 @@ use super::semver::Version;
 use crate::resources::nano_value;
 use crate::snapshot::{DeviceFacts, Fact};
 
-/// A value that stands in an expression.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Literal {
-    Null,
-    Bool(bool),
-    Int(i64),
-    Uint(u64),
-    Double(f64),
-    Text(Arc<str>),
-}
-
-/// A value of an evaluation. The device's own maps are looked up where they are.
+/// A value of an expression or of its evaluation. The device's own maps are looked up where they are.
 #[derive(Debug, Clone)]
 pub(super) enum Value<'d> {
     Null,
@@ -45,19 +34,6 @@ pub(super) enum Value<'d> {
 pub(super) enum Side {
     Attributes,
     Capacity,
-}
-
-impl From<&Literal> for Value<'_> {
-    fn from(literal: &Literal) -> Self {
-        match literal {
-            Literal::Null => Self::Null,
-            Literal::Bool(value) => Self::Bool(*value),
-            Literal::Int(value) => Self::Int(*value),
-            Literal::Uint(value) => Self::Uint(*value),
-            Literal::Double(value) => Self::Double(*value),
-            Literal::Text(value) => Self::Text(Arc::clone(value)),
-        }
-    }
 }
 
 impl<'d> Value<'d> {
@@ -161,6 +137,18 @@ impl<'d> Value<'d> {
                 (a, b) => a.is_none() && b.is_none(),
             },
             (a, b) => a.compare(b) == Some(Ordering::Equal),
+        }
+    }
+
+    /// Whether it is what a variable of its type is when nothing is assigned to it.
+    pub(super) fn is_zero(&self) -> bool {
+        match self {
+            Self::Null | Self::Bool(false) | Self::Int(0) | Self::Uint(0) | Self::Optional(None) => true,
+            Self::Double(value) => *value == 0.0,
+            Self::Text(text) => text.is_empty(),
+            Self::List(items) => items.is_empty(),
+            Self::Map(entries) => entries.is_empty(),
+            _ => false,
         }
     }
 
