@@ -26,6 +26,10 @@ impl Gauge {
         self.0.fetch_add(amount, Ordering::Relaxed);
     }
 
+    pub(crate) fn set(&self, number: i64) {
+        self.0.store(number, Ordering::Relaxed);
+    }
+
     pub(crate) fn get(&self) -> i64 {
         self.0.load(Ordering::Relaxed)
     }

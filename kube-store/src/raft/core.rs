@@ -358,7 +358,7 @@ impl Core {
         self.node.store().applied.at
     }
 
-    fn is_leader(&self) -> bool {
+    pub(super) fn is_leader(&self) -> bool {
         self.node.raft.state == StateRole::Leader
     }
 

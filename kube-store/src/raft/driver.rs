@@ -34,6 +34,21 @@ pub(super) enum Input {
     Removed,
 }
 
+/// What a task tells all the time.
+#[derive(Debug)]
+pub(super) struct Gauges {
+    /// Bytes on disk.
+    pub(super) disk_bytes: AtomicU64,
+    /// How often a leader's tick came more than another tick too late.
+    pub(super) late: AtomicU64,
+}
+
+impl Gauges {
+    pub(super) fn of(engine: &dyn Engine) -> Self {
+        Self { disk_bytes: AtomicU64::new(engine.disk_bytes()), late: AtomicU64::new(0) }
+    }
+}
+
 /// Calls that were not answered yet.
 #[derive(Debug, Default)]
 struct Calls {
@@ -51,7 +66,7 @@ pub(super) struct Task {
     pub(super) transport: Arc<dyn Transport>,
     pub(super) inputs: mpsc::Receiver<Input>,
     pub(super) status: watch::Sender<RaftStatus>,
-    pub(super) disk_bytes: Arc<AtomicU64>,
+    pub(super) gauges: Arc<Gauges>,
     pub(super) stop: CancellationToken,
     calls: Calls,
 }
@@ -65,11 +80,11 @@ impl Task {
         transport: Arc<dyn Transport>,
         inputs: mpsc::Receiver<Input>,
         status: watch::Sender<RaftStatus>,
-        disk_bytes: Arc<AtomicU64>,
+        gauges: Arc<Gauges>,
         stop: CancellationToken,
     ) -> Self {
         let calls = Calls::default();
-        Self { core, store, engine: Some(engine), transport, inputs, status, disk_bytes, stop, calls }
+        Self { core, store, engine: Some(engine), transport, inputs, status, gauges, stop, calls }
     }
 
     /// Runs until told to stop, or until the disk fails or the member is removed.
@@ -93,7 +108,7 @@ impl Task {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(()),
-                _ = clock.tick() => self.tick(),
+                due = clock.tick() => self.tick(due),
                 count = self.inputs.recv_many(&mut inputs, AT_ONCE) => {
                     if count == 0 {
                         return Ok(());
@@ -110,7 +125,11 @@ impl Task {
         }
     }
 
-    fn tick(&mut self) {
+    fn tick(&mut self, due: Instant) {
+        let now = Instant::now();
+        if self.core.is_leader() && now.saturating_duration_since(due) > self.core.config.tick {
+            self.gauges.late.fetch_add(1, Ordering::Relaxed);
+        }
         // Whoever stopped waiting does not need an answer.
         self.calls.reads.retain(|_, caller| !caller.is_closed());
         self.calls.proposals.retain(|number, caller| {
@@ -121,7 +140,7 @@ impl Task {
             waits
         });
         let core = &mut self.core;
-        self.store.with_state(|state| core.tick(state, Instant::now()));
+        self.store.with_state(|state| core.tick(state, now));
     }
 
     fn take(&mut self, inputs: impl Iterator<Item = Input>) {
@@ -199,7 +218,7 @@ impl Task {
         });
         let (engine, outcome, bytes) = committing.await.map_err(|_| Error::closed())?;
         self.engine = Some(engine);
-        self.disk_bytes.store(bytes, Ordering::Relaxed);
+        self.gauges.disk_bytes.store(bytes, Ordering::Relaxed);
         outcome.map_err(Error::storage)
     }
 

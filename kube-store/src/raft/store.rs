@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -14,7 +14,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::command::{Answer, Command};
 use super::core::Core;
-use super::driver::{Input, Task};
+use super::driver::{Gauges, Input, Task};
 use super::{Inbox, MemberChange, MemberInfo, RaftConfig, RaftStatus, Role, Transport, record};
 use crate::driver::Driver;
 use crate::engine::Engine;
@@ -40,7 +40,7 @@ pub struct RaftStore {
     config: RaftConfig,
     inputs: mpsc::Sender<Input>,
     status: watch::Receiver<RaftStatus>,
-    disk_bytes: Arc<AtomicU64>,
+    gauges: Arc<Gauges>,
     calls: Semaphore,
     rng: Mutex<fastrand::Rng>,
     task: JoinHandle<()>,
@@ -74,14 +74,14 @@ impl RaftStore {
         let store = Arc::new(Driver::start_replicated(state, config.store.clone()));
         let (inputs, taken) = mpsc::channel(QUEUE);
         let (told, status) = watch::channel(RaftStatus::default());
-        let (disk_bytes, stop) = (Arc::new(AtomicU64::new(engine.disk_bytes())), CancellationToken::new());
-        let (bytes, until) = (disk_bytes.clone(), stop.clone());
-        let task = Task::new(core, store.clone(), Box::new(engine), transport, taken, told, bytes, until);
+        let (gauges, stop) = (Arc::new(Gauges::of(&engine)), CancellationToken::new());
+        let (given, until) = (gauges.clone(), stop.clone());
+        let task = Task::new(core, store.clone(), Box::new(engine), transport, taken, told, given, until);
         compact_by_leader(&store, inputs.downgrade(), status.clone());
         let task = tokio::spawn(task.run());
         let (rng, _stop) = (Mutex::new(rng), stop.drop_guard());
         let calls = Semaphore::new(CALLS);
-        Ok(Self { store, config, inputs, status, disk_bytes, calls, rng, task, _stop })
+        Ok(Self { store, config, inputs, status, gauges, calls, rng, task, _stop })
     }
 
     /// Where others reach this member.
@@ -128,6 +128,12 @@ impl RaftStore {
     /// How this member sees its group.
     pub fn raft_status(&self) -> RaftStatus {
         self.status.borrow().clone()
+    }
+
+    /// How often this member led and sent its heartbeats late, as when its disk is slow.
+    #[cfg(feature = "server")]
+    pub(crate) fn late_heartbeats(&self) -> u64 {
+        self.gauges.late.load(Ordering::Relaxed)
     }
 
     /// Waits until this member's view of its group is as wanted, and answers it.
@@ -287,7 +293,7 @@ impl Store for RaftStore {
 
     async fn status(&self) -> Result<StoreStatus> {
         let status = self.store.status().await?;
-        Ok(StoreStatus { bytes_on_disk: self.disk_bytes.load(Ordering::Relaxed), ..status })
+        Ok(StoreStatus { bytes_on_disk: self.gauges.disk_bytes.load(Ordering::Relaxed), ..status })
     }
 }
 

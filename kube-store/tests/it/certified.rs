@@ -89,6 +89,7 @@ async fn the_name_in_a_certificate_is_a_user() {
     alice.check(&["--user", "root:pw", "user", "list"], Ok("alice")).await;
     let bob = Client::of(&store, "bob", true).await;
     bob.check(&["put", "a", "1"], Err("permission denied")).await;
+    bob.check(&["lease", "grant", "10"], Err("permission denied")).await;
     let unnamed = Client::of(&store, "alice", false).await;
     unnamed.check(&["put", "a", "1"], Err("user name is empty")).await;
 }

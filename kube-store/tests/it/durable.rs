@@ -204,3 +204,29 @@ async fn nobody_waits_for_an_engine_that_panicked() {
     assert!(store.put("k", "1").await.is_err());
     assert!(store.put("k", "2").await.is_err());
 }
+
+/// The same on RocksDB, alone and as a member of a group.
+#[cfg(feature = "rocksdb")]
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_is_there_after_opening_rocksdb_again() {
+    use kube_store::engine::RocksDbEngine;
+    use kube_store::raft::{LocalNetwork, RaftConfig, RaftStore};
+    let dir = tempfile::tempdir().unwrap();
+    let (alone, member) = (dir.path().join("alone"), dir.path().join("member"));
+    for n in 0..3 {
+        let store = EmbeddedStore::open_rocksdb(&alone, Config::default()).await.unwrap();
+        assert_eq!(store.get("n").await.unwrap().map_or(0, |kv| kv.version), n);
+        store.put("n", n.to_string()).await.unwrap();
+        assert!(EmbeddedStore::open_rocksdb(&alone, Config::default()).await.is_err(), "it is locked");
+        drop(store);
+
+        let network = LocalNetwork::default();
+        let engine = RocksDbEngine::open(&member).unwrap();
+        let store = RaftStore::open(engine, RaftConfig::member(1, 1), network.transport(1)).await.unwrap();
+        network.attach(1, store.inbox());
+        store.wait_for(|status| status.leader.is_some()).await.unwrap();
+        assert_eq!(store.get("n").await.unwrap().map_or(0, |kv| kv.version), n);
+        store.put("n", n.to_string()).await.unwrap();
+        store.close().await;
+    }
+}

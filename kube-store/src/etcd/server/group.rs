@@ -53,6 +53,8 @@ pub(super) struct View {
     pub(super) committed: u64,
     pub(super) applied: u64,
     pub(super) is_learner: bool,
+    /// How often this member led and sent its heartbeats late.
+    pub(super) late_heartbeats: u64,
 }
 
 impl Group {
@@ -69,7 +71,7 @@ impl Group {
         match self {
             Self::Alone(_) => {
                 let index = u64::try_from(revision).unwrap_or(0);
-                View { leader: ALONE, term: 1, committed: index, applied: index, is_learner: false }
+                View { leader: ALONE, term: 1, committed: index, applied: index, ..View::default() }
             }
             #[cfg(feature = "raft")]
             Self::Raft(store) => {
@@ -80,6 +82,7 @@ impl Group {
                     committed: status.committed,
                     applied: status.applied,
                     is_learner: status.role == crate::raft::Role::Learner,
+                    late_heartbeats: store.late_heartbeats(),
                 }
             }
         }

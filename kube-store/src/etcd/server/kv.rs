@@ -73,11 +73,7 @@ impl pb::kv_server::Kv for EtcdServer {
             true => self.group.range_here(&*self.store, request).await,
             false => self.store.range(request).await,
         };
-        let count = match &response {
-            Err(Error::Unavailable { .. }) => &self.metrics.reads_failed,
-            _ => &self.metrics.ranges,
-        };
-        count.add(1);
+        self.metrics.read(&response, serializable);
         let response = response.map_err(convert::status)?;
         Ok(Response::new(convert::range_response(self.group.stamp(), response)))
     }
@@ -131,7 +127,9 @@ impl pb::kv_server::Kv for EtcdServer {
     async fn compact(&self, request: Request<pb::CompactionRequest>) -> Answer<pb::CompactionResponse> {
         self.caller(&request).await?.require_root()?;
         self.alarms.check(false).await?;
+        let begun = Instant::now();
         self.store.compact(request.into_inner().revision).await.map_err(convert::status)?;
+        self.metrics.compacted(begun.elapsed(), (self.config.clock)());
         Ok(Response::new(pb::CompactionResponse { header: self.header().await? }))
     }
 }

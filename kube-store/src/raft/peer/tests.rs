@@ -19,6 +19,7 @@ use crate::{Error, StoreExt};
 /// A member with all that serves it.
 struct Member {
     store: Arc<RaftStore>,
+    network: PeerNetwork,
     shutdown: CancellationToken,
     serving: tokio::task::JoinHandle<std::io::Result<()>>,
 }
@@ -42,8 +43,9 @@ impl Member {
         let store = RaftStore::open(MemoryEngine::default(), config, transport).await.unwrap();
         network.attach(store.inbox());
         let (store, shutdown) = (Arc::new(store), CancellationToken::new());
-        let serving = tokio::spawn(PeerServer::new(&store).serve(listener, asked, shutdown.clone()));
-        Self { store, shutdown, serving }
+        let serving =
+            tokio::spawn(PeerServer::new(&store).counting(&network).serve(listener, asked, shutdown.clone()));
+        Self { store, network, shutdown, serving }
     }
 
     async fn stop(self) {
@@ -203,6 +205,26 @@ async fn a_member_of_another_group_is_not_heard() {
     assert_eq!(stranger.store.raft_status().leader, None);
     assert_eq!(own.raft_status().term, status.term);
     for member in members.into_iter().chain([stranger]) {
+        member.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_goes_to_another_member_is_counted_there_and_here() {
+    let members = group(3).await;
+    members[0].store.put("a", vec![0; 10_000]).await.unwrap();
+    let leader = members[0].store.wait_for(|status| status.leader.is_some()).await.unwrap().leader.unwrap();
+    let (leads, follows): (Vec<_>, Vec<_>) = members.iter().partition(|member| member.store.id() == leader);
+    let (sender, follower) = (leads[0], follows[0]);
+    let sent = sender.network.metrics().of(follower.store.id());
+    let received = follower.network.metrics().of(leader);
+    // The follower may not be the one whose disk made the majority.
+    while received.received.get() < 10_000 || sent.round_trips.sum() == 0.0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(sent.sent.get() >= received.received.get(), "nothing comes that was not sent");
+    assert_eq!(sender.network.metrics().links().len(), 2);
+    for member in members {
         member.stop().await;
     }
 }

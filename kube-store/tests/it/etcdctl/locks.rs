@@ -42,12 +42,3 @@ async fn a_leader_is_elected_and_followed() {
     listener.kill().await.unwrap();
     served.stop().await;
 }
-
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "etcdctl writes for a minute"]
-async fn the_performance_check_passes() {
-    let Some(served) = Served::start().await else { return };
-    let (_, text) = served.run(&["check", "perf", "--load", "s"], "").await;
-    assert!(text.contains("PASS: Throughput"), "{text}");
-    served.stop().await;
-}

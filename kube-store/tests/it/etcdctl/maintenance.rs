@@ -19,6 +19,19 @@ async fn tells_about_itself() {
     served.stop().await;
 }
 
+/// The pace that etcdctl wants depends on the machine; on a slow one it is missed, but nothing fails.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "etcdctl writes for a minute"]
+async fn the_checks_of_performance_and_scale_pass() {
+    let Some(served) = Served::start().await else { return };
+    let (_, text) = served.run(&["check", "perf", "--load", "s"], "").await;
+    assert!(text.contains("PASS: Throughput"), "{text}");
+    // It asks for the memory of the process before and after.
+    let scale = served.ok(&["check", "datascale", "--load", "s"]).await;
+    assert!(scale.contains("PASS: Approximate system memory used"), "{scale}");
+    served.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn there_is_one_member() {
     let Some(served) = Served::start().await else { return };

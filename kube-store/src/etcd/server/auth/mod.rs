@@ -80,9 +80,13 @@ impl Caller {
         self.user.as_deref().ok_or_else(refusal::no_user)
     }
 
-    /// For what every user may.
+    /// For what every user may. A certificate may name somebody who is none.
     pub(super) fn require_user(&self) -> Result<(), Status> {
-        if self.is_free() { Ok(()) } else { self.user().map(drop) }
+        if self.is_free() || self.model.password(self.user()?).is_ok() {
+            Ok(())
+        } else {
+            Err(refusal::denied())
+        }
     }
 
     /// For what only root may.

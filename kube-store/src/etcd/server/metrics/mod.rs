@@ -5,11 +5,11 @@ mod page;
 mod process;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub(super) use self::calls::{Calls, code_of};
 use crate::measure::{Counter, Gauge, Histogram};
-use crate::{Error, OpResult, TxnResponse};
+use crate::{Error, OpResult, RangeResponse, TxnResponse};
 
 /// What the server counts.
 #[derive(Debug)]
@@ -39,6 +39,9 @@ pub(super) struct Metrics {
     pub(super) promoted: Counter,
     pub(super) healthy: Counter,
     pub(super) unhealthy: Counter,
+    /// How long compactions took that were asked for, in milliseconds, and when the last one was, in seconds of Unix.
+    pub(super) compactions: Histogram,
+    pub(super) compacted_at: Gauge,
     pub(super) snapshots: Histogram,
     pub(super) defragmentations: Histogram,
     pub(super) hashes: Histogram,
@@ -78,10 +81,21 @@ impl Metrics {
             promoted: Counter::default(),
             healthy: Counter::default(),
             unhealthy: Counter::default(),
+            compactions: Histogram::doubling(100.0, 14),
+            compacted_at: Gauge::default(),
             snapshots: Histogram::doubling(0.01, 17),
             defragmentations: Histogram::doubling(0.1, 13),
             hashes: Histogram::doubling(0.01, 15),
             revision_hashes: Histogram::doubling(0.01, 15),
+        }
+    }
+
+    /// Notes a read that has ended, for which a group had to agree unless it was `serializable`.
+    pub(super) fn read(&self, done: &Result<RangeResponse, Error>, serializable: bool) {
+        match done {
+            Ok(_) => self.ranges.add(1),
+            Err(Error::Unavailable { .. }) if !serializable => self.reads_failed.add(1),
+            Err(_) => {}
         }
     }
 
@@ -95,6 +109,13 @@ impl Metrics {
             Err(Error::Unavailable { .. }) => self.failed.add(1),
             Err(_) => {}
         }
+    }
+
+    /// Notes a compaction that was asked for and is done.
+    pub(super) fn compacted(&self, took: Duration, at: SystemTime) {
+        self.compactions.note_number(u32::try_from(took.as_millis()).unwrap_or(u32::MAX));
+        let at = at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        self.compacted_at.set(i64::try_from(at).unwrap_or(i64::MAX));
     }
 
     /// Counts what a transaction did, with those inside; one of several operations counts as such, as etcd has it.

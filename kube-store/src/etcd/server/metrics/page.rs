@@ -88,6 +88,7 @@ impl EtcdServer {
             ("gauge", "etcd_server_is_learner", u64::from(view.is_learner)),
             ("gauge", "etcd_server_proposals_committed_total", view.committed),
             ("gauge", "etcd_server_proposals_applied_total", view.applied),
+            ("counter", "etcd_server_heartbeat_send_failures_total", view.late_heartbeats),
             ("gauge", "etcd_server_quota_backend_bytes", self.config.quota_bytes),
             ("gauge", "etcd_mvcc_db_total_size_in_bytes", self.size(&status)),
             ("gauge", "etcd_mvcc_db_total_size_in_use_in_bytes", status.bytes),
@@ -159,6 +160,8 @@ impl Metrics {
         ] {
             page.one(name, "gauge", gauge.get());
         }
+        page.one("etcd_debugging_mvcc_db_compaction_last", "gauge", self.compacted_at.get());
+        page.times("etcd_debugging_mvcc_db_compaction_total_duration_milliseconds", &self.compactions);
         page.times("etcd_debugging_lease_ttl_total", &self.lease_ttls);
         page.times("etcd_disk_backend_snapshot_duration_seconds", &self.snapshots);
         page.times("etcd_disk_backend_defrag_duration_seconds", &self.defragmentations);

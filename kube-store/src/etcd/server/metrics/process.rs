@@ -23,7 +23,8 @@ pub(super) fn put(page: &mut Page) {
     {
         page.one(name, "gauge", number("/proc/self/status", field).unwrap_or(0.0) * 1024.0);
     }
-    let limit = |resource| getrlimit(resource).current.map_or(-1.0, |limit| limit as f64);
+    // No limit is the largest number.
+    let limit = |resource| getrlimit(resource).current.unwrap_or(u64::MAX);
     page.one("process_virtual_memory_max_bytes", "gauge", limit(Resource::As));
     page.one("process_max_fds", "gauge", limit(Resource::Nofile));
     page.one("os_fd_limit", "gauge", limit(Resource::Nofile));
