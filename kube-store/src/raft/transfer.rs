@@ -14,6 +14,8 @@ use crate::mvcc::State;
 
 /// Parts under way to one member.
 const AHEAD: usize = 8;
+/// Times that parts are sent again before that is given up.
+const TRIES: usize = 8;
 
 /// All snapshots on their way from and to this member.
 #[derive(Debug, Default)]
@@ -56,6 +58,8 @@ struct Incoming {
     id: u64,
     message: Message,
     taken: u64,
+    /// Ticks since something new arrived.
+    idle: usize,
     sink: Sink,
 }
 
@@ -171,11 +175,14 @@ impl Transfers {
         Some(outgoing.frames(state, size))
     }
 
-    /// Sends again what seems lost after `patience` ticks, and gives up after some times as long.
+    /// Sends again what seems lost after `patience` ticks, and gives up after some times as long; and lets go of what has
+    /// arrived of a snapshot whose sender has given up by now, or is gone.
     pub(super) fn tick(&mut self, patience: usize, state: &State, size: usize) -> Ticked {
-        /// Times that parts are sent again.
-        const TRIES: usize = 8;
         let mut ticked = Ticked::default();
+        if let Some(incoming) = &mut self.incoming {
+            incoming.idle += 1;
+        }
+        self.incoming.take_if(|incoming| incoming.idle > patience * TRIES);
         self.outgoing.retain(|to, outgoing| {
             outgoing.idle += 1;
             if outgoing.idle >= patience * TRIES {
@@ -213,6 +220,7 @@ impl Transfers {
             self.incoming = Some(incoming);
             return (taken, None);
         }
+        incoming.idle = 0;
         incoming.taken += chunk.data.len() as u64;
         let taken = incoming.taken;
         let outcome =
@@ -235,7 +243,8 @@ impl Incoming {
     fn begin(chunk: &Chunk, limits: Limits, now: Instant) -> Option<Self> {
         let message = Message::parse_from_bytes(&chunk.data).ok()?;
         let sink = Sink::new(limits.record, now);
-        Some(Self { from: chunk.from, id: chunk.id, message, taken: chunk.data.len() as u64, sink })
+        let taken = chunk.data.len() as u64;
+        Some(Self { from: chunk.from, id: chunk.id, message, taken, idle: 0, sink })
     }
 
     fn finish(self) -> Option<(Message, Arrived)> {
@@ -246,5 +255,56 @@ impl Incoming {
                 None
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::MemoryEngine;
+
+    fn state() -> State {
+        State::load(&MemoryEngine::default(), Instant::now()).unwrap()
+    }
+
+    /// A snapshot under way, as its receiver has it after the first of its parts.
+    fn begun(state: &State) -> (Transfers, Transfers, Vec<Chunk>) {
+        let (mut from, mut to) = (Transfers::default(), Transfers::default());
+        let message = Message { to: 2, ..Message::default() };
+        let frames = from.start(7, &message, state, &Applied::default(), 4);
+        let chunk = |frame| match frame {
+            Frame::Chunk { transfer: id, offset, last, data } => {
+                Some(Chunk { from: 1, id, offset, last, data })
+            }
+            _ => None,
+        };
+        let mut chunks: Vec<Chunk> = frames.into_iter().filter_map(chunk).collect();
+        let limits = Limits { bytes: 1 << 20, record: 1 << 20 };
+        to.take(chunks.remove(0), limits, Instant::now());
+        (from, to, chunks)
+    }
+
+    #[test]
+    fn what_never_comes_to_an_end_is_let_go() {
+        let state = state();
+        let (mut from, mut to, chunks) = begun(&state);
+        let patience = 3;
+        let limits = Limits { bytes: 1 << 20, record: 1 << 20 };
+        for chunk in chunks.into_iter().take(3) {
+            // One is late, but its sender has not given up.
+            for _ in 0..patience * TRIES {
+                to.tick(patience, &state, 4);
+            }
+            to.take(chunk, limits, Instant::now());
+            assert!(to.incoming.is_some());
+        }
+        let failed = (0..patience * TRIES).flat_map(|_| {
+            to.tick(patience, &state, 4);
+            from.tick(patience, &state, 4).failed
+        });
+        assert_eq!(failed.collect::<Vec<_>>(), [2], "the sender gives up");
+        assert!(to.incoming.is_some(), "its last try may be under way");
+        to.tick(patience, &state, 4);
+        assert!(to.incoming.is_none());
     }
 }

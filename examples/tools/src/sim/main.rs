@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use kube_store::testing::simulation::Settings;
 
 /// Runs simulations and says which seeds fail.
 #[derive(Parser)]
@@ -29,6 +30,15 @@ enum What {
         /// Simulate a group of members under faults instead of one store.
         #[arg(long)]
         replicated: bool,
+        /// Members of the group at the beginning.
+        #[arg(long, default_value_t = 3, value_name = "N", requires = "replicated")]
+        members: u64,
+        /// Leaders of the group answer reads alone for a while.
+        #[arg(long, requires = "replicated")]
+        lease_reads: bool,
+        /// Members of the group often crash while they put a snapshot in place.
+        #[arg(long, requires = "replicated")]
+        interrupt_snapshots: bool,
     },
 }
 
@@ -39,10 +49,12 @@ fn seeds(text: &str) -> Result<Range<u64>, String> {
 }
 
 fn main() -> ExitCode {
-    let What::Store { seeds, steps, replicated } = Flags::parse().what;
+    let What::Store { seeds, steps, replicated, members, lease_reads, interrupt_snapshots } =
+        Flags::parse().what;
+    let settings = Settings { members, lease_reads, interrupt_snapshots, ..Settings::default() };
     let (count, mut failed) = (seeds.end.saturating_sub(seeds.start), 0);
     for seed in seeds {
-        let outcome = if replicated { runs::replicated(seed) } else { runs::store(seed, steps) };
+        let outcome = if replicated { runs::replicated(seed, &settings) } else { runs::store(seed, steps) };
         if let Err(violation) = outcome {
             failed += 1;
             println!("seed {seed}: {violation}");

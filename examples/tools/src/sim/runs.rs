@@ -23,8 +23,8 @@ pub(crate) fn store(seed: u64, steps: usize) -> Result<(), Failure> {
 ///
 /// # Errors
 /// The rule that was broken, with what happened before.
-pub(crate) fn replicated(seed: u64) -> Result<(), Failure> {
-    match run(seed, &Settings::default()) {
+pub(crate) fn replicated(seed: u64, settings: &Settings) -> Result<(), Failure> {
+    match run(seed, settings) {
         Ok(_) => Ok(()),
         Err(violation) => Err(format!("{violation}\n{}", violation.trace.join("\n")).into()),
     }
@@ -32,11 +32,13 @@ pub(crate) fn replicated(seed: u64) -> Result<(), Failure> {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
     #[test]
     fn a_few_seeds_hold() {
         for seed in 0..20 {
-            super::store(seed, 300).unwrap();
-            super::replicated(seed).unwrap();
+            store(seed, 300).unwrap();
+            replicated(seed, &Settings::default()).unwrap();
         }
     }
 }

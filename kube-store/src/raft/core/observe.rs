@@ -42,6 +42,11 @@ impl Core {
         &self.node.store().applied.conf.voters_outgoing
     }
 
+    /// Whether a snapshot has arrived that is not in place yet.
+    pub(crate) fn is_installing(&self) -> bool {
+        self.install.is_some()
+    }
+
     pub(crate) fn position(&self) -> Position {
         self.applied()
     }

@@ -61,6 +61,7 @@ impl Disk {
     pub(super) fn sync(&mut self) {
         let Some(writes) = self.writing.take().and_then(|record| whole(&record)) else { return };
         let lie = self.lie;
+        let writes = self.twisted(writes);
         let (late, now): (Vec<_>, Vec<_>) = writes.into_iter().partition(|(key, _)| is_late(lie, key));
         self.put(now);
         self.late.push_back(late);
@@ -68,6 +69,21 @@ impl Disk {
             let due = self.late.pop_front().unwrap_or_default();
             self.put(due);
         }
+    }
+
+    /// What a disk that lies about snapshots makes of a batch.
+    fn twisted(&self, mut writes: Vec<Write>) -> Vec<Write> {
+        const MARK: &[u8] = b"rs";
+        match self.lie {
+            Some(Mutation::ForgetMark) => writes.retain(|(key, _)| key != MARK),
+            Some(Mutation::EarlySwap)
+                if writes.iter().any(|(key, value)| is_version(key) && value.is_some()) =>
+            {
+                writes.push((MARK.to_vec(), None));
+            }
+            _ => {}
+        }
+        writes
     }
 
     /// The sync failed, and the system has thrown away what was to be written.
@@ -107,6 +123,11 @@ impl Disk {
             };
         }
     }
+}
+
+/// Whether this is the key of what the store holds of a key.
+fn is_version(key: &[u8]) -> bool {
+    key.first() == Some(&b'v')
 }
 
 /// Whether a disk with this lie says of a record that it is durable before it is.

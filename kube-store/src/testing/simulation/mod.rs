@@ -20,6 +20,7 @@ mod clients;
 mod disk;
 mod exercise;
 mod faults;
+mod installs;
 mod invariants;
 mod liar;
 mod linear;
@@ -32,9 +33,11 @@ mod watched;
 mod watcher;
 mod world;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub use self::exercise::{Exercised, Immediate, Stage, exercise};
+pub use self::installs::InstallStep;
 pub use self::liar::{Liar, Lie};
 pub use self::rule::{Broken, Checked, Rule};
 pub use self::scenario::Scenario;
@@ -55,6 +58,8 @@ pub struct Settings {
     pub variety: Variety,
     /// Whether leaders answer reads alone for a while; clocks differ by less than the members are told. Default no.
     pub lease_reads: bool,
+    /// Whether snapshots are frequent and of many parts, and members often crash while they put one in place. Default no.
+    pub interrupt_snapshots: bool,
     /// A fault to plant. Default none.
     pub mutation: Option<Mutation>,
 }
@@ -77,6 +82,7 @@ impl Default for Settings {
             duration: Duration::from_secs(5),
             variety: Variety::Wide,
             lease_reads: false,
+            interrupt_snapshots: false,
             mutation: None,
         }
     }
@@ -112,11 +118,15 @@ pub enum Mutation {
     TornBatch,
     /// A leader answers reads alone for longer than others wait with an election. Needs [`Settings::lease_reads`].
     LongLease,
+    /// It is not on the disk that the records of the store mean nothing while a snapshot is put in their place.
+    ForgetMark,
+    /// The disk says that a snapshot is in place once its first part is there.
+    EarlySwap,
 }
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::AckBeforePersist,
         Self::StaleRead,
         Self::ApplyUncommitted,
@@ -130,7 +140,14 @@ impl Mutation {
         Self::IgnoreFailedSync,
         Self::TornBatch,
         Self::LongLease,
+        Self::ForgetMark,
+        Self::EarlySwap,
     ];
+
+    /// Whether it shows only with [`Settings::interrupt_snapshots`].
+    pub(crate) fn is_of_snapshots(self) -> bool {
+        matches!(self, Self::ForgetMark | Self::EarlySwap)
+    }
 }
 
 /// What happened in a run that kept all rules.
@@ -146,8 +163,14 @@ pub struct Report {
     pub crashes: usize,
     /// Snapshots taken over by a member.
     pub snapshots: usize,
+    /// Crashes while a snapshot was put in place, by how far that had come.
+    pub interrupted: BTreeMap<InstallStep, usize>,
+    /// Those of members that came to the group later.
+    pub interrupted_joins: usize,
     /// Changes of the members that were done.
     pub changes: usize,
+    /// Whether the group was left without a majority in the end, and so did not have to agree.
+    pub stuck: bool,
     /// A hash of everything that happened, in order.
     pub digest: u64,
 }

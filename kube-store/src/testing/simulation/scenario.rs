@@ -132,6 +132,8 @@ impl Scenario {
             &[Rule::LeadsAlone, Rule::Linearizable],
         ),
         group("a torn batch", 0, 3, Mutation::TornBatch, LOST),
+        group("crash while a snapshot is put in place", 0, 3, Mutation::ForgetMark, HALF),
+        group("a snapshot in place too early", 0, 3, Mutation::EarlySwap, HALF),
         store("a watch with a gap", 0, Lie::SkipEvent, SKIPPED),
         store("a stale read", 0, Lie::StaleRead, &[Rule::Linearizable]),
         store("a lost write", 0, Lie::LoseWrite, &[Rule::Revisions, Rule::Linearizable]),
@@ -168,7 +170,15 @@ impl Scenario {
 
     fn run_group(&self, seed: u64, mutation: Option<Mutation>) -> Checked {
         let lease_reads = self.planted == Planted::Group(Mutation::LongLease);
-        let settings = Settings { members: self.members, lease_reads, mutation, ..Settings::default() };
+        let interrupt_snapshots =
+            matches!(self.planted, Planted::Group(mutation) if mutation.is_of_snapshots());
+        let settings = Settings {
+            members: self.members,
+            lease_reads,
+            interrupt_snapshots,
+            mutation,
+            ..Settings::default()
+        };
         run(seed, &settings).map(drop).map_err(|violation| violation.broken)
     }
 }
@@ -187,6 +197,9 @@ const LOST: &[Rule] = &[
     Rule::Linearizable,
     Rule::Revisions,
 ];
+
+/// What a member that starts on half of a snapshot may show first.
+const HALF: &[Rule] = &[Rule::Starts, Rule::OneState, Rule::OneHistory];
 
 /// What a watch that leaves out something may show first.
 const SKIPPED: &[Rule] = &[Rule::WatchGap, Rule::WatchProgress];

@@ -92,7 +92,7 @@ pub(super) struct World {
     watchers: Vec<Watcher>,
     invariants: Invariants,
     trace: VecDeque<String>,
-    report: Report,
+    pub(super) report: Report,
 }
 
 impl World {
@@ -158,10 +158,11 @@ impl World {
         let end = faults + CALM;
         while !self.is_at_rest() {
             if self.now >= end && !self.has_majority() {
-                // A member was lost while another was being removed, which no group survives.
+                self.report.stuck = true;
                 break;
             }
             if self.now >= end {
+                self.say_how_all_are();
                 return Rule::Agreement.broken(format!("not after {CALM} ms without faults"));
             }
             self.run_until((self.now + 250).min(end))?;
@@ -244,16 +245,30 @@ impl World {
             })
     }
 
-    /// Whether enough voters run, according to the member that knows most: of those before a change that is under way too.
+    fn say_how_all_are(&mut self) {
+        let how = |(id, node): (&u64, &Node)| match &node.live {
+            Some(live) => format!("member {id}: {:?}, {} leases", live.core, live.state.lease_count()),
+            None => format!("member {id}: lost: {}, removed: {}", node.wiped, node.removed),
+        };
+        let lines: Vec<String> = self.nodes.iter().map(how).collect();
+        lines.into_iter().for_each(|line| self.say(|| line));
+    }
+
+    /// Whether enough voters are left, according to the member that knows most: of those before a change that is under way too.
+    ///
+    /// A member goes by the voters of what it has applied, not of what is in its log. So until it has applied the end of a
+    /// joint step it can neither win an election nor commit anything without a majority of the voters before. The end may be
+    /// committed already: then those who knew were removed and have stopped, or lost their disks, and no protocol lets the
+    /// others find out, because any majority of the old voters has to include one of the lost, who may have voted for
+    /// something else. What counts as lost is only what is lost for ever; a member that is down for another reason now that
+    /// there are no more faults has failed, and excuses nobody.
     fn has_majority(&self) -> bool {
         let lives = self.nodes.values().filter_map(|node| node.live.as_ref());
         let Some(newest) = lives.max_by_key(|live| live.core.position().index) else { return false };
         let voters = newest.core.members().all.values().filter(|member| !member.learner);
-        let runs = |id: &u64| self.nodes.get(id).is_some_and(|node| node.live.is_some());
-        let most_run = |ids: &[u64]| 2 * ids.iter().filter(|id| runs(id)).count() > ids.len();
-        let (new, old): (Vec<u64>, _) =
-            (voters.map(|member| member.id).collect(), newest.core.leaving_voters());
-        most_run(&new) && (old.is_empty() || most_run(old))
+        let is_left = |id: &u64| self.nodes.get(id).is_some_and(|node| !node.wiped && !node.removed);
+        let new: Vec<u64> = voters.map(|member| member.id).collect();
+        has_majorities(&new, newest.core.leaving_voters(), is_left)
     }
 
     fn config(&self, id: u64) -> RaftConfig {
@@ -266,6 +281,10 @@ impl World {
         config.max_message_bytes = 600;
         config.keep_entries = 12;
         config.chunk_bytes = 400;
+        if self.settings.interrupt_snapshots {
+            config.keep_entries = 3;
+            config.chunk_bytes = 60;
+        }
         if self.settings.lease_reads {
             // Ticks take from 8 to 12 ms of the time that is handed to members: the fastest clock is a quarter ahead.
             config.tick = Duration::from_millis(10);
@@ -372,6 +391,15 @@ impl World {
         self.rng.choice(ids)
     }
 
+    /// Whether there are no more faults.
+    pub(super) fn is_calm(&self) -> bool {
+        self.now >= u64::try_from(self.settings.duration.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    pub(super) fn core(&self, id: u64) -> Option<&Core> {
+        Some(&self.nodes.get(&id)?.live.as_ref()?.core)
+    }
+
     /// A member that leads, by its own account.
     pub(super) fn leader(&self) -> Option<u64> {
         let leads = |node: &Node| node.live.as_ref().is_some_and(|live| live.core.leads().is_some());
@@ -471,6 +499,12 @@ impl World {
         let Some(node) = self.nodes.get_mut(&id).filter(|node| node.life == life) else { return Ok(()) };
         let Some(work) = node.live.as_mut().and_then(|live| live.syncing.take()) else { return Ok(()) };
         let fails = std::mem::take(&mut node.fails) || node.full_until > self.now;
+        let is_interrupted = self.interrupts(id, &work);
+        if is_interrupted && self.rng.bool() {
+            self.crash(id);
+            return Ok(());
+        }
+        let Some(node) = self.nodes.get_mut(&id) else { return Ok(()) };
         if fails && self.settings.mutation != Some(Mutation::IgnoreFailedSync) {
             // No member goes on after that: what is on the disk is open until it is read again.
             self.say(|| format!("member {id}: a sync fails"));
@@ -481,8 +515,14 @@ impl World {
             node.disk.lose();
         }
         node.disk.sync();
-        if let Some(live) = &node.live {
+        // What a snapshot is put in place with says nothing of terms.
+        let says_term = work.batch.iter().any(|(key, value)| key == b"rh" && value.is_some());
+        if let Some(live) = node.live.as_ref().filter(|_| says_term) {
             node.seen.durable_term = live.core.hard_state().term;
+        }
+        if is_interrupted {
+            self.crash(id);
+            return Ok(());
         }
         self.settle(id, work);
         self.drive(id)
@@ -529,6 +569,12 @@ impl World {
             self.say(|| format!("member {id} was removed"));
         }
     }
+}
+
+/// Whether there is a majority of these voters, and of those that leave, if any do.
+pub(super) fn has_majorities(voters: &[u64], leaving: &[u64], is_left: impl Fn(&u64) -> bool) -> bool {
+    let most_left = |ids: &[u64]| 2 * ids.iter().filter(|id| is_left(id)).count() > ids.len();
+    most_left(voters) && (leaving.is_empty() || most_left(leaving))
 }
 
 impl Live {
