@@ -2,6 +2,7 @@
 
 mod hub;
 mod journal;
+mod pace;
 #[cfg(feature = "raft")]
 mod replicated;
 mod upkeep;
@@ -22,6 +23,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::hub::Hub;
 use self::journal::{Durable, Journal};
+pub(crate) use self::pace::Pace;
 use crate::engine::Engine;
 use crate::mvcc::{self, Counts, Places, Scan, State};
 use crate::{
