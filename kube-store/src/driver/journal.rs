@@ -13,19 +13,14 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
-use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::Shared;
+use super::{Pace, Shared};
 use crate::engine::{Batch, Engine};
 use crate::{Error, Result};
-
-/// A commit that takes longer than this is none for a task.
-const SHORT: Duration = Duration::from_micros(250);
 
 /// What callers and the committing thread share.
 #[derive(Debug)]
@@ -35,8 +30,7 @@ pub(super) struct Journal {
     /// Used by whose turn it is; gone when the journal is closed.
     writer: Mutex<Option<Writer>>,
     disk_bytes: AtomicU64,
-    /// How long commits take, in nanoseconds: a mean of the last ones.
-    pace: AtomicU64,
+    pace: Pace,
 }
 
 #[derive(Debug, Default)]
@@ -75,14 +69,14 @@ impl Journal {
             wake: Condvar::new(),
             disk_bytes: AtomicU64::new(engine.disk_bytes()),
             writer: Mutex::new(Some(Writer { engine, batch: Batch::default(), commits: 0 })),
-            pace: AtomicU64::new(u64::MAX / 8),
+            pace: Pace::default(),
         }
     }
 
     /// Asks for what is applied to be made durable; call it under the state's lock.
     pub(super) fn enqueue(&self) -> Durable<'_> {
         let mut queue = self.queue.lock();
-        if !queue.stop && queue.turn == Holder::Nobody && self.is_short() {
+        if !queue.stop && queue.turn == Holder::Nobody && self.pace.is_short() {
             queue.turn = Holder::Caller;
             return Durable::Commit(Turn(self));
         }
@@ -95,14 +89,6 @@ impl Journal {
             }
         }
         Durable::Wait(receiver)
-    }
-
-    /// Whether this thread may block for as long as a commit takes.
-    fn is_short(&self) -> bool {
-        Duration::from_nanos(self.pace.load(Ordering::Relaxed)) < SHORT
-            && Handle::try_current().is_ok_and(|runtime| {
-                runtime.runtime_flavor() == RuntimeFlavor::MultiThread && runtime.metrics().num_workers() > 1
-            })
     }
 
     /// Bytes on disk as of some commits ago.
@@ -180,7 +166,7 @@ impl Journal {
         let start = Instant::now();
         let outcome = writer.engine.commit(&writer.batch).map_err(Error::storage);
         writer.batch.clear();
-        self.note(start.elapsed());
+        self.pace.note(start.elapsed());
         if let Err(error) = &outcome {
             tracing::error!(%error, "a commit failed, no more writes are accepted");
         }
@@ -189,13 +175,6 @@ impl Journal {
             self.disk_bytes.store(writer.engine.disk_bytes(), Ordering::Relaxed);
         }
         outcome
-    }
-
-    /// Takes the length of a commit into the mean; only whose turn it is does.
-    fn note(&self, took: Duration) {
-        let (mean, took) =
-            (self.pace.load(Ordering::Relaxed), u64::try_from(took.as_nanos()).unwrap_or(u64::MAX / 8));
-        self.pace.store(mean - mean / 8 + took / 8, Ordering::Relaxed);
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod hub;
 mod journal;
+mod pace;
 #[cfg(feature = "raft")]
 mod replicated;
 mod upkeep;
@@ -22,6 +23,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::hub::Hub;
 use self::journal::{Durable, Journal};
+pub(crate) use self::pace::Pace;
 use crate::engine::Engine;
 use crate::mvcc::{self, Counts, Places, Scan, State};
 use crate::{
@@ -327,12 +329,27 @@ macro_rules! delegate {
     ($store:ty) => {
         #[async_trait]
         impl Store for $store {
-            async fn range(&self, request: RangeRequest) -> Result<RangeResponse> {
-                self.0.range(request).await
+            // The frequent ones are the driver's own futures, not futures around these.
+            fn range<'a, 'async_trait>(
+                &'a self,
+                request: RangeRequest,
+            ) -> futures::future::BoxFuture<'async_trait, Result<RangeResponse>>
+            where
+                'a: 'async_trait,
+                Self: 'async_trait,
+            {
+                self.0.range(request)
             }
 
-            async fn txn(&self, request: TxnRequest) -> Result<TxnResponse> {
-                self.0.txn(request).await
+            fn txn<'a, 'async_trait>(
+                &'a self,
+                request: TxnRequest,
+            ) -> futures::future::BoxFuture<'async_trait, Result<TxnResponse>>
+            where
+                'a: 'async_trait,
+                Self: 'async_trait,
+            {
+                self.0.txn(request)
             }
 
             async fn watch(&self, request: WatchRequest) -> Result<WatchStream> {

@@ -12,6 +12,8 @@ use std::fmt::Debug;
 use std::io;
 use std::ops::Range;
 
+use bytes::Bytes;
+
 pub use self::log::LogEngine;
 #[cfg(feature = "server")]
 pub use self::measured::{DiskMetrics, Measured};
@@ -23,12 +25,21 @@ pub use self::rocksdb::RocksDbEngine;
 /// What a scan calls with each key and value.
 pub type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> io::Result<()> + 'a;
 
+/// What a load calls with each key and value.
+pub type Keep<'a> = dyn FnMut(&[u8], Bytes) -> io::Result<()> + 'a;
+
 /// An ordered map of byte strings with atomic, durable batches. One thread owns it.
 ///
 /// All that the store knows is in memory too, so an engine is written all the time and read once, when the store opens.
 pub trait Engine: Send + Debug + 'static {
     /// Calls `visit` with every entry whose key starts with `prefix`, in order of keys, until it fails.
     fn scan(&self, prefix: &[u8], visit: &mut Visit<'_>) -> io::Result<()>;
+
+    /// As [`Engine::scan`], with values that can be kept. An engine that has read its values when it was opened gives them away
+    /// here, so that nothing is read or copied a second time; it forgets them with the first commit.
+    fn load(&self, prefix: &[u8], visit: &mut Keep<'_>) -> io::Result<()> {
+        self.scan(prefix, &mut |key, value| visit(key, Bytes::copy_from_slice(value)))
+    }
 
     /// Does all of `batch` or nothing, and returns when it would survive a crash. After an error the engine is not used
     /// again, and whether the batch happened is open.
@@ -86,6 +97,11 @@ impl Batch {
     /// Number of entries.
     pub fn len(&self) -> usize {
         self.entries.len()
+    }
+
+    /// Bytes of all keys and values.
+    pub fn bytes(&self) -> usize {
+        self.buffer.len()
     }
 
     /// Forgets all entries and keeps the memory, unless it has become large.

@@ -20,7 +20,8 @@ impl State {
     pub(crate) fn apply(&mut self, request: TxnRequest) -> Result<TxnResponse> {
         let path = self.choose(&request, self.head);
         self.check_path(&request, &path, self.head)?;
-        let mut run = Run { revision: self.head + 1, state: self, events: Vec::new() };
+        // Most write one key, and the memory is kept as long as the event.
+        let mut run = Run { revision: self.head + 1, state: self, events: Vec::with_capacity(1) };
         let response = run.txn(request, path)?;
         run.finish();
         Ok(response)

@@ -1,5 +1,6 @@
 //! Forgetting history.
 
+use super::history::History;
 use super::{Change, State};
 use crate::{Error, Event, Result, Revision};
 
@@ -35,19 +36,35 @@ impl State {
         false
     }
 
-    pub(super) fn sweep_keys(&mut self, events: &[Event]) {
+    fn sweep_keys(&mut self, events: &[Event]) {
         for event in events {
             let Some(history) = self.index.get_mut(&event.kv.key) else { continue };
-            let (bytes, outbox) = (&mut self.bytes, &mut self.outbox);
-            let gone = history.compact(self.compacted, |version| {
-                *bytes = bytes.saturating_sub(version.cost());
-                if let Some(outbox) = outbox {
-                    outbox.push(Change::Drop { revision: version.kv.mod_revision, sub: version.sub });
-                }
-            });
-            if gone {
+            let mut forgetting = Forgetting { bytes: &mut self.bytes, outbox: &mut self.outbox };
+            if forgetting.forget(history, self.compacted) {
                 self.index.remove(&event.kv.key);
             }
         }
+    }
+
+    /// Drops what compaction made unreachable of a key that is not in the index yet; answers whether nothing is left.
+    pub(super) fn forget(&mut self, history: &mut History) -> bool {
+        Forgetting { bytes: &mut self.bytes, outbox: &mut self.outbox }.forget(history, self.compacted)
+    }
+}
+
+/// What changes when versions are dropped.
+struct Forgetting<'a> {
+    bytes: &'a mut u64,
+    outbox: &'a mut Option<Vec<Change>>,
+}
+
+impl Forgetting<'_> {
+    fn forget(&mut self, history: &mut History, compacted: Revision) -> bool {
+        history.compact(compacted, |version| {
+            *self.bytes = self.bytes.saturating_sub(version.cost());
+            if let Some(outbox) = self.outbox.as_mut() {
+                outbox.push(Change::Drop { revision: version.kv.mod_revision, sub: version.sub });
+            }
+        })
     }
 }

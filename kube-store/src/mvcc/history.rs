@@ -40,6 +40,16 @@ impl History {
         self.older.push(std::mem::replace(&mut self.latest, version));
     }
 
+    /// All versions, as they came.
+    pub(crate) fn versions(&self) -> impl Iterator<Item = &Version> {
+        self.older.iter().chain([&self.latest])
+    }
+
+    /// Revision of the oldest version.
+    pub(crate) fn first_revision(&self) -> Revision {
+        self.older.first().map_or(self.latest.kv.mod_revision, |version| version.kv.mod_revision)
+    }
+
     /// The key as it is after the newest transaction, `None` when deleted.
     pub(crate) fn current(&self) -> Option<&KeyValue> {
         self.latest.live().map(|version| &version.kv)

@@ -1,8 +1,9 @@
 //! Building the state from what was made durable.
 
+use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::history::Version;
+use super::history::{History, Version};
 use super::log::Log;
 use super::{Change, State};
 use crate::engine::Engine;
@@ -21,22 +22,27 @@ impl State {
         let decode = if engine.verifies() { Change::decode_verified } else { Change::decode };
         for prefix in prefixes {
             let mut outcome = Ok(());
-            let scanned = engine.scan(prefix, &mut |key, value| {
+            let loaded = engine.load(prefix, &mut |key, value| {
                 outcome = decode(key, value).and_then(|change| loader.add(change));
                 // The scan only has to stop; the reason is kept outside.
                 if outcome.is_err() { Err(std::io::ErrorKind::InvalidData.into()) } else { Ok(()) }
             });
             outcome?;
-            scanned.map_err(Error::storage)?;
+            loaded.map_err(Error::storage)?;
         }
         loader.finish()
     }
 }
 
-/// Builds a state from what was made durable, in its order.
+/// Builds a state from what was made durable, in its order. The index is made at the end, out of all keys in their order: that
+/// takes less time and memory than to add one after the other.
 #[derive(Debug)]
 pub(crate) struct Loader {
     state: State,
+    /// Versions from before the log, as they came.
+    base: Vec<KeyValue>,
+    /// Where all versions are, as they came.
+    places: Vec<Place>,
     /// Revision being read, and its events so far.
     revision: Revision,
     events: Vec<Event>,
@@ -44,10 +50,19 @@ pub(crate) struct Loader {
     now: Instant,
 }
 
+/// Where a version is: in an event of the log, or, with a revision from before, in the base.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    revision: Revision,
+    at: usize,
+    sub: u32,
+}
+
 impl Loader {
     /// An empty one. Leases start their time to live at `now`.
     pub(crate) fn new(now: Instant) -> Self {
-        Self { state: State::new(true), revision: 0, events: Vec::new(), known: false, now }
+        let (base, places, events) = (Vec::new(), Vec::new(), Vec::new());
+        Self { state: State::new(true), base, places, revision: 0, events, known: false, now }
     }
 
     /// Takes the next change.
@@ -56,6 +71,9 @@ impl Loader {
         match change {
             Change::Format => self.known = true,
             Change::Grant { id, ttl } => state.leases.insert(id, ttl, self.now),
+            Change::Compact { .. } if !self.places.is_empty() => {
+                return Err(Error::corrupt("where history starts is told after history"));
+            }
             Change::Compact { revision } => {
                 state.compacted = revision;
                 state.head = state.head.max(revision);
@@ -69,38 +87,97 @@ impl Loader {
     }
 
     fn add_version(&mut self, sub: u32, kv: KeyValue) -> Result<()> {
-        if kv.mod_revision != self.revision {
-            self.end_revision()?;
-            self.revision = kv.mod_revision;
+        let revision = kv.mod_revision;
+        if revision < self.state.log.first() {
+            self.places.push(Place { revision, at: self.base.len(), sub });
+            self.base.push(kv);
+            return Ok(());
         }
+        if revision != self.revision {
+            self.end_revision();
+            self.revision = revision;
+            if revision != self.state.log.next() {
+                let wanted = self.state.log.next();
+                return Err(Error::corrupt(format!("revision {revision} follows, {wanted} is missing")));
+            }
+        }
+        self.places.push(Place { revision, at: self.events.len(), sub });
         let kind = if kv.version > 0 { EventKind::Put } else { EventKind::Delete };
-        let prev = self.state.add_version(Version { kv: kv.clone(), sub });
-        let event = Event { kind, kv, prev };
-        if self.revision <= self.state.compacted {
-            self.state.sweep_keys(std::slice::from_ref(&event));
-        }
-        self.events.push(event);
+        self.events.push(Event { kind, kv, prev: None });
         Ok(())
     }
 
-    fn end_revision(&mut self) -> Result<()> {
-        let events = std::mem::take(&mut self.events);
+    fn end_revision(&mut self) {
+        if !self.events.is_empty() {
+            self.state.log.push(std::mem::take(&mut self.events).into());
+            self.state.head = self.revision;
+        }
+    }
+
+    fn at(&self, place: Place) -> Option<&KeyValue> {
+        if place.revision < self.state.log.first() {
+            return self.base.get(place.at);
+        }
+        self.state.log.get(place.revision)?.get(place.at).map(|event| &event.kv)
+    }
+
+    /// Notes in an event what it has replaced, and lets it share the memory of its key. Answers the version.
+    fn link(&mut self, place: Place, key: Option<&Bytes>, prev: Option<&KeyValue>) -> Option<Version> {
+        let in_log = place.revision >= self.state.log.first();
+        let kv = if in_log {
+            let event = self.state.log.get_mut(place.revision)?.get_mut(place.at)?;
+            event.prev = prev.cloned();
+            &mut event.kv
+        } else {
+            self.base.get_mut(place.at)?
+        };
+        if let Some(key) = key {
+            kv.key = key.clone();
+        }
+        let kv = if in_log { kv.clone() } else { std::mem::take(kv) };
+        Some(Version { kv, sub: place.sub })
+    }
+
+    /// Makes the index. A place never lacks what it was made for.
+    fn index(&mut self) {
+        let mut places = std::mem::take(&mut self.places);
+        places.sort_by(|a, b| self.at(*a).map(|kv| &kv.key).cmp(&self.at(*b).map(|kv| &kv.key)));
+        let mut all: Vec<(Bytes, History)> = Vec::new();
+        for place in places {
+            let same = all.last_mut().filter(|(key, _)| self.at(place).is_some_and(|kv| kv.key == *key));
+            if let Some((key, history)) = same {
+                let version = self.link(place, Some(key), history.current());
+                version.into_iter().for_each(|version| history.push(version));
+                continue;
+            }
+            self.close(&mut all);
+            if let Some(version) = self.link(place, None, None) {
+                all.push((version.kv.key.clone(), History::new(version)));
+            }
+        }
+        self.close(&mut all);
+        self.state.index = all.into_iter().collect();
+    }
+
+    /// Takes the last key into account, of which everything is known. What a compaction did not come to delete is deleted now.
+    fn close(&mut self, all: &mut Vec<(Bytes, History)>) {
+        let Some((key, history)) = all.last_mut() else { return };
         let state = &mut self.state;
-        if events.is_empty() || self.revision < state.log.first() {
-            return Ok(());
+        state.bytes += history.versions().map(Version::cost).sum::<u64>();
+        let gone = history.first_revision() <= state.compacted && state.forget(history);
+        if let Some(kv) = history.current() {
+            state.keys += 1;
+            state.leases.rebind(key, 0, kv.lease);
         }
-        if self.revision != state.log.next() {
-            let (found, wanted) = (self.revision, state.log.next());
-            return Err(Error::corrupt(format!("revision {found} follows, {wanted} is missing")));
+        if gone {
+            all.pop();
         }
-        state.log.push(events.into());
-        state.head = self.revision;
-        Ok(())
     }
 
     /// The state that they make.
     pub(crate) fn finish(mut self) -> Result<State> {
-        self.end_revision()?;
+        self.end_revision();
+        self.index();
         let mut state = self.state;
         (state.visible, state.taken) = (state.head, state.head);
         if !self.known {

@@ -35,6 +35,11 @@ impl Log {
         self.entries.get(at).map(AsRef::as_ref)
     }
 
+    pub(super) fn get_mut(&mut self, revision: Revision) -> Option<&mut [Event]> {
+        let at = usize::try_from(revision - self.first).ok()?;
+        self.entries.get_mut(at).map(AsMut::as_mut)
+    }
+
     pub(crate) fn pop(&mut self) -> Option<Box<[Event]>> {
         let events = self.entries.pop_front()?;
         self.first += 1;

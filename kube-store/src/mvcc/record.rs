@@ -14,12 +14,16 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 
 use crate::engine::Batch;
 use crate::{Error, KeyValue, Result, Revision};
 
 const FORMAT: i64 = 2;
+
+/// Shorter values than this are copied when they are read: what stands beside them in a record would take too much memory as
+/// long as they are there.
+const SMALL: usize = 1024;
 
 /// One durable change.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,17 +94,19 @@ impl Change {
     }
 
     /// Reads back one entry; refuses one whose checksum is wrong.
-    pub(crate) fn decode(key: &[u8], value: &[u8]) -> Result<Self> {
+    pub(crate) fn decode(key: &[u8], value: Bytes) -> Result<Self> {
         match value.split_last_chunk() {
             Some((body, sum)) if checksum(key, body) == *sum => Self::decode_verified(key, value),
             _ => Err(Error::corrupt(format!("the checksum of entry {} is wrong", key.escape_ascii()))),
         }
     }
 
-    /// Reads back one entry whose bytes are known to be those that were written.
-    pub(crate) fn decode_verified(key: &[u8], value: &[u8]) -> Result<Self> {
-        let body = value.split_last_chunk::<4>().map(|(body, _)| body);
-        let change = body.and_then(|body| decode(key, body));
+    /// Reads back one entry whose bytes are known to be those that were written. What it holds shares memory with `value`.
+    pub(crate) fn decode_verified(key: &[u8], mut value: Bytes) -> Result<Self> {
+        let change = value.len().checked_sub(size_of::<u32>()).and_then(|length| {
+            value.truncate(length);
+            decode(key, value)
+        });
         change.ok_or_else(|| Error::corrupt(format!("entry {}", key.escape_ascii())))?
     }
 }
@@ -127,9 +133,9 @@ pub(crate) fn checksum(key: &[u8], value: &[u8]) -> [u8; 4] {
     sum.finalize().to_be_bytes()
 }
 
-fn decode(key: &[u8], value: &[u8]) -> Option<Result<Change>> {
+fn decode(key: &[u8], body: Bytes) -> Option<Result<Change>> {
     let (kind, mut key) = key.split_first()?;
-    let mut value = value;
+    let mut value = body.as_ref();
     Some(Ok(match kind {
         b'f' => match take_number(&mut value)? {
             FORMAT => Change::Format,
@@ -140,12 +146,10 @@ fn decode(key: &[u8], value: &[u8]) -> Option<Result<Change>> {
             Change::Grant { id: take_number(&mut key)?, ttl }
         }
         b'm' => Change::Compact { revision: take_number(&mut value)? },
-        b's' => {
-            Change::Record { key: Bytes::copy_from_slice(key), value: Some(Bytes::copy_from_slice(value)) }
-        }
+        b's' => Change::Record { key: Bytes::copy_from_slice(key), value: Some(body) },
         b'v' => {
             let (mod_revision, sub) = (take_number(&mut key)?, take_u32(&mut key)?);
-            Change::Write { sub, kv: decode_kv(mod_revision, value)? }
+            Change::Write { sub, kv: decode_kv(mod_revision, body)? }
         }
         _ => return None,
     }))
@@ -178,16 +182,18 @@ fn encode_kv(kv: &KeyValue, buffer: &mut Vec<u8>) {
     buffer.extend_from_slice(&kv.value);
 }
 
-fn decode_kv(mod_revision: Revision, mut record: &[u8]) -> Option<KeyValue> {
+fn decode_kv(mod_revision: Revision, mut body: Bytes) -> Option<KeyValue> {
+    let mut record = body.as_ref();
     let (version, create_revision) = (take_number(&mut record)?, take_number(&mut record)?);
     let lease = take_number(&mut record)?;
     let length = usize::try_from(take_u32(&mut record)?).ok()?;
     if length == 0 || length > record.len() {
         return None;
     }
-    // One allocation holds key and value.
-    let mut key = Bytes::copy_from_slice(record);
-    let value = key.split_off(length);
+    // The key is kept longer than this version, and must not keep its value.
+    let key = Bytes::copy_from_slice(record.get(..length)?);
+    body.advance(body.len() - record.len() + length);
+    let value = if body.len() < SMALL { Bytes::copy_from_slice(&body) } else { body };
     Some(KeyValue { key, value, create_revision, mod_revision, version, lease })
 }
 

@@ -1,6 +1,7 @@
 //! Tests of the state without any driver.
 
 use super::State;
+use crate::engine::{Batch, Engine, MemoryEngine};
 use crate::{Compare, DeleteRequest, KeyRange, Op, PutRequest, RangeRequest, TxnRequest};
 
 fn put(state: &mut State, key: &'static str, value: &'static str) -> i64 {
@@ -64,4 +65,66 @@ fn inner_transactions_are_decided_before_anything_changes() {
     state.apply(TxnRequest::of([PutRequest::new("a", "1").into(), Op::Txn(Box::new(inner))])).unwrap();
     assert_eq!(state.at(b"b", 2).unwrap().value, "did not see a");
     assert_eq!(state.head, 2);
+}
+
+/// Writes and deletes some keys at once, mostly one.
+fn change(state: &mut State, rng: &mut fastrand::Rng) {
+    let first = rng.u8(..12);
+    let count = if rng.u8(..4) == 0 { 3 } else { 1 };
+    let ops = (first..first + count).map(|key| {
+        let key = format!("key-{:02}", key.wrapping_mul(7) % 20);
+        match rng.u8(..4) {
+            0 => DeleteRequest::key(key).into(),
+            _ => PutRequest::new(key, "v".repeat(rng.usize(..3000))).into(),
+        }
+    });
+    let txn = TxnRequest::of(ops.collect::<Vec<Op>>());
+    state.apply(txn).unwrap();
+    state.publish(i64::MAX);
+}
+
+fn assert_same(loaded: &State, state: &State) {
+    assert_eq!((loaded.head, loaded.compacted, loaded.visible), (state.head, state.compacted, state.visible));
+    assert_eq!(
+        (loaded.keys(), loaded.bytes(), loaded.log.first()),
+        (state.keys(), state.bytes(), state.log.first())
+    );
+    for revision in state.compacted.max(1)..=state.head {
+        assert_eq!(values(loaded, revision), values(state, revision), "at {revision}");
+        // What the oldest one replaced is not known any more.
+        if revision > state.compacted {
+            assert_eq!(loaded.events(revision), state.events(revision), "at {revision}");
+        }
+    }
+}
+
+fn commit(state: &mut State, engine: &mut MemoryEngine) {
+    let mut batch = Batch::default();
+    state.encode_changes(&mut batch);
+    engine.commit(&batch).unwrap();
+}
+
+#[test]
+fn what_is_loaded_is_what_was_written() {
+    let mut rng = fastrand::Rng::with_seed(11);
+    let (mut state, mut engine) = (State::new(true), MemoryEngine::default());
+    state.note(super::Change::Format);
+    for round in 0..40 {
+        (0..rng.usize(1..30)).for_each(|_| change(&mut state, &mut rng));
+        commit(&mut state, &mut engine);
+        if round % 3 == 1 && state.head > state.compacted {
+            state.compact(rng.i64(state.compacted + 1..=state.head)).unwrap();
+            // Not all of it is freed before the process ends.
+            state.sweep(rng.usize(..10));
+            commit(&mut state, &mut engine);
+        }
+        let mut loaded = State::load(&engine, tokio::time::Instant::now()).unwrap();
+        while !state.sweep(usize::MAX) {}
+        assert_same(&loaded, &state);
+        // Both go on in the same way.
+        let mut other = rng.clone();
+        change(&mut loaded, &mut other);
+        change(&mut state, &mut rng);
+        assert_same(&loaded, &state);
+    }
 }

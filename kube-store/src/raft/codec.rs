@@ -70,10 +70,18 @@ impl Reader {
     }
 
     /// Reads what [`Writer::sealed`] wrote; refuses a wrong checksum.
-    pub(super) fn unsealed(mut bytes: Bytes) -> Result<Self> {
+    pub(super) fn unsealed(bytes: Bytes) -> Result<Self> {
+        Self::unsealed_behind(&[], bytes)
+    }
+
+    /// The same when the checksum is also that of what stands before.
+    pub(super) fn unsealed_behind(before: &[u8], mut bytes: Bytes) -> Result<Self> {
         let at = bytes.len().checked_sub(4).ok_or_else(damaged)?;
-        let sum = bytes.split_off(at).get_u32();
-        if sum == crc32fast::hash(&bytes) { Ok(Self(bytes)) } else { Err(damaged()) }
+        let expected = bytes.split_off(at).get_u32();
+        let mut sum = crc32fast::Hasher::new();
+        sum.update(before);
+        sum.update(&bytes);
+        if sum.finalize() == expected { Ok(Self(bytes)) } else { Err(damaged()) }
     }
 
     pub(super) fn u8(&mut self) -> Result<u8> {

@@ -1,6 +1,7 @@
 //! Runs a member: one task owns it and its engine, hands in what arrives, and carries out what the member says.
 
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -12,12 +13,15 @@ use tokio_util::sync::CancellationToken;
 use super::command::{Answer, Command};
 use super::core::{Core, Outgoing, Work};
 use super::{RaftStatus, Transport};
-use crate::driver::Driver;
+use crate::driver::{Driver, Pace};
 use crate::engine::{Batch, Engine};
 use crate::{Error, Result};
 
 /// Inputs taken at once, so that one sync serves many.
 const AT_ONCE: usize = 1024;
+
+/// Bytes that take about as long to write as a sync takes; parts of a snapshot are larger.
+const SMALL: usize = 256 << 10;
 
 /// What a member's task is told.
 #[derive(Debug)]
@@ -69,6 +73,7 @@ pub(super) struct Task {
     pub(super) gauges: Arc<Gauges>,
     pub(super) stop: CancellationToken,
     calls: Calls,
+    pace: Pace,
 }
 
 impl Task {
@@ -83,8 +88,8 @@ impl Task {
         gauges: Arc<Gauges>,
         stop: CancellationToken,
     ) -> Self {
-        let calls = Calls::default();
-        Self { core, store, engine: Some(engine), transport, inputs, status, gauges, stop, calls }
+        let (calls, pace) = (Calls::default(), Pace::default());
+        Self { core, store, engine: Some(engine), transport, inputs, status, gauges, stop, calls, pace }
     }
 
     /// Runs until told to stop, or until the disk fails or the member is removed.
@@ -205,20 +210,28 @@ impl Task {
         Ok(())
     }
 
-    /// Makes a batch durable, on a thread, because an engine blocks. What arrives meanwhile is taken together afterwards.
+    /// Makes a batch durable: here if that is short, else on a thread, because an engine blocks. What arrives meanwhile is
+    /// taken together afterwards.
     async fn commit(&mut self, batch: Batch) -> Result<()> {
         if batch.is_empty() {
             return Ok(());
         }
+        let is_small = batch.bytes() <= SMALL;
+        // Is not put back if the engine panics: then nobody knows what it holds.
         let mut engine = self.engine.take().ok_or_else(Error::closed)?;
-        let committing = tokio::task::spawn_blocking(move || {
+        let commit = move || {
+            let start = Instant::now();
             let outcome = engine.commit(&batch);
-            let bytes = engine.disk_bytes();
-            (engine, outcome, bytes)
-        });
-        let (engine, outcome, bytes) = committing.await.map_err(|_| Error::closed())?;
+            (start.elapsed(), engine, outcome)
+        };
+        let done = match is_small && self.pace.is_short() {
+            true => std::panic::catch_unwind(AssertUnwindSafe(commit)).map_err(|_| Error::closed()),
+            false => tokio::task::spawn_blocking(commit).await.map_err(|_| Error::closed()),
+        };
+        let (took, engine, outcome) = done?;
+        self.pace.note(took);
+        self.gauges.disk_bytes.store(engine.disk_bytes(), Ordering::Relaxed);
         self.engine = Some(engine);
-        self.gauges.disk_bytes.store(bytes, Ordering::Relaxed);
         outcome.map_err(Error::storage)
     }
 

@@ -195,9 +195,9 @@ pub(super) fn identity(engine: &dyn Engine) -> Result<Option<(u64, u64)>> {
 }
 
 /// Visits every record below a prefix with errors of ours.
-fn scan(engine: &dyn Engine, prefix: &[u8], mut visit: impl FnMut(&[u8], &[u8]) -> Result<()>) -> Result<()> {
+fn scan(engine: &dyn Engine, prefix: &[u8], mut visit: impl FnMut(&[u8], Bytes) -> Result<()>) -> Result<()> {
     let mut outcome = Ok(());
-    let scanned = engine.scan(prefix, &mut |key, value| {
+    let scanned = engine.load(prefix, &mut |key, value| {
         outcome = visit(key, value);
         // The scan only has to stop; the reason is kept outside.
         if outcome.is_err() { Err(io::ErrorKind::InvalidData.into()) } else { Ok(()) }
@@ -207,12 +207,18 @@ fn scan(engine: &dyn Engine, prefix: &[u8], mut visit: impl FnMut(&[u8], &[u8]) 
 }
 
 impl Loaded {
-    fn add(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
-        let mut r = Reader::unsealed(Bytes::from([key, value].concat()))?;
-        let (_, kind) = (r.u8()?, r.u8()?);
+    fn add(&mut self, key: &[u8], value: Bytes) -> Result<()> {
+        let mut r = Reader::unsealed_behind(key, value)?;
+        let kind = match key {
+            [_, b'e', index @ ..] => {
+                let index = index.try_into().map_err(|_| damaged())?;
+                return self.add_entry(u64::from_be_bytes(index), r);
+            }
+            [_, kind] => *kind,
+            _ => return Err(damaged()),
+        };
         match kind {
             b'a' => self.applied = decode_applied(&mut r)?,
-            b'e' => return self.add_entry(r),
             b'h' => {
                 self.hard =
                     HardState { term: r.u64()?, vote: r.u64()?, commit: r.u64()?, ..HardState::default() }
@@ -226,8 +232,8 @@ impl Loaded {
         r.end()
     }
 
-    fn add_entry(&mut self, mut r: Reader) -> Result<()> {
-        let mut entry = Entry { index: r.u64()?, term: r.u64()?, ..Entry::default() };
+    fn add_entry(&mut self, index: u64, mut r: Reader) -> Result<()> {
+        let mut entry = Entry { index, term: r.u64()?, ..Entry::default() };
         entry.set_entry_type(match r.u8()? {
             0 => EntryType::EntryNormal,
             1 => EntryType::EntryConfChange,

@@ -165,7 +165,8 @@ impl Sink {
             return r.end();
         }
         match self.key.take() {
-            Some(key) => self.loader.add(Change::decode(&key, &field)?),
+            // In memory of its own: what it came in holds others too.
+            Some(key) => self.loader.add(Change::decode(&key, Bytes::copy_from_slice(&field))?),
             None if field.is_empty() => {
                 self.ended = true;
                 Ok(())

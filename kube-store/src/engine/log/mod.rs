@@ -24,6 +24,7 @@ mod disk;
 #[cfg(test)]
 mod faults;
 mod frame;
+mod kept;
 mod recover;
 mod scan;
 #[cfg(test)]
@@ -35,14 +36,18 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
+use bytes::Bytes;
+use parking_lot::Mutex;
+
 use self::append::Preparing;
 use self::clean::Cleaner;
 use self::directory::Directory;
 use self::disk::Disk;
 use self::frame::Mark;
+use self::kept::Kept;
 use self::recover::{Extent, Recovered};
 use self::window::FIRST;
-use super::{Batch, Engine, Visit};
+use super::{Batch, Engine, Keep, Visit};
 
 /// What the buffers keep from one batch to the next.
 const KEEP: usize = 1 << 20;
@@ -53,6 +58,8 @@ pub struct LogEngine {
     _lock: File,
     sizes: Sizes,
     directory: Directory,
+    /// What was read when the log was opened and not asked for yet.
+    kept: Mutex<Kept>,
     extents: BTreeMap<u32, Extent>,
     /// Where is written.
     current: u32,
@@ -98,7 +105,7 @@ impl LogEngine {
     }
 
     fn open_on(disk: Disk, lock: File, sizes: Sizes) -> io::Result<Self> {
-        let Recovered { directory, extents, mark } = match recover::recover(&disk)? {
+        let Recovered { directory, kept, extents, mark } = match recover::recover(&disk)? {
             Some(recovered) => recovered,
             None => create(&disk, sizes)?,
         };
@@ -111,6 +118,7 @@ impl LogEngine {
             _lock: lock,
             sizes,
             directory,
+            kept: Mutex::new(kept),
             extents,
             current,
             file,
@@ -125,7 +133,7 @@ impl LogEngine {
     }
 
     fn try_commit(&mut self, batch: &Batch) -> io::Result<()> {
-        self.gather(batch.buffer.len())?;
+        self.gather(batch.bytes())?;
         frame::encode(&mut self.buffer, &[&self.moved, batch])?;
         self.append()?;
         self.retire();
@@ -150,7 +158,8 @@ fn create(disk: &Disk, sizes: Sizes) -> io::Result<Recovered> {
     disk.create(1, sizes.least, None)?;
     let extent = Extent { capacity: sizes.least, end: FIRST as u32 };
     let mark = Mark { sequence: 0, synced: 0, oldest: 1 };
-    Ok(Recovered { directory: Directory::default(), extents: [(1, extent)].into(), mark })
+    let (directory, kept) = (Directory::default(), Kept::default());
+    Ok(Recovered { directory, kept, extents: [(1, extent)].into(), mark })
 }
 
 impl Engine for LogEngine {
@@ -158,7 +167,20 @@ impl Engine for LogEngine {
         scan::scan(&self.disk, &self.directory, prefix, visit)
     }
 
+    fn load(&self, prefix: &[u8], visit: &mut Keep<'_>) -> io::Result<()> {
+        let mut kept = std::mem::take(&mut *self.kept.lock());
+        if kept.is_empty() {
+            return self.scan(prefix, &mut |key, value| visit(key, Bytes::copy_from_slice(value)));
+        }
+        let loaded = scan::load(&self.disk, &self.directory, &mut kept, prefix, visit);
+        if !kept.is_empty() {
+            *self.kept.lock() = kept;
+        }
+        loaded
+    }
+
     fn commit(&mut self, batch: &Batch) -> io::Result<()> {
+        *self.kept.get_mut() = Kept::default();
         if self.state == Health::Failed {
             return Err(io::Error::other("an earlier write failed"));
         }

@@ -9,9 +9,12 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::mpsc;
 
-use super::directory::{Directory, Place};
+use bytes::Bytes;
+
+use super::directory::{Builder, Directory, Place};
 use super::disk::{Disk, corrupt};
 use super::frame::{self, ALIGN, HEAD, Mark};
+use super::kept::{Copier, Kept};
 use super::window::{CHUNK, FIRST, Window};
 
 /// How far a segment is used.
@@ -25,6 +28,8 @@ pub(super) struct Extent {
 #[derive(Debug)]
 pub(super) struct Recovered {
     pub(super) directory: Directory,
+    /// All values of the directory.
+    pub(super) kept: Kept,
     pub(super) extents: BTreeMap<u32, Extent>,
     /// The newest frame's.
     pub(super) mark: Mark,
@@ -38,11 +43,13 @@ struct Parsed {
     first: Option<u64>,
     last: Option<Mark>,
     keys: Vec<u8>,
-    entries: Vec<(u32, Option<Place>)>,
+    /// Length of the key, and what it stands for.
+    entries: Vec<(u32, Option<(Place, Bytes)>)>,
+    copier: Copier,
 }
 
-/// Segments that are read ahead of the one being taken over.
-const AHEAD: usize = 2;
+/// Threads that read segments; each holds one of them in memory until it is its turn.
+const READERS: usize = 4;
 /// Frames further ahead than this are none: they would have to be written at the same time.
 const OVERLAP: u64 = 1 << 20;
 
@@ -50,25 +57,33 @@ const OVERLAP: u64 = 1 << 20;
 pub(super) fn recover(disk: &Disk) -> io::Result<Option<Recovered>> {
     let run = newest_run(&disk.segments()?);
     let Some(start) = run.first().copied() else { return Ok(None) };
-    let mut log = Log { directory: Directory::default(), extents: BTreeMap::new(), last: None, start };
+    let mut log =
+        Log { directory: Builder::new(), kept: Kept::default(), extents: BTreeMap::new(), last: None, start };
     if let [only] = run.as_slice() {
         log.add(parse(disk, *only)?);
     } else {
-        std::thread::scope(|scope| {
-            let (sender, parsed) = mpsc::sync_channel(AHEAD);
-            let numbers = run.iter().copied();
-            scope.spawn(move || {
-                for number in numbers {
-                    let parsed = parse(disk, number);
-                    if sender.send(parsed).is_err() {
-                        return;
-                    }
-                }
-            });
-            parsed.iter().try_for_each(|parsed| parsed.map(|parsed| log.add(parsed)))
-        })?;
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        parse_all(disk, &run, processors.min(READERS), |parsed| log.add(parsed))?;
     }
     log.end(disk, &run).map(Some)
+}
+
+/// Reads segments on threads of their own, and hands them to `take` in their order.
+fn parse_all(disk: &Disk, run: &[u32], readers: usize, mut take: impl FnMut(Parsed)) -> io::Result<()> {
+    std::thread::scope(|scope| {
+        let start = |first: usize| {
+            let (sender, parsed) = mpsc::sync_channel(0);
+            let mut numbers = run.iter().copied().skip(first).step_by(readers);
+            // Ends early when nobody wants more.
+            scope.spawn(move || numbers.try_for_each(|number| sender.send(parse(disk, number))));
+            parsed
+        };
+        let readers: Vec<_> = (0..readers).map(start).collect();
+        run.iter().zip(readers.iter().cycle()).try_for_each(|(_, reader)| {
+            let parsed = reader.recv().map_err(|_| io::Error::other("reading a segment panicked"))?;
+            parsed.map(&mut take)
+        })
+    })
 }
 
 /// Segments up to the newest without a gap. What lies before a gap was being removed.
@@ -80,8 +95,15 @@ fn newest_run(segments: &[u32]) -> Vec<u32> {
 fn parse(disk: &Disk, segment: u32) -> io::Result<Parsed> {
     let mut window = Window::open(disk, segment)?;
     let extent = Extent { capacity: window.capacity, end: FIRST as u32 };
-    let mut parsed =
-        Parsed { segment, extent, first: None, last: None, keys: Vec::new(), entries: Vec::new() };
+    let mut parsed = Parsed {
+        segment,
+        extent,
+        first: None,
+        last: None,
+        keys: Vec::new(),
+        entries: Vec::new(),
+        copier: Copier::default(),
+    };
     let mut at = FIRST;
     while let Some(head) = window.head(at)? {
         let follows = parsed.last.is_none_or(|last| last.sequence + 1 == head.mark.sequence);
@@ -100,13 +122,12 @@ impl Parsed {
         let mut whole = 0;
         for entry in frame::entries(payload) {
             self.keys.extend_from_slice(entry.key);
-            let place = entry.value.map(|value| Place {
-                segment: self.segment,
+            let value = entry.value.map(|value| {
                 // Offsets in a segment fit, as its size does.
-                offset: (start + entry.at) as u32,
-                length: value.len() as u32,
+                let (offset, length) = ((start + entry.at) as u32, value.len() as u32);
+                (Place { segment: self.segment, offset, length }, self.copier.copy(value))
             });
-            self.entries.push((entry.key.len() as u32, place));
+            self.entries.push((entry.key.len() as u32, value));
             whole = entry.at + entry.value.map_or(0, <[u8]>::len);
         }
         if whole == payload.len() {
@@ -118,7 +139,8 @@ impl Parsed {
 
 /// A log being read.
 struct Log {
-    directory: Directory,
+    directory: Builder,
+    kept: Kept,
     extents: BTreeMap<u32, Extent>,
     /// Segment and mark of the newest frame.
     last: Option<(u32, Mark)>,
@@ -144,10 +166,15 @@ impl Log {
         self.last = Some((parsed.segment, mark));
         self.extents.insert(parsed.segment, parsed.extent);
         let mut keys = parsed.keys.as_slice();
-        for (length, place) in parsed.entries {
+        for (length, value) in parsed.entries {
             let Some((key, rest)) = keys.split_at_checked(length as usize) else { return };
             keys = rest;
-            self.directory.set(key, place);
+            let old = self.directory.set(key, value.as_ref().map(|(place, _)| *place));
+            // Whatever was replaced takes no memory from now on.
+            old.and_then(|old| self.kept.take(old));
+            if let Some((place, value)) = value {
+                self.kept.push(place, value);
+            }
         }
     }
 
@@ -172,7 +199,8 @@ impl Log {
             self.extents.remove(&segment);
         }
         disk.sync_dir()?;
-        Ok(Recovered { directory: self.directory, extents: self.extents, mark })
+        let directory = self.directory.finish();
+        Ok(Recovered { directory, kept: self.kept, extents: self.extents, mark })
     }
 }
 

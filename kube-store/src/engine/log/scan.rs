@@ -4,10 +4,13 @@ use std::io;
 use std::ops::Range;
 use std::sync::mpsc;
 
+use bytes::Bytes;
+
 use super::directory::{Directory, Place};
 use super::disk::{Disk, corrupt};
+use super::kept::Kept;
 use super::window::Window;
-use crate::engine::Visit;
+use crate::engine::{Keep, Visit};
 
 /// Segments read at the same time: values that were moved lie elsewhere than their neighbours.
 const OPEN: usize = 4;
@@ -30,6 +33,24 @@ pub(super) fn scan(
     }
     let mut values = Values { disk, windows: Vec::new() };
     directory.below(prefix).try_for_each(|(key, place)| visit(key, values.get(place)?))
+}
+
+/// Visits what is below `prefix` with what was kept of it.
+pub(super) fn load(
+    disk: &Disk,
+    directory: &Directory,
+    kept: &mut Kept,
+    prefix: &[u8],
+    visit: &mut Keep<'_>,
+) -> io::Result<()> {
+    let mut values = Values { disk, windows: Vec::new() };
+    directory.below(prefix).try_for_each(|(key, place)| {
+        let value = match kept.take(place) {
+            Some(value) => value,
+            None => Bytes::copy_from_slice(values.get(place)?),
+        };
+        visit(key, value)
+    })
 }
 
 /// Windows into the segments that values were read from last.

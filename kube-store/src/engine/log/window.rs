@@ -8,7 +8,7 @@ use super::disk::{Disk, HEADER};
 use super::frame::{self, HEAD, Head};
 
 /// Read at once: enough for the disk, and still in the processor's cache when it is looked at.
-pub(super) const CHUNK: usize = 256 << 10;
+pub(super) const CHUNK: usize = 512 << 10;
 /// Where the first frame of a segment starts.
 pub(super) const FIRST: usize = HEADER as usize;
 
@@ -36,15 +36,30 @@ impl Window {
             return Ok(None);
         }
         if offset < self.start || end > self.start + self.buffer.len() {
-            let wanted = length.max(CHUNK).min(self.capacity as usize - offset);
-            self.buffer.truncate(wanted);
-            // One very large value must not keep its memory.
-            self.buffer.shrink_to(wanted.max(CHUNK));
-            self.buffer.resize(wanted, 0);
-            self.start = offset;
-            self.file.read_exact_at(&mut self.buffer, offset as u64)?;
+            self.slide(offset, length.max(CHUNK).min(self.capacity as usize - offset))?;
         }
         Ok(self.buffer.get(offset - self.start..end - self.start))
+    }
+
+    /// Has `wanted` bytes from `offset` on; what is there already is not read again.
+    fn slide(&mut self, offset: usize, wanted: usize) -> io::Result<()> {
+        let past = offset.checked_sub(self.start).filter(|past| *past <= self.buffer.len());
+        match past {
+            Some(past) => drop(self.buffer.drain(..past)),
+            None => self.buffer.clear(),
+        }
+        self.start = offset;
+        let known = self.buffer.len().min(wanted);
+        self.buffer.truncate(wanted);
+        // One very large value must not keep its memory.
+        self.buffer.shrink_to(wanted.max(CHUNK));
+        self.buffer.resize(wanted, 0);
+        let missing = self.buffer.get_mut(known..).unwrap_or_default();
+        let read = self.file.read_exact_at(missing, (offset + known) as u64);
+        if read.is_err() {
+            self.buffer.clear();
+        }
+        read
     }
 
     /// The head of a frame at `offset`, if what is there can be one.

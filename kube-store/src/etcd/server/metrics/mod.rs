@@ -7,7 +7,7 @@ mod process;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-pub(super) use self::calls::{Calls, code_of};
+pub(super) use self::calls::{Calls, Running, code_of};
 use crate::measure::{Counter, Gauge, Histogram};
 use crate::{Error, OpResult, RangeResponse, TxnResponse};
 

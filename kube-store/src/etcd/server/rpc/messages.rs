@@ -23,7 +23,7 @@ impl Messages {
     }
 
     /// The only message of a call.
-    pub(super) async fn only<M: Message + Default>(mut self) -> Result<M, Status> {
+    pub(super) async fn only<M: Message + Default>(&mut self) -> Result<M, Status> {
         let first = self.body.data().await;
         if let Some(Ok(data)) = &first
             && let Some(length) = length(data)?
