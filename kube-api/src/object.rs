@@ -11,30 +11,53 @@ use serde_json::{Map, Value};
 use crate::error::{Error, Result};
 
 const METADATA: &[u8] = b"\"metadata\":{";
+/// What stored objects begin with, in this order.
+const FIRST: [&str; 3] = ["kind", "apiVersion", "metadata"];
+/// What metadata is stored without.
+const UNKEPT: [&str; 2] = ["resourceVersion", "selfLink"];
 
 /// Encodes an object for the store; its `resourceVersion` is left out.
-pub(crate) fn encode(mut object: Value) -> Result<Bytes> {
-    strip_version(&mut object);
-    let Value::Object(mut map) = object else { return Err(Error::internal("not an object")) };
-    let mut out = BytesMut::with_capacity(512).writer();
-    let first = ["kind", "apiVersion", "metadata"];
-    let mut open = b"{".as_slice();
-    let mut write = |key: &str, value: &Value| -> serde_json::Result<()> {
-        out.get_mut().put_slice(std::mem::replace(&mut open, b",".as_slice()));
-        serde_json::to_writer(&mut out, key)?;
-        out.get_mut().put_u8(b':');
-        serde_json::to_writer(&mut out, value)
-    };
-    for key in first {
-        let value = map.remove(key).unwrap_or(Value::Null);
-        write(key, &value).map_err(Error::internal)?;
+pub(crate) fn encode(object: &Value) -> Result<Bytes> {
+    let map = object.as_object().ok_or_else(|| Error::internal("not an object"))?;
+    let mut out = Vec::with_capacity(1024);
+    write_first(&mut out, map).map_err(Error::internal)?;
+    for (key, value) in map.iter().filter(|(key, _)| !FIRST.contains(&key.as_str())) {
+        out.push(b',');
+        write_field(&mut out, key, value).map_err(Error::internal)?;
     }
-    for (key, value) in &map {
-        write(key, value).map_err(Error::internal)?;
+    out.push(b'}');
+    // It is kept for as long as the object is there, and by more than the store.
+    out.shrink_to_fit();
+    Ok(out.into())
+}
+
+/// Begins an object with the fields that come first, and leaves out of its metadata what is never kept.
+fn write_first(out: &mut Vec<u8>, map: &Map<String, Value>) -> serde_json::Result<()> {
+    let mut open = b'{';
+    for key in FIRST {
+        out.push(std::mem::replace(&mut open, b','));
+        match map.get(key) {
+            Some(Value::Object(metadata)) if key == "metadata" => {
+                out.extend_from_slice(METADATA);
+                let kept = metadata.iter().filter(|(key, _)| !UNKEPT.contains(&key.as_str()));
+                for (at, (key, value)) in kept.enumerate() {
+                    if at > 0 {
+                        out.push(b',');
+                    }
+                    write_field(out, key, value)?;
+                }
+                out.push(b'}');
+            }
+            value => write_field(out, key, value.unwrap_or(&Value::Null))?,
+        }
     }
-    let mut bytes = out.into_inner();
-    bytes.put_u8(b'}');
-    Ok(bytes.freeze())
+    Ok(())
+}
+
+fn write_field(out: &mut Vec<u8>, key: &str, value: &Value) -> serde_json::Result<()> {
+    serde_json::to_writer(&mut *out, key)?;
+    out.push(b':');
+    serde_json::to_writer(out, value)
 }
 
 /// Stored bytes with `prefix` before, the version in the metadata and `suffix` after.
@@ -70,14 +93,6 @@ pub(crate) fn decode(stored: &[u8], revision: Revision) -> Result<Value> {
 /// Writes the version into the metadata.
 pub(crate) fn set_version(object: &mut Value, revision: Revision) {
     set_meta(object, "resourceVersion", revision.to_string());
-}
-
-/// Removes the version and what is never kept.
-pub(crate) fn strip_version(object: &mut Value) {
-    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
-        metadata.remove("resourceVersion");
-        metadata.remove("selfLink");
-    }
 }
 
 /// A text of the metadata, empty when absent.
@@ -137,7 +152,7 @@ mod tests {
             "apiVersion": "v1", "kind": "ConfigMap", "data": {"metadata": "\"metadata\":{"},
             "metadata": {"name": "a", "resourceVersion": "3", "annotations": {"metadata": "{}"}},
         });
-        let stored = encode(object.clone()).unwrap();
+        let stored = encode(&object).unwrap();
         assert!(!stored.windows(15).any(|w| w == b"resourceVersion"));
         let served: Value = serde_json::from_slice(&with_version(&stored, 7)).unwrap();
         let mut expected = object;

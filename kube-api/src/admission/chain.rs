@@ -11,10 +11,8 @@ use super::node_taint::TaintNodesByCondition;
 use super::pod_defaults::{DefaultTolerationSeconds, Priority};
 use super::service_account::ServiceAccount;
 use super::{Admission, Lookup, Review};
-use crate::auth::User;
 use crate::error::Result;
-use crate::registry::{Registry, Subject};
-use crate::request::{ListOptions, Query};
+use crate::registry::Registry;
 
 /// The steps that every server has, in upstream's order.
 pub(crate) fn builtin() -> Vec<Arc<dyn Admission>> {
@@ -63,12 +61,7 @@ impl Lookup for Registry {
     }
 
     async fn list(&self, group: &str, plural: &str, namespace: &str) -> Result<Vec<Value>> {
-        let Some(kind) = self.kinds.iter().find(|k| k.group == group && k.plural == plural) else {
-            return Ok(Vec::new());
-        };
-        let subject = Subject::new(kind, namespace, "", User::admin());
-        let page = Registry::list(self, &subject, &ListOptions::parse(&Query::default(), false)?).await?;
-        page.values()
+        self.lookup_all(group, plural, namespace).await
     }
 
     fn suffix(&self) -> String {

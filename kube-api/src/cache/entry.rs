@@ -80,7 +80,7 @@ impl Entry {
         let converted = if kind.converts() {
             let mut value = object::decode(stored, revision)?;
             kind.from_storage(&mut value);
-            Some(object::encode(value)?)
+            Some(object::encode(&value)?)
         } else {
             None
         };
@@ -111,7 +111,7 @@ impl Entry {
     pub(super) fn redated(&self, revision: Revision) -> Result<Self> {
         let value: Value = serde_json::from_slice(&self.bytes()).map_err(Error::internal)?;
         let change = ChangeKind::Deleted;
-        let frame = object::splice(&object::encode(value)?, revision, change.prefix(), SUFFIX);
+        let frame = object::splice(&object::encode(&value)?, revision, change.prefix(), SUFFIX);
         Ok(Self {
             key: self.key.clone(),
             object: change.prefix().len()..frame.len().saturating_sub(SUFFIX.len()),

@@ -1,9 +1,9 @@
 //! Creating.
 
-use kube_store::{PutRequest, StoreExt, Swap};
+use kube_store::{PutRequest, Revision, StoreExt, Swap};
 use serde_json::Value;
 
-use super::{Registry, Subject, Written, keys};
+use super::{Registry, Subject, Written, keys, stored_bytes};
 use crate::admission::{Operation, Review};
 use crate::decode::Decoded;
 use crate::error::{Error, Result};
@@ -29,13 +29,14 @@ impl Registry {
         let mut subject = subject.clone();
         address(&mut subject, &mut object)?;
         let generated = meta(&object, "name").is_empty() && !meta(&object, "generateName").is_empty();
-        for attempt in 1.. {
+        if !generated {
+            return self.create_once(&subject, object, options).await.map(|w| w.warned(warnings));
+        }
+        for _ in 0..NAME_ATTEMPTS {
             let mut object = object.clone();
-            if generated {
-                self.generate_name(&mut subject, &mut object);
-            }
+            self.generate_name(&mut subject, &mut object);
             match self.create_once(&subject, object, options).await {
-                Err(Error::AlreadyExists(_)) if generated && attempt < NAME_ATTEMPTS => {}
+                Err(Error::AlreadyExists(_)) => {}
                 result => return result.map(|w| w.warned(warnings)),
             }
         }
@@ -99,16 +100,15 @@ impl Registry {
             if self.find(kind, &subject.namespace, &subject.name).await?.is_some() {
                 return Err(Error::AlreadyExists(subject.target()));
             }
-            return Ok(Written { object, created: true, warnings: Vec::new() });
+            return Ok(Written::new(object, true));
         }
-        let mut stored = object.clone();
-        kind.to_storage(&mut stored);
         let lease = if kind.kind == "Event" { self.event_lease().await? } else { 0 };
-        let put = PutRequest::new(key, object::encode(stored)?).with_lease(lease);
+        let bytes = stored_bytes(kind, &object)?;
+        let put = PutRequest::new(key, bytes.clone()).with_lease(lease);
         match self.store.put_if(put, 0).await? {
             Swap::Done(revision) => {
                 object::set_version(&mut object, revision);
-                Ok(Written { object, created: true, warnings: Vec::new() })
+                Ok(Written::new(object, true).stored_as(kind, &bytes, revision))
             }
             Swap::Conflict(_) => Err(Error::AlreadyExists(subject.target())),
         }
@@ -179,6 +179,16 @@ pub(super) fn invalid(subject: &Subject, errors: Vec<crate::field::FieldError>) 
 }
 
 impl Written {
+    pub(super) fn new(object: Value, created: bool) -> Self {
+        Self { object, served: None, created, warnings: Vec::new() }
+    }
+
+    /// Keeps the bytes that were stored, if clients of this kind read them.
+    pub(super) fn stored_as(mut self, kind: &Kind, bytes: &[u8], revision: Revision) -> Self {
+        self.served = (!kind.converts()).then(|| object::with_version(bytes, revision));
+        self
+    }
+
     pub(super) fn warned(mut self, warnings: Vec<String>) -> Self {
         self.warnings.extend(warnings);
         self

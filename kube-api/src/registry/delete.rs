@@ -4,7 +4,7 @@ use kube_store::{PutRequest, StoreExt, Swap};
 use serde_json::Value;
 
 use super::graceful::{Fate, decide};
-use super::{Registry, Subject, keys};
+use super::{Registry, Subject, keys, stored_bytes};
 use crate::admission::{Operation, Review};
 use crate::error::{Error, Result};
 use crate::kinds::Kind;
@@ -33,9 +33,8 @@ impl Registry {
                 Fate::Unchanged => return Ok(current),
                 Fate::Gone => self.store.delete_if(key, stored.revision).await?,
                 Fate::Marked(object) => {
-                    let mut next = object.clone();
-                    subject.kind.to_storage(&mut next);
-                    let put = PutRequest::new(key, object::encode(next)?).with_lease(stored.lease);
+                    let put =
+                        PutRequest::new(key, stored_bytes(&subject.kind, object)?).with_lease(stored.lease);
                     self.store.put_if(put, stored.revision).await?
                 }
             };

@@ -15,8 +15,10 @@ mod update;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use kube_store::Store;
 use parking_lot::Mutex;
+use serde_json::Value;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::admission::Admission;
@@ -26,6 +28,7 @@ use crate::cache::Cache;
 use crate::config::Config;
 use crate::error::{Error, Result, Target};
 use crate::kinds::{Kind, Kinds};
+use crate::object;
 
 pub(crate) use list::Page;
 pub(crate) use patch::{PatchType, apply as apply_patch};
@@ -60,7 +63,9 @@ pub(crate) struct Subject {
 #[derive(Debug)]
 pub(crate) struct Written {
     /// The object with its version.
-    pub(crate) object: serde_json::Value,
+    pub(crate) object: Value,
+    /// The same as a client reads it, if that is known already.
+    pub(crate) served: Option<Bytes>,
     pub(crate) created: bool,
     pub(crate) warnings: Vec<String>,
 }
@@ -130,6 +135,16 @@ impl Registry {
     pub(crate) fn random_below(&self, bound: u64) -> u64 {
         if bound == 0 { 0 } else { self.random.lock().u64(..bound) }
     }
+}
+
+/// An object as it is stored, which may be in another version.
+fn stored_bytes(kind: &Kind, object: &Value) -> Result<Bytes> {
+    if !kind.converts() {
+        return object::encode(object);
+    }
+    let mut stored = object.clone();
+    kind.to_storage(&mut stored);
+    object::encode(&stored)
 }
 
 fn cache_key(kind: &Kind) -> [String; 3] {

@@ -1,7 +1,7 @@
 //! Reading one object.
 
 use bytes::Bytes;
-use kube_store::{Revision, StoreExt};
+use kube_store::{KeyValue, Revision, StoreExt};
 use serde_json::Value;
 
 use super::{Registry, Subject, keys};
@@ -30,7 +30,13 @@ impl Stored {
         if !kind.converts() {
             return Ok(object::with_version(&self.bytes, self.revision));
         }
-        Ok(object::with_version(&object::encode(self.value(kind)?)?, self.revision))
+        Ok(object::with_version(&object::encode(&self.value(kind)?)?, self.revision))
+    }
+}
+
+impl From<KeyValue> for Stored {
+    fn from(kv: KeyValue) -> Self {
+        Self { bytes: kv.value, revision: kv.mod_revision, lease: kv.lease }
     }
 }
 
@@ -38,7 +44,7 @@ impl Registry {
     /// The object, if it exists.
     pub(crate) async fn find(&self, kind: &Kind, namespace: &str, name: &str) -> Result<Option<Stored>> {
         let kv = self.store.get(keys::key(kind, namespace, name)).await?;
-        Ok(kv.map(|kv| Stored { bytes: kv.value, revision: kv.mod_revision, lease: kv.lease }))
+        Ok(kv.map(Stored::from))
     }
 
     /// The object.
@@ -60,5 +66,15 @@ impl Registry {
         };
         let stored = self.find(kind, namespace, name).await?;
         stored.map(|s| s.value(kind)).transpose()
+    }
+
+    /// All objects of a built-in kind in their storage version, in a namespace or everywhere. They come from the store: the
+    /// watch cache would first have to be told that nothing of the kind has changed lately.
+    pub(crate) async fn lookup_all(&self, group: &str, plural: &str, namespace: &str) -> Result<Vec<Value>> {
+        let Some(kind) = self.kinds.iter().find(|k| k.group == group && k.plural == plural) else {
+            return Ok(Vec::new());
+        };
+        let range = self.store.list(keys::prefix(kind, namespace)).await?;
+        range.kvs.into_iter().map(|kv| Stored::from(kv).value(kind)).collect()
     }
 }

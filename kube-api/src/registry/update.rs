@@ -4,7 +4,7 @@ use kube_store::{PutRequest, StoreExt, Swap};
 use serde_json::Value;
 
 use super::create::{address, invalid};
-use super::{Registry, Stored, Subject, Written, keys};
+use super::{Registry, Stored, Subject, Written, keys, stored_bytes};
 use crate::admission::{Operation, Review};
 use crate::decode::Decoded;
 use crate::error::{Error, Result};
@@ -147,10 +147,8 @@ impl Registry {
     ) -> Result<Option<Written>> {
         let kind = &subject.kind;
         object::set_version(&mut object, stored.revision);
-        let mut next = object.clone();
-        kind.to_storage(&mut next);
-        let bytes = object::encode(next)?;
-        let done = |object| Ok(Some(Written { object, created: false, warnings: Vec::new() }));
+        let bytes = stored_bytes(kind, &object)?;
+        let done = |object| Ok(Some(Written::new(object, false)));
         if bytes == stored.bytes || options.dry_run {
             return done(object);
         }
@@ -165,11 +163,11 @@ impl Registry {
                 Swap::Conflict(_) => None,
             });
         }
-        let put = PutRequest::new(key, bytes).with_lease(stored.lease);
+        let put = PutRequest::new(key, bytes.clone()).with_lease(stored.lease);
         match self.store.put_if(put, stored.revision).await? {
             Swap::Done(revision) => {
                 object::set_version(&mut object, revision);
-                done(object)
+                Ok(Some(Written::new(object, false).stored_as(kind, &bytes, revision)))
             }
             Swap::Conflict(_) => Ok(None),
         }

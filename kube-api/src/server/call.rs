@@ -76,7 +76,9 @@ impl Inner {
             RequestInfo::parse(&parts.method, parts.uri.path(), parts.uri.query().unwrap_or_default())?;
         name_of_collection(&mut info, &parts);
         *label = Some(info.clone());
-        self.authorize(&user, &info).await?;
+        let attributes = Attributes { user, info };
+        self.authorize(&attributes).await?;
+        let Attributes { user, info } = attributes;
         let call = Call { info, user, accept: Accept::default(), parts };
         if super::node::is_for_node(&call.info) {
             return self.node_request(call, body).await;
@@ -88,9 +90,8 @@ impl Inner {
         answered.unwrap_or_else(|_| Err(timed_out()))
     }
 
-    async fn authorize(&self, user: &User, info: &RequestInfo) -> Result<()> {
-        let attributes = Attributes { user: user.clone(), info: info.clone() };
-        match self.authorizer.authorize(&attributes).await {
+    async fn authorize(&self, attributes: &Attributes) -> Result<()> {
+        match self.authorizer.authorize(attributes).await {
             Decision::Allow => Ok(()),
             Decision::NoOpinion(reason) => Err(attributes.refusal(&reason)),
         }

@@ -147,8 +147,11 @@ impl Inner {
 
     pub(super) fn written(&self, call: &Call, subject: &Subject, written: Written) -> Result<Response<Body>> {
         let code = if written.created { StatusCode::CREATED } else { StatusCode::OK };
-        let shown = self.presenter(call)?.single(&subject.kind, written.object);
-        let mut response = answer::value(code, &shown);
+        let mut presenter = self.presenter(call)?;
+        let mut response = match written.served.filter(|_| presenter.is_plain()) {
+            Some(bytes) => answer::json(code, bytes),
+            None => answer::value(code, &presenter.single(&subject.kind, written.object)),
+        };
         answer::warn(&mut response, &written.warnings);
         Ok(response)
     }
