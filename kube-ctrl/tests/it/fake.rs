@@ -13,7 +13,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 /// Group version, plural, kind, whether namespaced.
-const KINDS: [(&str, &str, &str, bool); 13] = [
+const KINDS: [(&str, &str, &str, bool); 15] = [
     ("v1", "pods", "Pod", true),
     ("v1", "services", "Service", true),
     ("v1", "endpoints", "Endpoints", true),
@@ -26,6 +26,8 @@ const KINDS: [(&str, &str, &str, bool); 13] = [
     ("apps/v1", "deployments", "Deployment", true),
     ("discovery.k8s.io/v1", "endpointslices", "EndpointSlice", true),
     ("coordination.k8s.io/v1", "leases", "Lease", true),
+    ("resource.k8s.io/v1", "resourceclaims", "ResourceClaim", true),
+    ("resource.k8s.io/v1", "resourceclaimtemplates", "ResourceClaimTemplate", true),
     ("example.com/v1", "widgets", "Widget", true),
 ];
 
@@ -334,7 +336,8 @@ fn lines(state: &State, plural: &str, from: u64, at: usize) -> (String, usize) {
 }
 
 fn discovery(path: &str) -> Option<Value> {
-    let groups = ["apps/v1", "discovery.k8s.io/v1", "coordination.k8s.io/v1", "example.com/v1"];
+    let groups =
+        ["apps/v1", "discovery.k8s.io/v1", "coordination.k8s.io/v1", "resource.k8s.io/v1", "example.com/v1"];
     let version = match path {
         "/apis" => {
             let group = |version: &&str| {
