@@ -13,6 +13,7 @@ mod front;
 mod model;
 mod peer;
 mod raft;
+mod streams;
 mod upkeep;
 mod users;
 #[path = "../../src/etcd/gen/mod.rs"]
