@@ -23,7 +23,7 @@ mod rpc;
 mod watch;
 
 #[cfg(any(test, feature = "testing"))]
-pub(crate) use self::decode::{decode_requests, decode_token};
+pub(crate) use self::decode::{decode_requests, decode_token, valid_requests, valid_snapshot, valid_token};
 pub use self::etcd_server::{EtcdServer, Member, ServerConfig};
 #[cfg(feature = "raft")]
 pub(crate) use self::listen::{Io, connections};
