@@ -20,6 +20,21 @@
 //! # }
 //! ```
 //!
+//! # What to use
+//! | for | take | feature |
+//! |---|---|---|
+//! | tests, and what may go with the process | [`MemoryStore`] | |
+//! | a database in a program, on one machine | [`EmbeddedStore`], in a directory | |
+//! | a database that outlives machines | `raft::RaftStore`, on three or five of them | `raft` |
+//! | an etcd that is there already | `EtcdStore` | `etcd` |
+//! | clients of etcd: `etcdctl`, a kube-apiserver | `EtcdServer`, in front of any of these | `server` |
+//! | another way to put bytes on disks | an [`engine::Engine`] of your own, below `EmbeddedStore` or `RaftStore` | |
+//! | another store altogether | an implementation of [`Store`], held against `testing::conformance` | `testing` |
+//!
+//! Write your program against `Arc<dyn Store>`, and it is the same with each of them: begin with the first, and change one line when
+//! it has to last. Everything is held in memory too, so a store is for what fits there; answers cost no disk, and writes one sync
+//! for all that wait together.
+//!
 //! # Map
 //! - [`Store`] is the seam; [`StoreExt`] adds conveniences to every implementation. Requests and answers are plain values:
 //!   [`RangeRequest`], [`TxnRequest`], [`WatchRequest`], [`LeaseRequest`].

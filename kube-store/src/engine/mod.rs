@@ -1,4 +1,75 @@
 //! Where a durable store keeps its records: an ordered map of byte strings that syncs.
+//!
+//! [`LogEngine`] is the one to use. Another is three methods; this keeps everything in one file, which it writes anew each time:
+//! ```
+//! use std::collections::BTreeMap;
+//! use std::io::{self, Write};
+//! use std::{fs, path::PathBuf};
+//!
+//! use kube_store::engine::{Batch, Engine, Visit};
+//! use kube_store::{Config, EmbeddedStore, StoreExt};
+//!
+//! #[derive(Debug)]
+//! struct OneFile {
+//!     path: PathBuf,
+//!     map: BTreeMap<Vec<u8>, Vec<u8>>,
+//! }
+//!
+//! impl OneFile {
+//!     fn open(path: PathBuf) -> io::Result<Self> {
+//!         let bytes = if path.exists() { fs::read(&path)? } else { Vec::new() };
+//!         let (mut rest, mut fields) = (&bytes[..], Vec::new());
+//!         while let Some((length, after)) = rest.split_first_chunk() {
+//!             let (field, after) = after.split_at(u32::from_be_bytes(*length) as usize);
+//!             fields.push(field.to_vec());
+//!             rest = after;
+//!         }
+//!         let map = fields.chunks(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect();
+//!         Ok(Self { path, map })
+//!     }
+//! }
+//!
+//! impl Engine for OneFile {
+//!     fn scan(&self, prefix: &[u8], visit: &mut Visit<'_>) -> io::Result<()> {
+//!         let from = self.map.range(prefix.to_vec()..);
+//!         from.take_while(|(key, _)| key.starts_with(prefix)).try_for_each(|(key, value)| visit(key, value))
+//!     }
+//!
+//!     fn commit(&mut self, batch: &Batch) -> io::Result<()> {
+//!         for (key, value) in batch.iter() {
+//!             match value {
+//!                 Some(value) => self.map.insert(key.to_vec(), value.to_vec()),
+//!                 None => self.map.remove(key),
+//!             };
+//!         }
+//!         let new = self.path.with_extension("new");
+//!         let mut file = fs::File::create(&new)?;
+//!         for field in self.map.iter().flat_map(|(key, value)| [key, value]) {
+//!             file.write_all(&(field.len() as u32).to_be_bytes())?;
+//!             file.write_all(field)?;
+//!         }
+//!         // What is promised is durable and whole: the file first, then its name.
+//!         file.sync_all()?;
+//!         fs::rename(&new, &self.path)?;
+//!         fs::File::open(self.path.parent().unwrap())?.sync_all()
+//!     }
+//!
+//!     fn disk_bytes(&self) -> u64 {
+//!         fs::metadata(&self.path).map_or(0, |file| file.len())
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> kube_store::Result<()> {
+//! # let dir = tempfile::tempdir().unwrap();
+//! # let path = dir.path().join("store");
+//! let open = || EmbeddedStore::with_engine(OneFile::open(path.clone()).unwrap(), Config::default());
+//! let written = open().await?.put("color", "green").await?;
+//! let found = open().await?.get("color").await?.unwrap();
+//! assert_eq!((found.value.as_ref(), found.mod_revision), (b"green".as_ref(), written));
+//! # Ok(())
+//! # }
+//! ```
 
 mod log;
 #[cfg(feature = "server")]

@@ -71,7 +71,7 @@ pub use self::transport::{Inbox, LocalNetwork, Transport};
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use self::command::{Answer, Command};
 #[cfg(any(test, feature = "testing"))]
-pub(crate) use self::decode::{decode_peer, decode_snapshot};
+pub(crate) use self::decode::{decode_peer, decode_snapshot, valid_frames, valid_snapshot};
 
 #[cfg(test)]
 mod tests;

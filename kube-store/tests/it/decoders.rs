@@ -1,6 +1,7 @@
 //! Any bytes, to everything that decodes: the entry points of the fuzz targets.
 
-use kube_store::testing::decoders;
+use fastrand::Rng;
+use kube_store::testing::decoders::{self, Decoder};
 use proptest::prelude::*;
 
 /// Bytes that often look like a field of a message, with a length that may be wrong.
@@ -63,5 +64,67 @@ proptest! {
     #[test]
     fn no_snapshot_makes_the_store_panic(bytes in bytes()) {
         decoders::snapshot(&bytes);
+    }
+}
+
+/// Changes of each valid input.
+const CHANGES: usize = 400;
+
+/// Changes something somewhere, as wires, disks and attackers do.
+fn change(bytes: &mut Vec<u8>, rng: &mut Rng) {
+    let at = rng.usize(..=bytes.len());
+    let end = (at + rng.usize(1..9)).min(bytes.len());
+    match rng.u8(..8) {
+        0 => bytes.truncate(at),
+        1 => {
+            bytes.drain(at..end);
+        }
+        2 => {
+            let part = bytes[at..end].to_vec();
+            bytes.splice(at..at, part);
+        }
+        3 => bytes.insert(at, rng.u8(..)),
+        // Lengths and places.
+        4 => bytes[at..end].fill(0xff),
+        5 => bytes[at..end].fill(0),
+        _ if at < bytes.len() && rng.bool() => bytes[at] ^= 1 << rng.u8(..8),
+        _ if at < bytes.len() => bytes[at] = rng.u8(..),
+        _ => {}
+    }
+}
+
+/// What begins as something valid gets far deeper into a decoder than what is made up.
+#[test]
+fn no_changed_bytes_make_anything_panic() {
+    for Decoder { name, feed, valid } in Decoder::ALL {
+        let mut taken = 0;
+        for (seed, valid) in valid().into_iter().enumerate() {
+            assert!(feed(&valid), "{name} takes what is valid");
+            let mut rng = Rng::with_seed(seed as u64);
+            for _ in 0..CHANGES {
+                let mut bytes = valid.clone();
+                (0..rng.usize(1..4)).for_each(|_| change(&mut bytes, &mut rng));
+                taken += usize::from(feed(&bytes) && bytes != valid);
+            }
+        }
+        // A snapshot of a member is summed as a whole; a token is signed, but its numbers can be written with zeros before them.
+        match name {
+            "peer_snapshot" => assert_eq!(taken, 0, "{name} took what was damaged"),
+            "token" => assert!(taken < CHANGES / 20, "{name} took {taken} changed inputs"),
+            _ => assert!(taken > 0, "{name} takes nothing but what is valid"),
+        }
+    }
+}
+
+/// For fuzzers to begin with: `KUBE_STORE_SEEDS=DIR` writes what is valid into a folder for each target.
+#[test]
+fn what_is_valid_can_be_written_for_fuzzers() {
+    let Some(dir) = std::env::var_os("KUBE_STORE_SEEDS") else { return };
+    for Decoder { name, valid, .. } in Decoder::ALL {
+        let dir = std::path::Path::new(&dir).join(name);
+        std::fs::create_dir_all(&dir).unwrap();
+        for (n, valid) in valid().into_iter().enumerate() {
+            std::fs::write(dir.join(format!("valid-{n}")), valid).unwrap();
+        }
     }
 }

@@ -19,6 +19,7 @@ mod peer;
 mod planted;
 mod queue;
 mod raft;
+mod streams;
 mod upkeep;
 mod users;
 mod watchers;

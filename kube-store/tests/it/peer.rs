@@ -61,6 +61,8 @@ impl Etcd {
             .args(["--data-dir", dir.to_str().unwrap(), "--log-level", "error"])
             .args(["--listen-client-urls", client, "--advertise-client-urls", client])
             .args(["--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer])
+            // Passwords of tests are no secrets.
+            .args(["--bcrypt-cost", "4"])
             .args(["--initial-cluster", &format!("default={peer}")])
             .stderr(Stdio::null())
             .kill_on_drop(true)

@@ -110,6 +110,12 @@ impl Default for ServerConfig {
 ///   first, so its answer is not the first keys of that order. Equals keep the order of their keys; etcd gives them in any.
 /// - Transactions nest 16 deep.
 /// - A negative start revision of a watch means the next one.
+/// - That a transaction changes a key twice is seen last, after alarms and what its user may.
+/// - While something is corrupt, reads are refused too; etcd goes on with them.
+/// - What a user may do with one key, he may with a set that ends before that; etcd allows some of these and not others.
+/// - A permission that is granted again for the same keys is changed; etcd may keep both where another set begins with the
+///   same key.
+/// - A permission for no keys, as for a set that ends where it begins, is granted, as in 3.4; 3.5 refuses it.
 /// - A request that is too large is refused by the sum of its keys and values; etcd counts its encoded form, and refuses a
 ///   message of half a MiB more with another error.
 ///
@@ -118,6 +124,8 @@ impl Default for ServerConfig {
 /// - Each response of a watch has one revision; etcd puts several into one when a watch catches up, and tells its current
 ///   revision with them. A request for progress is answered once all watches of the stream have reported everything, as in
 ///   etcd 3.5; 3.4 answers at once. A watch from a revision that lies ahead reports no progress until then, as in etcd 3.6.
+/// - `hashKV` of a revision that is compacted is refused, as in 3.4; 3.5 still knows the numbers of some.
+/// - The answers of `alarm` and `defragment` have a header, and the list of members has one that tells the revision.
 /// - `hashKV` is etcd's own number. (On a store that does not know which change of its transaction wrote a key, as one that
 ///   is itself in an etcd, that is made up for keys that were not changed since the last compaction.) `hash` cannot be: etcd
 ///   hashes its whole database with it, in which the members' random numbers and addresses are. Ours covers keys and history.
@@ -140,8 +148,8 @@ impl Default for ServerConfig {
 ///
 /// # Users
 /// With users enabled, more is denied than in 3.4: compaction and all of maintenance but `status` need root, leases and
-/// `status` a user, a lease's time to live with its keys the right to read them, and every list of every inner transaction
-/// is looked at.
+/// `status` a user, so does a transaction of nothing, a lease's time to live with its keys the right to read them, and every
+/// list of every inner transaction is looked at. Who logs in as a user without a password is told the same as with a wrong one.
 #[derive(Debug, Clone)]
 pub struct EtcdServer {
     pub(super) store: Arc<dyn Store>,

@@ -189,7 +189,7 @@ fn placed(mut kvs: Vec<KeyValue>, places: Option<&BTreeMap<Bytes, u32>>) -> Vec<
 }
 
 /// The form of a revision in etcd's database.
-fn revision_key(main: Revision, sub: i64) -> Vec<u8> {
+pub(super) fn revision_key(main: Revision, sub: i64) -> Vec<u8> {
     [&main.to_be_bytes()[..], b"_", &sub.to_be_bytes()].concat()
 }
 

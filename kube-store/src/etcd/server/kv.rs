@@ -57,12 +57,13 @@ fn has_put(request: &TxnRequest) -> bool {
 #[async_trait]
 impl pb::kv_server::Kv for EtcdServer {
     async fn range(&self, request: Request<pb::RangeRequest>) -> Answer<pb::RangeResponse> {
-        let caller = self.caller(&request).await?;
+        let caller = self.caller(&request).await;
         let request = request.into_inner();
         check::range(&request)?;
         if !request.serializable && self.group.is_learner() {
             return Err(not_for_learners());
         }
+        let caller = caller?;
         if !caller.is_free() {
             self.auth.require(&caller, Needs::of_range(&request)).await?;
         }
@@ -79,9 +80,10 @@ impl pb::kv_server::Kv for EtcdServer {
     }
 
     async fn put(&self, request: Request<pb::PutRequest>) -> Answer<pb::PutResponse> {
-        let caller = self.caller(&request).await?;
+        let caller = self.caller(&request).await;
         let request = request.into_inner();
         check::put(&request)?;
+        let caller = caller?;
         if !caller.is_free() {
             self.auth.require(&caller, Needs::of_put(&request)).await?;
         }
@@ -97,9 +99,10 @@ impl pb::kv_server::Kv for EtcdServer {
         &self,
         request: Request<pb::DeleteRangeRequest>,
     ) -> Answer<pb::DeleteRangeResponse> {
-        let caller = self.caller(&request).await?;
+        let caller = self.caller(&request).await;
         let request = request.into_inner();
         check::delete(&request)?;
+        let caller = caller?;
         if !caller.is_free() {
             self.auth.require(&caller, Needs::of_delete(&request)).await?;
         }
@@ -112,9 +115,10 @@ impl pb::kv_server::Kv for EtcdServer {
     }
 
     async fn txn(&self, request: Request<pb::TxnRequest>) -> Answer<pb::TxnResponse> {
-        let caller = self.caller(&request).await?;
+        let caller = self.caller(&request).await;
         let request = request.into_inner();
         check::txn(&request, self.config.max_txn_ops)?;
+        let caller = caller?;
         if !caller.is_free() {
             self.auth.require(&caller, Needs::of_txn(&request)).await?;
         }

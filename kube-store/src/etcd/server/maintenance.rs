@@ -103,9 +103,11 @@ impl pb::maintenance_server::Maintenance for EtcdServer {
         let bytes = |n| i64::try_from(n).unwrap_or(i64::MAX);
         let view = self.group.view(status.revision);
         let alarms = self.alarms.list(pb::AlarmType::None).await?;
-        let alarms = alarms
-            .iter()
-            .map(|alarm| format!("memberID:{} alarm:{} ", alarm.member_id, alarm.alarm().as_str_name()));
+        let alarms = alarms.iter().map(|alarm| {
+            let of =
+                if alarm.member_id == 0 { String::new() } else { format!("memberID:{} ", alarm.member_id) };
+            format!("{of}alarm:{} ", alarm.alarm().as_str_name())
+        });
         let no_leader = (view.leader == 0).then(|| "etcdserver: no leader".to_owned());
         Ok(Response::new(pb::StatusResponse {
             header: self.group.stamp().header(status.revision),

@@ -29,7 +29,7 @@ mod watch;
 
 pub use self::certified::common_name;
 #[cfg(any(test, feature = "testing"))]
-pub(crate) use self::decode::{decode_requests, decode_token};
+pub(crate) use self::decode::{decode_requests, decode_token, valid_requests, valid_snapshot, valid_token};
 pub use self::etcd_server::{EtcdServer, Member, ServerConfig};
 pub use self::listen::Keepalive;
 #[cfg(feature = "raft")]

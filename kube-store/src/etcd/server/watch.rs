@@ -119,21 +119,32 @@ async fn serve(server: &EtcdServer, guard: Guard, client: &mut impl Client) -> E
             // The client looks for a member that has one.
             () = &mut leaderless => return Ended::Told(Err(no_leader())),
         };
-        match next {
-            Ok(Some(request)) => session.handle(request).await,
+        let request = match next {
+            Ok(Some(request)) => request,
             // A client that sends no more may still read.
-            Ok(None) => more_requests = false,
-            Err(Gone) => return Ended::Gone,
+            Ok(None) => {
+                more_requests = false;
+                continue;
+            }
+            Err(ended) => return ended,
+        };
+        // A store may take long to answer, or wait for a leader.
+        tokio::select! {
+            () = session.handle(request) => {}
+            () = client.gone() => return Ended::Gone,
+            () = server.shutdown.cancelled() => return Ended::Told(Ok(())),
+            () = &mut leaderless => return Ended::Told(Err(no_leader())),
         }
     }
 }
 
-/// The client's next request, if there may be one, or that it is gone.
-async fn next(client: &mut impl Client, more: bool) -> Result<Option<pb::WatchRequest>, Gone> {
+/// The client's next request, if there may be one, or why there will be none.
+async fn next(client: &mut impl Client, more: bool) -> Result<Option<pb::WatchRequest>, Ended> {
     if more {
         let request = std::future::poll_fn(|cx| client.poll_request(cx)).await;
-        return request.map_err(|_| Gone);
+        // A client that broke off does not hear of it; one that sent what cannot be read should.
+        return request.map_err(|status| Ended::Told(Err(status)));
     }
     client.gone().await;
-    Err(Gone)
+    Err(Ended::Gone)
 }

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::accounts::Account;
 use crate::wire::etcdserverpb as pb;
 use pb::compare::{CompareResult, CompareTarget, TargetUnion};
 use pb::range_request::{SortOrder, SortTarget};
@@ -22,6 +23,22 @@ pub(super) enum Call {
     Leases,
     CreateWatch(pb::WatchCreateRequest),
     CancelWatch(i64),
+    Members,
+    Status,
+    Alarm(pb::AlarmRequest),
+    Defragment,
+    Account(Account),
+}
+
+/// What the server lets the traffic do at the moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    /// Everything.
+    Free,
+    /// What an alarm of this kind does not stop, for so many calls more.
+    Alarmed(pb::AlarmType, u32),
+    /// What a user may, for so many calls more.
+    Guarded(u32),
 }
 
 /// At most twelve: etcd's sort keeps the order of equals up to there, and has none beyond.
@@ -34,11 +51,24 @@ pub(super) struct Traffic {
     /// The current revision.
     pub(super) revision: i64,
     compacted: i64,
+    mode: Mode,
+    /// To be done first, the last first.
+    ahead: Vec<Call>,
+}
+
+fn alarm(action: pb::alarm_request::AlarmAction, kind: pb::AlarmType) -> Call {
+    Call::Alarm(pb::AlarmRequest { action: action.into(), member_id: 0, alarm: kind.into() })
 }
 
 impl Traffic {
     pub(super) fn new(seed: u64) -> Self {
-        Self { rng: fastrand::Rng::with_seed(seed), revision: 1, compacted: 0 }
+        Self {
+            rng: fastrand::Rng::with_seed(seed),
+            revision: 1,
+            compacted: 0,
+            mode: Mode::Free,
+            ahead: Vec::new(),
+        }
     }
 
     /// Learns from an answer.
@@ -47,9 +77,108 @@ impl Traffic {
         if let (Call::Compact(compact), true) = (call, succeeded) {
             self.compacted = compact.revision;
         }
+        match call {
+            Call::Account(Account::Enable) if succeeded => self.mode = Mode::Guarded(self.rng.u32(20..60)),
+            Call::Account(Account::Disable) if succeeded => self.mode = Mode::Free,
+            _ => {}
+        }
+    }
+
+    /// Whether anybody may do anything, so that the harness can look around.
+    pub(super) fn is_free(&self) -> bool {
+        self.mode == Mode::Free
     }
 
     pub(super) fn next(&mut self) -> Call {
+        if let Some(call) = self.ahead.pop() {
+            return call;
+        }
+        match self.mode {
+            Mode::Free => self.free(),
+            Mode::Alarmed(kind, left) => self.alarmed(kind, left),
+            Mode::Guarded(left) => self.guarded(left),
+        }
+    }
+
+    /// Calls while space is short, or something is corrupt; then the end of that.
+    fn alarmed(&mut self, kind: pb::AlarmType, left: u32) -> Call {
+        if left == 0 {
+            self.mode = Mode::Free;
+            return alarm(pb::alarm_request::AlarmAction::Deactivate, kind);
+        }
+        self.mode = Mode::Alarmed(kind, left - 1);
+        match self.rng.u32(0..100) {
+            0..30 => Call::Put(self.put()),
+            // Reads are refused too while something is corrupt; etcd goes on with them.
+            30..50 if kind == pb::AlarmType::Nospace => Call::Range(self.range()),
+            30..60 => Call::Delete(self.delete()),
+            60..80 if kind == pb::AlarmType::Nospace => Call::Txn(self.txn(0)),
+            60..85 => Call::Grant(self.grant()),
+            85..90 => Call::Status,
+            _ => alarm(pb::alarm_request::AlarmAction::Get, pb::AlarmType::None),
+        }
+    }
+
+    /// Calls of users; then the end of that. Only what 3.4 guards too; and no transactions inside, at which it does not look.
+    fn guarded(&mut self, left: u32) -> Call {
+        if left == 0 {
+            let end = [Account::Disable, Account::log_in("root")];
+            self.ahead = end.map(Call::Account).into();
+            return self.next();
+        }
+        self.mode = Mode::Guarded(left - 1);
+        match self.rng.u32(0..100) {
+            0..20 => Call::Account(Account::log_in_any(&mut self.rng)),
+            20..23 => Call::Account(Account::LogOut),
+            23..40 => Call::Put(self.put()),
+            40..60 => Call::Range(self.range()),
+            60..68 => Call::Delete(self.delete()),
+            68..80 => Call::Txn(self.guarded_txn()),
+            _ => self.account(),
+        }
+    }
+
+    /// One that does something: for nothing, etcd asks nobody who he is.
+    fn guarded_txn(&mut self) -> pb::TxnRequest {
+        loop {
+            let txn = self.txn(0);
+            if !(txn.compare.is_empty() && txn.success.is_empty() && txn.failure.is_empty()) {
+                return txn;
+            }
+        }
+    }
+
+    fn account(&mut self) -> Call {
+        let key = self.key();
+        let end = self.end(&key);
+        Call::Account(Account::any(&mut self.rng, (key, end)))
+    }
+
+    /// What the other services are asked, and what opens a stretch of calls that not everybody may do.
+    fn rare(&mut self) -> Call {
+        match self.rng.u32(0..100) {
+            0..70 => self.account(),
+            70..76 => Call::Members,
+            76..84 => Call::Status,
+            84..86 => Call::Defragment,
+            86..90 => {
+                self.ahead = Account::preparations().into_iter().rev().map(Call::Account).collect();
+                self.next()
+            }
+            90..94 => alarm(pb::alarm_request::AlarmAction::Get, pb::AlarmType::None),
+            94..96 => alarm(pb::alarm_request::AlarmAction::Deactivate, pb::AlarmType::Nospace),
+            _ => {
+                let kind = if self.rng.bool() { pb::AlarmType::Nospace } else { pb::AlarmType::Corrupt };
+                self.mode = Mode::Alarmed(kind, self.rng.u32(5..20));
+                alarm(pb::alarm_request::AlarmAction::Activate, kind)
+            }
+        }
+    }
+
+    fn free(&mut self) -> Call {
+        if self.chance(10) {
+            return self.rare();
+        }
         match self.rng.u32(0..100) {
             0..30 => Call::Put(self.put()),
             30..50 => Call::Range(self.range()),
@@ -81,7 +210,7 @@ impl Traffic {
 
     /// The end of a set of keys that starts at `key`: none, of a prefix, open, or anywhere.
     fn end(&mut self, key: &[u8]) -> Bytes {
-        match self.rng.u32(0..10) {
+        let end = match self.rng.u32(0..10) {
             0..5 => Bytes::new(),
             5..7 => {
                 let mut end = key.to_vec();
@@ -92,7 +221,10 @@ impl Traffic {
             }
             7 => Bytes::from_static(&[0]),
             _ => self.key(),
-        }
+        };
+        // Whether a user may do something with a set of no keys is a matter of chance in etcd.
+        let is_none = !matches!(end.as_ref(), [] | [0]) && end <= key;
+        if is_none && matches!(self.mode, Mode::Guarded(_)) { Bytes::new() } else { end }
     }
 
     /// 0, or a revision near the current one, before it mostly.

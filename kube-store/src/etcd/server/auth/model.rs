@@ -192,11 +192,6 @@ impl Model {
 
     pub(super) fn permissions(&self, role: &str) -> Result<Vec<pb::Permission>, Status> {
         let found = self.roles.get(role).ok_or_else(refusal::role_not_found)?;
-        if role == ROOT {
-            let all = Bytes::from_static(&[0]);
-            let permission = pb::Permission { range_end: all, ..Default::default() };
-            return Ok(vec![pb::Permission { perm_type: Type::Readwrite.into(), ..permission }]);
-        }
         Ok(found.key_permission.clone())
     }
 

@@ -24,6 +24,9 @@ const STREAM_WINDOW: u32 = 2 << 20;
 const CONNECTION_WINDOW: u32 = 8 << 20;
 /// Calls at once on one connection.
 const CALLS: u32 = 1 << 16;
+/// Calls that go on at once, with those that the client has given up; a client that leaves more behind is let go, for else it
+/// could begin calls and give them up without end.
+const UNDER_WAY: usize = 2 * CALLS as usize;
 /// Largest list of header fields.
 const HEADERS: u32 = 16 << 10;
 /// What one call may have waiting to be sent.
@@ -83,6 +86,10 @@ where
     loop {
         while let Poll::Ready(accepted) = http.poll_accept(cx) {
             match accepted {
+                Some(Ok(_)) if calls.len() >= UNDER_WAY => {
+                    tracing::debug!("a client gives up more calls than can be ended");
+                    return Poll::Ready(());
+                }
                 Some(Ok((request, respond))) => calls.push(call(server, front, request, respond)),
                 Some(Err(error)) => {
                     tracing::debug!(%error, "a connection broke");
