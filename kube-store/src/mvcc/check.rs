@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 
-use super::State;
+use super::{State, history::Version};
 use crate::{
     Compare, CompareTarget, Config, Error, InvalidRequest, KeyRange, Op, PutRequest, RangeRequest,
     TxnRequest, WatchRequest,
@@ -36,21 +36,28 @@ pub(crate) fn check_txn(request: &TxnRequest, config: &Config) -> Checked {
 }
 
 impl State {
-    /// Refuses puts when the store is full; deletes go on.
+    /// Refuses puts for which there is no space; deletes go on.
     pub(crate) fn check_space(&self, request: &TxnRequest, quota: u64) -> Result<(), Error> {
-        if self.bytes > quota && has_put(&request.success, &request.failure) {
+        let growth = growth(&request.success, &request.failure);
+        if growth > 0 && self.bytes.saturating_add(growth) > quota {
             return Err(Error::NoSpace { used: self.bytes, quota });
         }
         Ok(())
     }
 }
 
-fn has_put(success: &[Op], failure: &[Op]) -> bool {
-    success.iter().chain(failure).any(|op| match op {
-        Op::Put(_) => true,
-        Op::Range(_) | Op::Delete(_) => false,
-        Op::Txn(txn) => has_put(&txn.success, &txn.failure),
-    })
+/// What the puts of one list or the other add, in bytes.
+fn growth(success: &[Op], failure: &[Op]) -> u64 {
+    let of_list = |list: &[Op]| list.iter().map(growth_of).fold(0, u64::saturating_add);
+    of_list(success).max(of_list(failure))
+}
+
+fn growth_of(op: &Op) -> u64 {
+    match op {
+        Op::Put(put) => Version::cost_of(put.key.len() + put.value.len()),
+        Op::Range(_) | Op::Delete(_) => 0,
+        Op::Txn(txn) => growth(&txn.success, &txn.failure),
+    }
 }
 
 fn check_key(range: &KeyRange) -> Checked {

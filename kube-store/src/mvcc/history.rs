@@ -17,9 +17,14 @@ impl Version {
 
     /// Memory the version takes, bookkeeping included.
     pub(crate) fn cost(&self) -> u64 {
+        Self::cost_of(self.kv.bytes())
+    }
+
+    /// The same for a key and value of so many bytes.
+    pub(super) fn cost_of(bytes: usize) -> u64 {
         /// Index entry, log entry and allocation headers, measured roughly.
         const BOOKKEEPING: usize = 320;
-        (self.kv.bytes() + BOOKKEEPING) as u64
+        (bytes + BOOKKEEPING) as u64
     }
 }
 

@@ -243,7 +243,10 @@ impl Store for RaftStore {
 
     async fn watch(&self, request: WatchRequest) -> Result<WatchStream> {
         mvcc::check_watch(&request, &self.config.store)?;
-        self.catch_up().await?;
+        // Who says where to begin misses nothing at a member that is behind, and hears from one that has no leader.
+        if request.start_revision.is_none_or(|revision| revision < 1) {
+            self.catch_up().await?;
+        }
         self.store.watch(request).await
     }
 

@@ -131,7 +131,7 @@ impl Default for ServerConfig {
 ///   hashes its whole database with it, in which the members' random numbers and addresses are. Ours covers keys and history.
 /// - Outside of a group, the member and the cluster are both 1, the term is always 1, and the index of the log is the
 ///   revision; members cannot be added or removed.
-/// - In a group, a member answers a request to create a watch once it has caught up with the leader. What a change of users,
+/// - In a group, a member creates a watch without a start revision once it has caught up with the leader. What a change of users,
 ///   roles or alarms means is known to another member a moment later.
 /// - Tokens are signed, so that every member honours them; one that is used at one member lives longer at that.
 /// - `status` tells the release 3.5.21, and sizes of the store's own engine; `defragment` has nothing to do.

@@ -3,12 +3,13 @@
 use std::pin::Pin;
 use std::time::Duration;
 
-use futures::{Stream, StreamExt};
+use futures::{Stream, StreamExt, stream};
 use tonic::{Request, Response, Status, Streaming, async_trait};
 
 use super::auth::{Access, Guard};
 use super::convert;
 use super::etcd_server::{Answer, EtcdServer, mismatch, no_leader};
+use super::group::Group;
 use crate::etcd::r#gen::etcdserverpb as pb;
 use crate::{Error, LeaseRequest, LeaseResponse, Precondition};
 
@@ -36,14 +37,28 @@ impl EtcdServer {
     }
 }
 
+type KeptAlive = Pin<Box<dyn Stream<Item = Result<pb::LeaseKeepAliveResponse, Status>> + Send>>;
+
+/// The same, ended by an error when there was no leader for some time.
+fn until_leaderless(
+    group: Group,
+    responses: impl Stream<Item = Result<pb::LeaseKeepAliveResponse, Status>> + Send + 'static,
+) -> KeptAlive {
+    let lost = stream::once(async move {
+        group.lose_leader().await;
+        Some(Err(no_leader()))
+    });
+    let responses = responses.map(Some).chain(stream::iter([None]));
+    Box::pin(stream::select(responses, lost).scan((), |(), response| std::future::ready(response)))
+}
+
 fn seconds(time: Duration) -> i64 {
     i64::try_from(time.as_secs()).unwrap_or(i64::MAX)
 }
 
 #[async_trait]
 impl pb::lease_server::Lease for EtcdServer {
-    type LeaseKeepAliveStream =
-        Pin<Box<dyn Stream<Item = Result<pb::LeaseKeepAliveResponse, Status>> + Send>>;
+    type LeaseKeepAliveStream = KeptAlive;
 
     async fn lease_grant(&self, request: Request<pb::LeaseGrantRequest>) -> Answer<pb::LeaseGrantResponse> {
         self.caller(&request).await?.require_user()?;
@@ -95,7 +110,11 @@ impl pb::lease_server::Lease for EtcdServer {
                 server.keep_alive(request?.id).await
             }
         });
-        Ok(Response::new(Box::pin(responses.take_until(self.shutdown.clone().cancelled_owned()))))
+        let responses = responses.take_until(self.shutdown.clone().cancelled_owned());
+        match wants_leader {
+            true => Ok(Response::new(until_leaderless(self.group.clone(), responses))),
+            false => Ok(Response::new(Box::pin(responses))),
+        }
     }
 
     async fn lease_time_to_live(
