@@ -19,16 +19,15 @@ const UNKEPT: [&str; 2] = ["resourceVersion", "selfLink"];
 /// Encodes an object for the store; its `resourceVersion` is left out.
 pub(crate) fn encode(object: &Value) -> Result<Bytes> {
     let map = object.as_object().ok_or_else(|| Error::internal("not an object"))?;
-    let mut out = Vec::with_capacity(1024);
+    let mut out = Vec::with_capacity(4096);
     write_first(&mut out, map).map_err(Error::internal)?;
     for (key, value) in map.iter().filter(|(key, _)| !FIRST.contains(&key.as_str())) {
         out.push(b',');
         write_field(&mut out, key, value).map_err(Error::internal)?;
     }
     out.push(b'}');
-    // It is kept for as long as the object is there, and by more than the store.
-    out.shrink_to_fit();
-    Ok(out.into())
+    // What is kept for as long as the object is there takes no more room than it needs.
+    Ok(Bytes::copy_from_slice(&out))
 }
 
 /// Begins an object with the fields that come first, and leaves out of its metadata what is never kept.

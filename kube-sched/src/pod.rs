@@ -156,6 +156,18 @@ impl PodInfo {
         matches!(phase, Some("Succeeded" | "Failed"))
     }
 
+    /// Whether it is the same to the pods around it: placed where it was, asking for what it did, and at most its status tells of
+    /// something else.
+    pub(crate) fn asks_the_same(&self, later: &Self) -> bool {
+        let (old, new) = (&self.object.metadata, &later.object.metadata);
+        self.node_name == later.node_name
+            && self.requests == later.requests
+            && self.is_terminating() == later.is_terminating()
+            && old.labels == new.labels
+            && old.annotations == new.annotations
+            && self.object.spec == later.object.spec
+    }
+
     /// The same pod, bound to `node`.
     #[must_use]
     pub fn bound_to(&self, node: &Arc<str>) -> Self {
@@ -202,4 +214,39 @@ fn images(spec: &PodSpec) -> Vec<Arc<str>> {
 #[must_use]
 pub(crate) fn normalized_image(name: &str) -> Arc<str> {
     if name.rfind(':') <= name.rfind('/') { format!("{name}:latest").into() } else { name.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{from_value, json};
+
+    use super::*;
+
+    #[test]
+    fn a_status_of_a_placed_pod_matters_to_others_only_by_what_it_asks_for() {
+        let object = json!({"metadata": {"name": "p", "labels": {"a": "b"}}, "spec": {"nodeName": "n", "containers": [
+            {"name": "c", "resources": {"requests": {"cpu": "1"}}}]}});
+        let parse = |object| PodInfo::parse(from_value::<Pod>(object).unwrap()).unwrap();
+        let old = parse(object.clone());
+        for (pointer, value, same) in [
+            ("/metadata/resourceVersion", json!("2"), true),
+            ("/status/conditions", json!([{"type": "DisruptionTarget", "status": "True"}]), true),
+            ("/metadata/labels", json!({"a": "c"}), false),
+            ("/metadata/annotations", json!({"a": "c"}), false),
+            ("/metadata/deletionTimestamp", json!("2026-01-01T00:00:00Z"), false),
+            ("/spec/nodeName", json!("m"), false),
+            ("/spec/tolerations", json!([{"operator": "Exists"}]), false),
+            (
+                "/status/containerStatuses",
+                json!([{"name": "c", "resources": {"requests": {"cpu": "2"}},
+                "image": "i", "imageID": "i", "ready": true, "restartCount": 0}]),
+                false,
+            ),
+        ] {
+            let (mut later, path) =
+                (object.clone(), pointer.trim_start_matches('/').split_once('/').unwrap());
+            later[path.0][path.1] = value;
+            assert_eq!(old.asks_the_same(&parse(later)), same, "{pointer}");
+        }
+    }
 }

@@ -222,6 +222,7 @@ impl Core {
         let event = match old {
             // The pods that wait have heard of it when it was assumed.
             Some(old) if confirmed && old.node_name == pod.node_name => return,
+            Some(old) if old.asks_the_same(&pod) => return,
             Some(old) => ClusterEvent::PlacedPodUpdated { old, new: pod },
             None => ClusterEvent::PodPlaced(pod),
         };
@@ -358,6 +359,7 @@ impl Core {
         let pod = Arc::clone(&queued.pod);
         let failed = matches!(decision.outcome, Outcome::Failed { .. });
         let rejected_by = if failed { Vec::new() } else { self.waits_for(decision) };
+        self.evictions.forget(&pod.key);
         let (nomination, victims) = match &decision.preemption {
             Some(preemption) => {
                 self.metrics.preempted(preemption.victims.len());
@@ -369,7 +371,11 @@ impl Core {
             }
             None => (Nomination::Keep, Vec::new()),
         };
-        self.queue.fail(queued, rejected_by, now);
+        if self.evictions.awaits(&pod.key) {
+            self.queue.hold(queued, rejected_by, now);
+        } else {
+            self.queue.fail(queued, rejected_by, now);
+        }
         let reason = if failed { "SchedulerError" } else { UNSCHEDULABLE };
         let deallocation = decision.deallocation.clone();
         Command::Refuse { pod, message: decision.message(), reason, nomination, victims, deallocation }
@@ -399,9 +405,6 @@ impl Core {
         let going = victims.iter().filter(|victim| !victim.is_terminating());
         let released = self.evictions.begin(&pod.key, going);
         released.iter().for_each(|other| self.queue.release(other, now));
-        if self.evictions.awaits(&pod.key) {
-            self.queue.hold(&pod.key);
-        }
         (Nomination::Node(node), victims)
     }
 

@@ -22,7 +22,7 @@ pub enum ClusterEvent {
     NodeRemoved(Arc<NodeInfo>),
     /// A pod was placed, by us or by others.
     PodPlaced(Arc<PodInfo>),
-    /// A placed pod changed.
+    /// A placed pod changed, in its metadata, its specification or what it asks for.
     PlacedPodUpdated {
         /// Before.
         old: Arc<PodInfo>,
@@ -81,7 +81,7 @@ pub enum EventKind {
     NodeRemoved,
     /// A pod was placed.
     PodPlaced,
-    /// A placed pod changed.
+    /// A placed pod changed, in its metadata, its specification or what it asks for.
     PlacedPodUpdated,
     /// A placed pod went away.
     PodRemoved,

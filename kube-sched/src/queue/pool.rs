@@ -1,6 +1,6 @@
 //! The queue itself.
 
-use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use tokio::time::Instant;
@@ -26,7 +26,7 @@ enum Place {
     /// After a failure, which trying again at once would only repeat.
     Penalty(Instant),
     Unschedulable(Instant),
-    /// Woken while it is held back: see [`SchedulingQueue::hold`].
+    /// Others are making room for it: see [`SchedulingQueue::hold`].
     Held(Instant),
     Gated,
 }
@@ -90,7 +90,6 @@ pub struct SchedulingQueue {
     penalty: BTreeMap<(Instant, u64), Arc<str>>,
     unschedulable: BTreeMap<(Instant, u64), Arc<str>>,
     gated: usize,
-    held: HashSet<Arc<str>>,
     /// The pods that wait for events, by the place of the kinds that may concern them and by ticket. Every pod that is placed is an event,
     /// so the pods that events do not concern must not be looked at.
     woken_by: [BTreeMap<u64, Arc<str>>; EventKind::ALL.len()],
@@ -116,7 +115,6 @@ impl SchedulingQueue {
             penalty: BTreeMap::new(),
             unschedulable: BTreeMap::new(),
             gated: 0,
-            held: HashSet::new(),
             woken_by: Default::default(),
             in_flight: HashMap::new(),
             events: VecDeque::new(),
@@ -172,32 +170,8 @@ impl SchedulingQueue {
 
     /// Forgets a pod that is gone, bound or none of ours any more.
     pub fn remove(&mut self, key: &str) {
-        self.held.remove(key);
         self.take(key);
         self.done(key);
-    }
-
-    /// Keeps a pod that is handed out or waiting from being tried again until [`release`](Self::release): what wakes it is only
-    /// noted, once. For a pod whose victims are on their way out: each that goes would otherwise wake all pods that wait for theirs,
-    /// in vain.
-    pub fn hold(&mut self, key: &Arc<str>) {
-        self.held.insert(Arc::clone(key));
-    }
-
-    /// Ends a [`hold`](Self::hold); the pod is tried again if something has woken it in the meantime.
-    pub fn release(&mut self, key: &str, now: Instant) {
-        if self.held.remove(key) && matches!(self.pods.get(key), Some(Entry { place: Place::Held(_), .. })) {
-            self.requeue(key, ACTIVATION, now);
-        }
-    }
-
-    /// Ends a [`hold`](Self::hold) that was in vain: the pod is tried again after its back-off, come what may.
-    pub fn give_up(&mut self, key: &str, now: Instant) {
-        if self.held.remove(key)
-            && let Some(Entry { queued, .. }) = self.take(key)
-        {
-            self.enqueue(QueuedPod { rejected_by: Vec::new(), ..queued }, FAILURE, now);
-        }
     }
 
     /// Hands out the pod that goes first. Its fate must be reported by [`done`](Self::done) or [`fail`](Self::fail).
@@ -231,15 +205,8 @@ impl SchedulingQueue {
 
     /// The pod handed out found no place: it waits for an event that one of `rejected_by` cares about, or, if that is
     /// empty, for the end of a back-off. A pod that was removed in the meantime is dropped.
-    pub fn fail(&mut self, mut queued: QueuedPod, rejected_by: Vec<&'static str>, now: Instant) {
-        let Some(InFlight { pod, since }) = self.in_flight.remove(&queued.pod.key) else { return };
-        if pod.uid != queued.pod.uid {
-            queued.attempts = 0;
-        }
-        queued.pod = pod;
-        queued.queued_at = now;
-        queued.backoff_until = now + self.config.backoff(queued.attempts);
-        queued.rejected_by = rejected_by;
+    pub fn fail(&mut self, queued: QueuedPod, rejected_by: Vec<&'static str>, now: Instant) {
+        let Some((queued, since)) = self.take_back(queued, rejected_by, now) else { return };
         let missed = since < self.first_event;
         let seen = usize::try_from(since.saturating_sub(self.first_event)).unwrap_or(usize::MAX);
         let woken = missed || self.events.iter().skip(seen).any(|event| self.worth_retrying(&queued, event));
@@ -249,6 +216,54 @@ impl SchedulingQueue {
             self.put(queued, Place::Unschedulable(now), FAILURE);
         }
         self.drop_seen_events();
+    }
+
+    /// The pod handed out found no place, but its victims are about to make room: it waits for [`release`](Self::release),
+    /// whatever happens meanwhile. Each victim that goes would otherwise wake every pod that waits for its own, in vain.
+    pub fn hold(&mut self, queued: QueuedPod, rejected_by: Vec<&'static str>, now: Instant) {
+        if let Some((queued, _)) = self.take_back(queued, rejected_by, now) {
+            self.put(queued, Place::Held(now), FAILURE);
+            self.drop_seen_events();
+        }
+    }
+
+    /// Ends a [`hold`](Self::hold): the pod is tried again.
+    pub fn release(&mut self, key: &str, now: Instant) {
+        if self.is_held(key) {
+            self.requeue(key, ACTIVATION, now);
+        }
+    }
+
+    /// Ends a [`hold`](Self::hold) that was in vain: the pod is tried again after its back-off, even if nobody else waits.
+    pub fn give_up(&mut self, key: &str, now: Instant) {
+        if self.is_held(key)
+            && let Some(Entry { queued, .. }) = self.take(key)
+        {
+            self.enqueue(QueuedPod { rejected_by: Vec::new(), ..queued }, FAILURE, now);
+        }
+    }
+
+    fn is_held(&self, key: &str) -> bool {
+        self.pods.get(key).is_some_and(|entry| matches!(entry.place, Place::Held(_)))
+    }
+
+    /// A pod that was handed out, after its attempt, and the number of the first event it has not seen; `None` if it was
+    /// removed in the meantime.
+    fn take_back(
+        &mut self,
+        mut queued: QueuedPod,
+        rejected_by: Vec<&'static str>,
+        now: Instant,
+    ) -> Option<(QueuedPod, u64)> {
+        let InFlight { pod, since } = self.in_flight.remove(&queued.pod.key)?;
+        if pod.uid != queued.pod.uid {
+            queued.attempts = 0;
+        }
+        queued.pod = pod;
+        queued.queued_at = now;
+        queued.backoff_until = now + self.config.backoff(queued.attempts);
+        queued.rejected_by = rejected_by;
+        Some((queued, since))
     }
 
     /// Puts a pod back whose binding failed, to be tried again after a back-off.
@@ -282,7 +297,6 @@ impl SchedulingQueue {
         // A time before the start of the clock is one at which nobody was waiting.
         let Some(since) = now.checked_sub(self.config.max_unschedulable) else { return };
         while let Some(key) = first_until(&self.unschedulable, since) {
-            self.held.remove(&key);
             self.requeue(&key, "UnschedulableTimeout", now);
         }
     }
@@ -339,7 +353,6 @@ impl SchedulingQueue {
                 queued.rejected_by = vec![plugin];
                 Place::Gated
             }
-            None if self.held.contains(&queued.pod.key) => Place::Held(now),
             None if queued.backoff_until <= now => Place::Active,
             None if queued.rejected_by.is_empty() => Place::Penalty(queued.backoff_until),
             None => Place::Backoff(queued.backoff_until),

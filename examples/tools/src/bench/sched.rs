@@ -16,14 +16,14 @@ use crate::Failure;
 /// Replays of each shape, of which the fastest counts; the first one warms up.
 const RUNS: u64 = 3;
 
-/// The names of a shape's figures; preemption is measured without an API server only.
-const NAMES: &[(&str, &str, Option<&str>)] = &[
-    ("basic", "core/basic", Some("bound/basic")),
-    ("affinity", "core/affinity", Some("bound/affinity")),
-    ("anti-affinity", "core/anti-affinity", Some("bound/anti-affinity")),
-    ("ns-anti-affinity", "core/ns-anti-affinity", Some("bound/ns-anti-affinity")),
-    ("spread", "core/spread", Some("bound/spread")),
-    ("preemption", "core/preemption", None),
+/// The names of a shape's figures.
+const NAMES: &[(&str, &str, &str)] = &[
+    ("basic", "core/basic", "bound/basic"),
+    ("affinity", "core/affinity", "bound/affinity"),
+    ("anti-affinity", "core/anti-affinity", "bound/anti-affinity"),
+    ("ns-anti-affinity", "core/ns-anti-affinity", "bound/ns-anti-affinity"),
+    ("spread", "core/spread", "bound/spread"),
+    ("preemption", "core/preemption", "bound/preemption"),
 ];
 
 /// Pods per second of each shape: `core/…` decided, `bound/…` bound. A stock scheduler needs its own harness, so there is no
@@ -38,14 +38,12 @@ pub(crate) async fn run(only: Option<&str>) -> Result<Vec<Figure>, Failure> {
     let wanted = NAMES.iter().filter(|(name, ..)| only.is_none_or(|only| only == *name));
     for (name, core_name, bound_name) in wanted {
         let shape = SHAPES.iter().find(|shape| shape.name == *name).ok_or("no such shape")?;
-        if let Some(bound_name) = bound_name {
-            // First, so that memory that others have given back does not hide what is needed.
-            let figures = whole::run(shape).await?;
-            bound.push((*bound_name, figures.pods_per_second));
-            if *name == "basic" {
-                bound.push(("bound/KiB-per-node", figures.kib_per_node));
-                bound.push(("bound/KiB-per-pod", figures.kib_per_pod));
-            }
+        // First, so that memory that others have given back does not hide what is needed.
+        let figures = whole::run(shape).await?;
+        bound.push((*bound_name, figures.pods_per_second));
+        if *name == "basic" {
+            bound.push(("bound/KiB-per-node", figures.kib_per_node));
+            bound.push(("bound/KiB-per-pod", figures.kib_per_pod));
         }
         core(shape, core_name, &mut decided)?;
     }

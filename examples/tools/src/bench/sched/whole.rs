@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Namespace, Node, Pod, ServiceAccount};
+use k8s_openapi::api::scheduling::v1::PriorityClass;
 use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client, ResourceExt};
 use kube_api::{ApiServer, User};
-use kube_sched::testing::Shape;
+use kube_sched::testing::{HIGH_PRIORITY, Shape};
 use kube_sched::{Config, Scheduler};
 use kube_store::MemoryStore;
 use prometheus_client::encoding::text::encode;
@@ -75,8 +76,12 @@ fn resident() -> Result<f64, Failure> {
     Ok(Memory::of(std::process::id())?.rss * 1024.0)
 }
 
-/// The shape's namespaces and the default one, each with the account that pods use unless they name another.
+/// The priority of pods that preempt, and the shape's namespaces and the default one, each with the account that pods use
+/// unless they name another.
 async fn surroundings(client: &Client, shape: &Shape) -> Result<(), Failure> {
+    let (name, value) = HIGH_PRIORITY;
+    let class: PriorityClass = from_value(json!({"metadata": {"name": name}, "value": value}))?;
+    Api::all(client.clone()).create(&PostParams::default(), &class).await?;
     account(client, "default").await?;
     let client = client.clone();
     each(shape.namespaces(), move |(name, labels)| {
