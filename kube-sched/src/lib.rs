@@ -8,33 +8,35 @@
 //! [`Settings`] reads a `KubeSchedulerConfiguration`. It does not elect a leader, serve HTTP or read files; the caller does. It never talks to nodes or to the store.
 //!
 //! # Why is this pod pending?
+//! After `cargo add kube-sched fastrand serde_json` and `cargo add k8s-openapi --features v1_35` this is a whole program:
 //! ```
 //! use k8s_openapi::api::core::v1::{Node, Pod};
 //! use kube_sched::{PodInfo, Snapshot, framework::Profile, schedule};
 //! use serde_json::{from_value, json};
 //!
-//! let node = |name: &str, cpu: &str| -> Node {
-//!     from_value(json!({"metadata": {"name": name}, "status": {"allocatable": {"cpu": cpu, "memory": "4Gi", "pods": "110"}}})).unwrap()
-//! };
-//! let pod = |name: &str, cpu: &str| -> Pod {
-//!     from_value(json!({"metadata": {"name": name, "namespace": "default"},
-//!         "spec": {"containers": [{"name": "c", "resources": {"requests": {"cpu": cpu}}}]}})).unwrap()
-//! };
-//! let nodes: Vec<Node> = vec![node("small", "1"), node("large", "4")];
-//! let mut snapshot = Snapshot::from_objects(&nodes, &[])?;
-//! let (profile, mut rng) = (Profile::default(), fastrand::Rng::with_seed(1));
+//! fn node(name: &str, cpu: &str) -> Result<Node, serde_json::Error> {
+//!     from_value(json!({"metadata": {"name": name}, "status": {"allocatable": {"cpu": cpu, "memory": "4Gi", "pods": "110"}}}))
+//! }
 //!
-//! let fits = PodInfo::parse(pod("fits", "3"))?;
-//! let decision = schedule(&snapshot, &fits, &profile, &mut rng);
-//! let chosen = decision.node().cloned().unwrap();
-//! assert_eq!(&*chosen, "large");
-//! snapshot.assume(&fits, &chosen);
+//! fn pod(name: &str, cpu: &str) -> Result<Pod, serde_json::Error> {
+//!     let container = json!({"name": "c", "resources": {"requests": {"cpu": cpu}}});
+//!     from_value(json!({"metadata": {"name": name, "namespace": "default"}, "spec": {"containers": [container]}}))
+//! }
 //!
-//! let decision = schedule(&snapshot, &PodInfo::parse(pod("pending", "2"))?, &profile, &mut rng);
-//! assert_eq!(decision.node(), None);
-//! assert_eq!(decision.message(), "0/2 nodes are available: 2 Insufficient cpu. no new claims to deallocate, preemption: 0/2 nodes are available: \
-//!     1 No preemption victims found for incoming pod, 1 Preemption is not helpful for scheduling.");
-//! # Ok::<(), kube_sched::Error>(())
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let mut snapshot = Snapshot::from_objects(&[node("small", "1")?, node("large", "4")?], &[])?;
+//!     let (profile, mut rng) = (Profile::default(), fastrand::Rng::with_seed(1));
+//!
+//!     let fits = PodInfo::parse(pod("fits", "3")?)?;
+//!     let chosen = schedule(&snapshot, &fits, &profile, &mut rng).node().cloned().ok_or("it fits")?;
+//!     assert_eq!(&*chosen, "large");
+//!     snapshot.assume(&fits, &chosen);
+//!
+//!     let decision = schedule(&snapshot, &PodInfo::parse(pod("pending", "2")?)?, &profile, &mut rng);
+//!     assert_eq!(decision.node(), None);
+//!     assert!(decision.message().starts_with("0/2 nodes are available: 2 Insufficient cpu."));
+//!     Ok(())
+//! }
 //! ```
 //!
 //! # Modules

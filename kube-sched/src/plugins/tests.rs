@@ -212,6 +212,29 @@ fn resource_scores() {
 }
 
 #[test]
+fn balance_can_be_of_other_resources() {
+    let args = json!({"resources": [{"name": "cpu"}, {"name": "example.com/gpu"}]});
+    let plugin = Registry::default().build("NodeResourcesBalancedAllocation", &args).unwrap();
+    let score = |requests: Value| {
+        let mut snapshot = Snapshot::new();
+        let id = snapshot.upsert_node(Arc::new(node("n", json!({}))));
+        let containers = json!([{"name": "c", "resources": {"requests": requests}}]);
+        let pod = pod("p", json!({"containers": containers}));
+        let cycle = Cycle { snapshot: &snapshot, pod: &pod };
+        let score = plugin.as_score().unwrap().compile(&cycle, &[id]);
+        score.map(|mut score| {
+            let mut scores = [0];
+            score.score(&[id], &mut scores);
+            scores[0]
+        })
+    };
+    // Half of the cores and half of the devices, or all of these.
+    assert_eq!(score(json!({"cpu": "2", "example.com/gpu": "1"})), Some(100));
+    assert_eq!(score(json!({"cpu": "2", "example.com/gpu": "2"})), Some(75));
+    assert_eq!(score(json!({"memory": "8Gi"})), None, "memory is none of them");
+}
+
+#[test]
 fn image_locality() {
     let with = |name, images: &[(&str, i64)]| {
         let images: Vec<_> = images
