@@ -20,6 +20,7 @@ mod lease;
 mod listen;
 mod maintenance;
 mod metrics;
+mod pages;
 mod restore;
 mod rpc;
 mod watch;
