@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures::StreamExt;
-use kube_store::{EtcdServer, EtcdStore, Member, MemoryStore, Store, StoreExt, WatchRequest};
+use kube_store::{Config, EtcdServer, EtcdStore, Member, MemoryStore, Store, StoreExt, WatchRequest};
 use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::server::WebPkiClientVerifier;
@@ -40,8 +40,16 @@ async fn answers_probes_and_prometheus() {
         (
             "/readyz?verbose",
             "200 OK",
-            "[+]data_corruption ok\n[+]serializable_read ok\n[+]linearizable_read ok\nok\n",
+            "[+]data_corruption ok\n[+]serializable_read ok\n[+]linearizable_read ok\n[+]non_learner ok\nok\n",
         ),
+        (
+            "/readyz?verbose&exclude=data_corruption&exclude=linearizable_read",
+            "200 OK",
+            "[+]serializable_read ok\n[+]non_learner ok\nok\n",
+        ),
+        ("/readyz/linearizable_read?verbose", "200 OK", "[+]linearizable_read ok\nok\n"),
+        ("/livez/serializable_read", "200 OK", "ok\n"),
+        ("/livez/linearizable_read", "404 Not Found", "404 page not found\n"),
         ("/version", "200 OK", "{\"etcdserver\":\"3.5.21\",\"etcdcluster\":\"3.5.0\"}"),
         ("/other", "404 Not Found", "404 page not found\n"),
     ] {
@@ -87,6 +95,27 @@ async fn nothing_holds_the_store_once_serving_has_ended() {
     stop.cancel();
     serving.await.unwrap().unwrap();
     assert_eq!(Arc::strong_count(&store), 1);
+}
+
+/// kubeadm's liveness probe must not end a server that is only full.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_probe_can_leave_out_alarms() {
+    let store = Arc::new(MemoryStore::with_config(Config { quota_bytes: 1, ..Config::default() }).unwrap());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    tokio::spawn(EtcdServer::new(store, Member::default()).serve(listener, CancellationToken::new()));
+    let client = EtcdStore::connect(format!("http://{address}")).await.unwrap();
+    client.put("a", "1").await.unwrap();
+    assert!(client.put("a", "1").await.is_err(), "it is full");
+    let full = "{\"health\":\"false\",\"reason\":\"ALARM NOSPACE\"}";
+    assert_eq!(
+        get(&address, "/health").await,
+        ("HTTP/1.0 503 Service Unavailable".to_owned(), full.to_owned())
+    );
+    assert_eq!(get(&address, "/health?exclude=CORRUPT").await.1, full);
+    for path in ["/health?exclude=NOSPACE&serializable=true", "/livez", "/readyz"] {
+        assert_eq!(get(&address, path).await.0, "HTTP/1.0 200 OK", "{path}");
+    }
 }
 
 /// An authority with a certificate that it made for this machine.

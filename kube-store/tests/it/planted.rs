@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::StreamExt;
 use kube_store::{
-    EtcdServer, LeaseRequest, LeaseResponse, Member, MemoryStore, RangeRequest, RangeResponse, Result,
-    Revision, Store, StoreStatus, TxnRequest, TxnResponse, WatchRequest, WatchStream,
+    AutoCompaction, Config, EtcdServer, LeaseRequest, LeaseResponse, Member, MemoryStore, RangeRequest,
+    RangeResponse, Result, Revision, Store, StoreStatus, TxnRequest, TxnResponse, WatchRequest, WatchStream,
 };
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -19,11 +19,19 @@ use tonic::transport::Channel;
 pub(crate) const STUCK: &str = "stuck";
 
 /// A store in memory that never answers who asks for [`STUCK`], and counts what each of its watches was asked for.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Planted {
     pub(crate) inner: MemoryStore,
     /// Responses taken out of each watch that was started in the past.
     pub(crate) taken: Arc<AtomicU64>,
+}
+
+impl Default for Planted {
+    /// However slow the machine is, history is kept.
+    fn default() -> Self {
+        let config = Config { auto_compaction: AutoCompaction::Off, ..Config::default() };
+        Self { inner: MemoryStore::with_config(config).unwrap(), taken: Arc::default() }
+    }
 }
 
 #[async_trait]

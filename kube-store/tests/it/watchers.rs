@@ -44,7 +44,15 @@ impl Watcher {
         while self.seen.len() < events {
             let response = self.responses.message().await.unwrap().unwrap();
             assert!(!response.canceled, "{response:?}");
-            self.seen.extend(response.events.iter().map(|event| event.kv.as_ref().unwrap().mod_revision));
+            for event in &response.events {
+                let revision = event.kv.as_ref().unwrap().mod_revision;
+                // Every revision has one event here, so whoever waits for a lost one hears of it now.
+                assert!(
+                    self.seen.last().is_none_or(|last| *last + 1 == revision),
+                    "{revision} comes too early"
+                );
+                self.seen.push(revision);
+            }
         }
     }
 

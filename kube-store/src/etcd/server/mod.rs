@@ -22,6 +22,7 @@ mod listen;
 mod lock;
 mod maintenance;
 mod metrics;
+mod pages;
 mod queue;
 mod restore;
 mod rpc;

@@ -250,7 +250,7 @@ pub(super) fn verify_token(text: &str) -> bool {
 #[cfg(any(test, feature = "testing"))]
 pub(super) fn sign_token() -> Option<String> {
     let now = Now { everywhere: SystemTime::UNIX_EPOCH, here: Instant::now() };
-    token::sign(&one_user(), "a", now)
+    token::sign(&one_user(), "a", now, Duration::from_secs(300))
 }
 
 #[cfg(any(test, feature = "testing"))]
