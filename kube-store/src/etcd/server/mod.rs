@@ -23,7 +23,9 @@ mod rpc;
 mod watch;
 
 #[cfg(any(test, feature = "testing"))]
-pub(crate) use self::decode::{decode_requests, decode_token, valid_requests, valid_snapshot, valid_token};
+pub(crate) use self::decode::{decode_requests, decode_token};
+#[cfg(all(any(test, feature = "testing"), feature = "raft"))]
+pub(crate) use self::decode::{valid_requests, valid_snapshot, valid_token};
 pub use self::etcd_server::{EtcdServer, Member, ServerConfig};
 #[cfg(feature = "raft")]
 pub(crate) use self::listen::{Io, connections};
