@@ -36,6 +36,7 @@ pub(crate) fn decode_snapshot(bytes: &[u8]) -> bool {
 }
 
 /// Frames, without their checksum, and commands.
+#[cfg_attr(not(feature = "server"), expect(dead_code, reason = "the table of decoders needs both features"))]
 pub(crate) fn valid_frames() -> Vec<Vec<u8>> {
     let request = RequestId { member: 2, nonce: 3, number: 4 };
     let txn = TxnRequest::default()
@@ -64,6 +65,7 @@ pub(crate) fn valid_frames() -> Vec<Vec<u8>> {
 }
 
 /// A snapshot of a state.
+#[cfg_attr(not(feature = "server"), expect(dead_code, reason = "the table of decoders needs both features"))]
 pub(crate) fn valid_snapshot(state: &State) -> Vec<u8> {
     let mut source = Source::new(state, &Applied::default());
     let mut bytes = Vec::new();

@@ -71,7 +71,9 @@ pub use self::transport::{Inbox, LocalNetwork, Transport};
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use self::command::{Answer, Command};
 #[cfg(any(test, feature = "testing"))]
-pub(crate) use self::decode::{decode_peer, decode_snapshot, valid_frames, valid_snapshot};
+pub(crate) use self::decode::{decode_peer, decode_snapshot};
+#[cfg(all(any(test, feature = "testing"), feature = "server"))]
+pub(crate) use self::decode::{valid_frames, valid_snapshot};
 
 #[cfg(test)]
 mod tests;

@@ -219,6 +219,17 @@ async fn with_one_replaced(seed: u64) -> (Group, RaftStore) {
     (group, new)
 }
 
+/// Who stays has to hear that the leader's removal is committed, for its vote would be needed until then.
+#[tokio::test]
+async fn a_pair_goes_on_without_its_leader() {
+    let group = Group::new(2).await;
+    let leader = group.leader().await;
+    let other = group.member(3 - leader);
+    change(other, vec![MemberChange::Remove(leader)], |members| members.len() == 1).await;
+    let written = other.put("a", "alone").await.unwrap();
+    assert_eq!(other.get("a").await.unwrap().unwrap().mod_revision, written);
+}
+
 /// Waits until a member follows another than member 1.
 async fn another_leads(member: &RaftStore) {
     let led = member.wait_for(|status| status.leader.is_some_and(|leader| leader != 1));

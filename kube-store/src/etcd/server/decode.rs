@@ -40,6 +40,7 @@ pub(crate) fn decode_token(bytes: &[u8]) -> bool {
 }
 
 /// One request of each kind that has parts.
+#[cfg_attr(not(feature = "raft"), expect(dead_code, reason = "the table of decoders needs both features"))]
 pub(crate) fn valid_requests() -> Vec<Vec<u8>> {
     use pb::compare::{CompareResult, CompareTarget, TargetUnion};
     use pb::request_op::Request;
@@ -64,11 +65,13 @@ pub(crate) fn valid_requests() -> Vec<Vec<u8>> {
 }
 
 /// The token of the user that [`decode_token`] knows.
+#[cfg_attr(not(feature = "raft"), expect(dead_code, reason = "the table of decoders needs both features"))]
 pub(crate) fn valid_token() -> Vec<u8> {
     sign_token().unwrap_or_default().into_bytes()
 }
 
 /// A database with two versions of a key.
+#[cfg_attr(not(feature = "raft"), expect(dead_code, reason = "the table of decoders needs both features"))]
 pub(crate) fn valid_snapshot() -> Vec<u8> {
     let write = || {
         let mut writer = Writer::new(std::io::Cursor::new(Vec::new()))?;

@@ -103,7 +103,7 @@ impl Default for ServerConfig {
 /// and over HTTP on the same port `/health`, `/livez`, `/readyz`, `/metrics` and `/version`.
 ///
 /// # Where it differs from etcd 3.4
-/// A test sends the same random traffic to both and finds no other difference. Requests:
+/// A test sends the same random traffic to both, and to 3.5 if that is the one installed, and finds no other difference. Requests:
 /// - A transaction that puts a key, and deletes it by a set without an end or in a later inner transaction beside the one
 ///   that puts it, is refused as a duplicate, as etcd's documentation has it; etcd does it.
 /// - A range that sorts by something else than the key, has a limit and names no order is sorted before it is cut; etcd cuts

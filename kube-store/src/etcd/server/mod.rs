@@ -30,7 +30,9 @@ mod watch;
 
 pub use self::certified::common_name;
 #[cfg(any(test, feature = "testing"))]
-pub(crate) use self::decode::{decode_requests, decode_token, valid_requests, valid_snapshot, valid_token};
+pub(crate) use self::decode::{decode_requests, decode_token};
+#[cfg(all(any(test, feature = "testing"), feature = "raft"))]
+pub(crate) use self::decode::{valid_requests, valid_snapshot, valid_token};
 pub use self::etcd_server::{EtcdServer, Member, ServerConfig};
 pub use self::listen::Keepalive;
 #[cfg(feature = "raft")]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kube_store::{Config, EmbeddedStore, EtcdServer, Member, Store};
+use kube_store::{Config, EmbeddedStore, Error, EtcdServer, Member, Store};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -68,7 +68,14 @@ async fn hashes_are_etcds() {
     let keeps = !super::is_old();
     let mut theirs = Side::of_etcd(&etcd.endpoint).await;
     let dir = scratch();
-    let open = async || Arc::new(EmbeddedStore::open(dir.path(), Config::default()).await.unwrap());
+    // A task of the server that has just ended may hold the store a moment longer.
+    let open = async || loop {
+        match EmbeddedStore::open(dir.path(), Config::default()).await {
+            Ok(store) => break Arc::new(store),
+            Err(Error::Unavailable { .. }) => tokio::task::yield_now().await,
+            Err(error) => panic!("{error}"),
+        }
+    };
     let mut differ = Vec::new();
     for (n, call) in calls().into_iter().enumerate() {
         // Opened anew each time, so what is hashed is what was on the disk.
