@@ -11,6 +11,8 @@
 //!
 //! - **Sizes.** A segment is as large as the log before it, from 1 MiB to 64 MiB, or more if a batch needs it (up to 4 GiB). The
 //!   next one is made by a thread once the current one is half full, out of a file no longer needed if there is one.
+//! - **Opening.** All segments are read once, on a thread for each processor. Their newest values are kept until the store asks for
+//!   them ([`Engine::load`]) or writes; see `kept`.
 //! - **Garbage.** The log is at most twice what is needed plus four segments. What has to be moved for that at most doubles what
 //!   is written; see `clean`.
 //! - **Damage.** Each frame says up to where the log was synced when it was written. See `recover` for what follows from that. The
