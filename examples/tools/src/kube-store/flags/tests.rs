@@ -94,7 +94,9 @@ const SET: &[(&str, &str, Change)] = &[
 ];
 
 /// Each flag of TLS with what it is in a file, and with those it needs.
-const TLS: &[(&str, &str, &str, fn(&mut super::settings::TlsFlags))] = &[
+type Set = fn(&mut super::settings::TlsFlags);
+
+const TLS: &[(&str, &str, &str, Set)] = &[
     ("cert-file", "cert-file", "c", |t| t.certificate = Some("c".into())),
     ("key-file", "key-file", "k", |t| t.key = Some("k".into())),
     ("client-cert-file", "client-cert-file", "cc", |t| t.client_certificate = Some("cc".into())),
