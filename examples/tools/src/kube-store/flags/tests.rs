@@ -93,9 +93,9 @@ const SET: &[(&str, &str, Change)] = &[
     }),
 ];
 
-/// Each flag of TLS with what it is in a file, and with those it needs.
 type Set = fn(&mut super::settings::TlsFlags);
 
+/// Each flag of TLS with what it is in a file, and with those it needs.
 const TLS: &[(&str, &str, &str, Set)] = &[
     ("cert-file", "cert-file", "c", |t| t.certificate = Some("c".into())),
     ("key-file", "key-file", "k", |t| t.key = Some("k".into())),
