@@ -100,7 +100,7 @@ async fn nothing_holds_the_store_once_serving_has_ended() {
 /// kubeadm's liveness probe must not end a server that is only full.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_probe_can_leave_out_alarms() {
-    let store = Arc::new(MemoryStore::with_config(Config { quota_bytes: 1, ..Config::default() }).unwrap());
+    let store = Arc::new(MemoryStore::with_config(Config { quota_bytes: 500, ..Config::default() }).unwrap());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     tokio::spawn(EtcdServer::new(store, Member::default()).serve(listener, CancellationToken::new()));
