@@ -210,26 +210,10 @@ impl Function {
         text: &str,
         rest: &[Value<'d>],
     ) -> Result<Option<Value<'d>>, Failure> {
-        let outside = || Failure::Error("index out of range".to_owned());
-        let place = |index: &i64| usize::try_from(*index).map_err(|_| outside());
-        let part = |from: usize, to: usize| {
-            let count = text.chars().count();
-            if from > to || to > count {
-                return Err(outside());
-            }
-            Ok(Value::text(text.chars().skip(from).take(to - from).collect::<String>()))
-        };
         Ok(Some(match (self, rest) {
-            (Self::Replace, [Value::Text(from), Value::Text(to)]) => {
-                // An empty text is found everywhere.
-                let times = if from.is_empty() { text.len() + 1 } else { text.matches(&**from).count() };
-                run.pay(text.len().saturating_add(times.saturating_mul(to.len())))?;
-                Value::text(text.replace(&**from, to))
-            }
+            (Self::Replace, [Value::Text(from), Value::Text(to)]) => replaced(run, text, from, to, None)?,
             (Self::Replace, [Value::Text(from), Value::Text(to), Value::Int(times)]) => {
-                let times = usize::try_from(*times).unwrap_or(text.len() + 1).min(text.len() + 1);
-                run.pay(text.len().saturating_add(times.saturating_mul(to.len())))?;
-                Value::text(text.replacen(&**from, to, times))
+                replaced(run, text, from, to, usize::try_from(*times).ok())?
             }
             (Self::Split, [Value::Text(at), Value::Int(limit)]) => {
                 run.pay(10 * text.len())?;
@@ -242,32 +226,44 @@ impl Function {
                     found.find_iter(text).take(limit).map(|found| Value::text(found.as_str())).collect(),
                 )
             }
+            (Self::Format, [Value::List(values)]) => {
+                // A number may be written with a hundred digits.
+                run.pay(text.len().saturating_add(values.len().saturating_mul(100)))?;
+                Value::text(formatted(text, values)?)
+            }
+            (Self::Semver, [Value::Bool(tolerant)]) => {
+                let invalid = || Failure::Error(format!("invalid semver: {text:?}"));
+                Value::Version(Arc::new(version(text, *tolerant).ok_or_else(invalid)?))
+            }
+            (Self::IsSemver, [Value::Bool(tolerant)]) => Value::Bool(version(text, *tolerant).is_some()),
+            _ => return self.of_text_at(text, rest),
+        }))
+    }
+
+    /// What is asked of places in a text, which are counted in characters.
+    fn of_text_at<'d>(self, text: &str, rest: &[Value<'d>]) -> Result<Option<Value<'d>>, Failure> {
+        let outside = || Failure::Error("index out of range".to_owned());
+        let place = |index: &i64| usize::try_from(*index).map_err(|_| outside());
+        let count = || text.chars().count();
+        let part = |from: usize, to: usize| {
+            if from > to || to > count() {
+                return Err(outside());
+            }
+            Ok(Value::text(text.chars().skip(from).take(to - from).collect::<String>()))
+        };
+        Ok(Some(match (self, rest) {
             (Self::IndexOf, [Value::Text(part), Value::Int(from)]) => {
                 Value::Int(after(text, part, place(from)?))
             }
             (Self::LastIndexOf, [Value::Text(part), Value::Int(to)]) => {
                 Value::Int(before(text, part, place(to)?))
             }
-            (Self::Format, [Value::List(values)]) => {
-                // A number may be written with a hundred digits.
-                run.pay(text.len().saturating_add(values.len().saturating_mul(100)))?;
-                Value::text(formatted(text, values)?)
-            }
-            (Self::Substring, [Value::Int(from)]) => part(place(from)?, text.chars().count())?,
+            (Self::Substring, [Value::Int(from)]) => part(place(from)?, count())?,
             (Self::Substring, [Value::Int(from), Value::Int(to)]) => part(place(from)?, place(to)?)?,
-            (Self::CharAt, [Value::Int(at)]) => {
-                let at = place(at)?;
-                if at == text.chars().count() { Value::text("") } else { part(at, at.saturating_add(1))? }
-            }
-            (Self::Semver, [Value::Bool(tolerant)]) => {
-                let version = if *tolerant { Version::parse_tolerantly(text) } else { Version::parse(text) };
-                let invalid = || Failure::Error(format!("invalid semver: {text:?}"));
-                Value::Version(Arc::new(version.ok_or_else(invalid)?))
-            }
-            (Self::IsSemver, [Value::Bool(tolerant)]) => {
-                let version = if *tolerant { Version::parse_tolerantly(text) } else { Version::parse(text) };
-                Value::Bool(version.is_some())
-            }
+            (Self::CharAt, [Value::Int(at)]) => match place(at)? {
+                at if at == count() => Value::text(""),
+                at => part(at, at.saturating_add(1))?,
+            },
             _ => return Ok(None),
         }))
     }
@@ -402,6 +398,25 @@ fn approximate(value: i128) -> f64 {
 #[expect(clippy::cast_possible_truncation, reason = "the range is checked, and the fraction is to go")]
 fn truncated(value: f64) -> Option<i64> {
     (value.abs() < 9.2e18).then_some(value as i64)
+}
+
+/// A text with up to so many occurrences of one part replaced by another, all of them without a number.
+fn replaced<'d>(
+    run: &mut Run<'d, '_>,
+    text: &str,
+    from: &str,
+    to: &str,
+    times: Option<usize>,
+) -> Result<Value<'d>, Failure> {
+    // An empty text is found everywhere.
+    let found = if from.is_empty() { text.len() + 1 } else { text.matches(from).count() };
+    let times = times.map_or(found, |times| times.min(found));
+    run.pay(text.len().saturating_add(times.saturating_mul(to.len())))?;
+    Ok(Value::text(text.replacen(from, to, times)))
+}
+
+fn version(text: &str, tolerant: bool) -> Option<Version> {
+    if tolerant { Version::parse_tolerantly(text) } else { Version::parse(text) }
 }
 
 /// The parts of a text, at most so many; all of them if the limit is negative.
