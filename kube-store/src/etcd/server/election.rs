@@ -8,7 +8,7 @@ use tonic::{Request, Response, Status, async_trait};
 
 use super::convert;
 use super::etcd_server::{Answer, EtcdServer};
-use super::queue::{Caller, Place, prefix};
+use super::queue::{OnBehalf, Place, prefix};
 use crate::etcd::r#gen::etcdserverpb as keys;
 use crate::etcd::r#gen::v3electionpb as pb;
 use crate::{EventKind, WatchRequest, WatchStream};
@@ -23,7 +23,7 @@ fn given(leader: Option<pb::LeaderKey>) -> Result<pb::LeaderKey, Status> {
     leader.ok_or_else(|| Status::unknown("\"leader\" field must be provided"))
 }
 
-impl Caller {
+impl OnBehalf {
     async fn proclaim(
         &self,
         leader: pb::LeaderKey,
@@ -52,7 +52,7 @@ impl pb::election_server::Election for EtcdServer {
 
     /// Answers once the caller is the leader, until its lease ends or it resigns.
     async fn campaign(&self, request: Request<pb::CampaignRequest>) -> Answer<pb::CampaignResponse> {
-        let (caller, pb::CampaignRequest { name, lease, value }) = Caller::of(self, request);
+        let (caller, pb::CampaignRequest { name, lease, value }) = OnBehalf::of(self, request);
         let place = caller.enqueue(&name, lease, value.clone()).await?;
         let withdrawal = caller.withdrawal(&place);
         let leader = pb::LeaderKey {
@@ -68,13 +68,13 @@ impl pb::election_server::Election for EtcdServer {
     }
 
     async fn proclaim(&self, request: Request<pb::ProclaimRequest>) -> Answer<pb::ProclaimResponse> {
-        let (caller, request) = Caller::of(self, request);
+        let (caller, request) = OnBehalf::of(self, request);
         let header = caller.proclaim(given(request.leader)?, request.value).await?;
         Ok(Response::new(pb::ProclaimResponse { header }))
     }
 
     async fn leader(&self, request: Request<pb::LeaderRequest>) -> Answer<pb::LeaderResponse> {
-        let (caller, request) = Caller::of(self, request);
+        let (caller, request) = OnBehalf::of(self, request);
         match caller.head(&request.name).await? {
             (header, kv @ Some(_)) => Ok(Response::new(pb::LeaderResponse { header, kv })),
             (_, None) => Err(Status::unknown("election: no leader")),
@@ -82,7 +82,7 @@ impl pb::election_server::Election for EtcdServer {
     }
 
     async fn observe(&self, request: Request<pb::LeaderRequest>) -> Answer<Self::ObserveStream> {
-        let (caller, request) = Caller::of(self, request);
+        let (caller, request) = OnBehalf::of(self, request);
         let observed = Observed { caller, name: request.name, leader: None };
         let terms = futures::stream::try_unfold(observed, |mut observed| async {
             let response = observed.next().await?;
@@ -92,7 +92,7 @@ impl pb::election_server::Election for EtcdServer {
     }
 
     async fn resign(&self, request: Request<pb::ResignRequest>) -> Answer<pb::ResignResponse> {
-        let (caller, request) = Caller::of(self, request);
+        let (caller, request) = OnBehalf::of(self, request);
         let pb::LeaderKey { key, rev, .. } = given(request.leader)?;
         let delete = keys::DeleteRangeRequest { key: key.clone(), ..keys::DeleteRangeRequest::default() };
         let (header, _) = caller.if_created(key, rev, Op::RequestDeleteRange(delete)).await?;
@@ -102,7 +102,7 @@ impl pb::election_server::Election for EtcdServer {
 
 /// An election that is looked at.
 struct Observed {
-    caller: Caller,
+    caller: OnBehalf,
     name: Bytes,
     /// What happens to the key of who leads.
     leader: Option<WatchStream>,

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use tonic::{Request, Response, Status, async_trait};
 
 use super::etcd_server::{Answer, EtcdServer};
-use super::queue::Caller;
+use super::queue::OnBehalf;
 use crate::etcd::r#gen::etcdserverpb as keys;
 use crate::etcd::r#gen::v3lockpb as pb;
 
@@ -12,7 +12,7 @@ use crate::etcd::r#gen::v3lockpb as pb;
 impl pb::lock_server::Lock for EtcdServer {
     /// Answers once the lock is the caller's, until its lease ends or the key is deleted.
     async fn lock(&self, request: Request<pb::LockRequest>) -> Answer<pb::LockResponse> {
-        let (caller, pb::LockRequest { name, lease }) = Caller::of(self, request);
+        let (caller, pb::LockRequest { name, lease }) = OnBehalf::of(self, request);
         let place = caller.enqueue(&name, lease, Bytes::new()).await?;
         let withdrawal = caller.withdrawal(&place);
         caller.wait_turn(&name, place.revision).await?;
@@ -27,7 +27,7 @@ impl pb::lock_server::Lock for EtcdServer {
     }
 
     async fn unlock(&self, request: Request<pb::UnlockRequest>) -> Answer<pb::UnlockResponse> {
-        let (caller, request) = Caller::of(self, request);
+        let (caller, request) = OnBehalf::of(self, request);
         Ok(Response::new(pb::UnlockResponse { header: caller.delete(request.key).await? }))
     }
 }

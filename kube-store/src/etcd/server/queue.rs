@@ -25,7 +25,7 @@ type Header = Option<pb::ResponseHeader>;
 
 /// Somebody in whose name several things are done.
 #[derive(Debug)]
-pub(super) struct Caller {
+pub(super) struct OnBehalf {
     server: EtcdServer,
     metadata: MetadataMap,
     extensions: Extensions,
@@ -85,7 +85,7 @@ fn op(request: pb::request_op::Request) -> pb::RequestOp {
     pb::RequestOp { request: Some(request) }
 }
 
-impl Caller {
+impl OnBehalf {
     /// Who sends `request`, and what they ask for.
     pub(super) fn of<T>(server: &EtcdServer, request: Request<T>) -> (Self, T) {
         let (metadata, extensions, message) = request.into_parts();
