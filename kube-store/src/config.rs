@@ -11,7 +11,7 @@ pub struct Config {
     pub max_request_bytes: usize,
     /// Most operations in one list of a transaction. Default 128, as etcd.
     pub max_txn_ops: usize,
-    /// Puts are refused when keys, values and kept history take more than this, in bytes. Default 8 GiB.
+    /// Puts are refused when keys, values and kept history would take more than this with them, in bytes. Default 8 GiB.
     pub quota_bytes: u64,
     /// What a watcher takes out of the shared history at once, in bytes of keys and values, and so the most that one
     /// holds for a reader that is slow. Default 1 MiB.

@@ -164,6 +164,10 @@ async fn limits_hold() {
         }
     };
     assert!(matches!(error, Error::NoSpace { .. }) && puts > 2, "{error} after {puts}");
+    // A put for which there is no space is refused, in an empty store too.
+    let small = self::store(Config { quota_bytes: 1000, ..Config::default() });
+    let error = small.put("k", vec![0; 1000]).await.unwrap_err();
+    assert!(matches!(error, Error::NoSpace { used: 0, quota: 1000 }), "{error}");
     store.delete_with(DeleteRequest::key("k")).await.unwrap();
     let revision = store.revision().await.unwrap();
     store.compact(revision).await.unwrap();

@@ -141,7 +141,8 @@ impl Default for ServerConfig {
 /// about bbolt, the API v2, snapshot files, the gRPC proxy, Go or how compaction is cut into steps. Those that mean something
 /// else here: a commit is a sync, so `etcd_disk_wal_fsync_duration_seconds` and `etcd_disk_backend_commit_duration_seconds` are
 /// the same; bytes of clients are those of their connections, inside of TLS. Messages of streams are not counted, and an
-/// outcome that never was has no line. Those of the disk and of other members need `ServerConfig::disk` and `ServerConfig::peers`.
+/// outcome that never was has no line. `etcd_debugging_mvcc_slow_watcher_total` counts watches that share no events with others:
+/// those that started in the past, also when they have caught up, and those that wait for the future. Those of the disk and of other members need `ServerConfig::disk` and `ServerConfig::peers`.
 ///
 /// The database's size is that of the log that is in use, without the space that is set aside for it. The quota counts what
 /// is in use, since the engine frees by itself what is not: deleting and compacting makes room without `defragment`.
