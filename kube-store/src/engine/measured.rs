@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Batch, Engine, Visit};
+use super::{Batch, Engine, Keep, Visit};
 use crate::measure::{Counter, Histogram};
 
 /// How often an engine is asked how large it is.
@@ -60,6 +60,11 @@ impl<E: Engine> Engine for Measured<E> {
         self.engine.scan(prefix, visit)
     }
 
+    // Passed on too, or the engine would keep for ever what it read to give away.
+    fn load(&self, prefix: &[u8], visit: &mut Keep<'_>) -> io::Result<()> {
+        self.engine.load(prefix, visit)
+    }
+
     fn commit(&mut self, batch: &Batch) -> io::Result<()> {
         let begun = Instant::now();
         self.engine.commit(batch)?;
@@ -84,8 +89,47 @@ impl<E: Engine> Engine for Measured<E> {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
     use crate::engine::MemoryEngine;
+
+    /// An engine that says by which way it was asked.
+    #[derive(Debug)]
+    struct Asked;
+
+    impl Engine for Asked {
+        fn scan(&self, _: &[u8], visit: &mut Visit<'_>) -> io::Result<()> {
+            visit(b"scan", b"")
+        }
+
+        fn load(&self, _: &[u8], visit: &mut Keep<'_>) -> io::Result<()> {
+            visit(b"load", Bytes::new())
+        }
+
+        fn commit(&mut self, _: &Batch) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn disk_bytes(&self) -> u64 {
+            7
+        }
+
+        fn verifies(&self) -> bool {
+            true
+        }
+    }
+
+    #[test]
+    fn everything_reaches_the_engine() {
+        let engine = Measured::new(Asked);
+        let expect = |key: &[u8], way: &str| {
+            if key == way.as_bytes() { Ok(()) } else { Err(io::ErrorKind::Other.into()) }
+        };
+        engine.scan(b"", &mut |key, _| expect(key, "scan")).unwrap();
+        engine.load(b"", &mut |key, _| expect(key, "load")).unwrap();
+        assert!(engine.verifies() && engine.disk_bytes() == 7);
+    }
 
     #[test]
     fn commits_are_measured_and_reach_the_engine() {
