@@ -100,6 +100,7 @@ pub(crate) fn server_config(settings: &Settings) -> ServerConfig {
             peer_urls: settings.initial_advertise_peer_urls.clone(),
         },
         max_txn_ops: settings.max_txn_ops,
+        max_request_bytes: settings.max_request_bytes,
         quota_bytes: settings.quota(),
         bcrypt_cost: settings.bcrypt_cost,
         token_ttl: Duration::from_secs(settings.auth_token_ttl),

@@ -7,7 +7,7 @@ mod process;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-pub(super) use self::calls::{Calls, Running, code_of};
+pub(super) use self::calls::{Calls, Flow, Running, code_of};
 use crate::measure::{Counter, Gauge, Histogram};
 use crate::{Error, OpResult, RangeResponse, TxnResponse};
 
@@ -32,7 +32,7 @@ pub(super) struct Metrics {
     pub(super) lease_ttls: Histogram,
     pub(super) watch_streams: Gauge,
     pub(super) watchers: Gauge,
-    /// Watchers that read what is not new.
+    /// Watchers that have yet to read what is not new.
     pub(super) slow_watchers: Gauge,
     pub(super) events: Counter,
     pub(super) leader_changes: Counter,
