@@ -11,7 +11,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use super::command::{Answer, Command};
-use super::core::{Core, Outgoing, Work};
+use super::core::{Core, Outgoing, Work, removed};
 use super::{RaftStatus, Transport};
 use crate::driver::{Driver, Pace};
 use crate::engine::{Batch, Engine};
@@ -123,9 +123,7 @@ impl Task {
             }
             self.work().await?;
             if self.core.is_removed() {
-                return Err(Error::Unavailable {
-                    reason: "the member has been removed from the cluster".into(),
-                });
+                return Err(removed());
             }
         }
     }

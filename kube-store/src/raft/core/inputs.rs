@@ -13,6 +13,7 @@ use super::super::command::{Command, RequestId};
 use super::super::transfer::{Chunk, Limits};
 use super::super::wire::{Frame, Refusal};
 use super::apply::conf_change;
+use super::farewell::removed;
 use super::{Core, StateRole};
 use crate::mvcc::State;
 use crate::{Error, Precondition, Result};
@@ -95,6 +96,9 @@ impl Core {
     pub(crate) fn propose(&mut self, number: u64, command: &Command, state: &mut State, now: Instant) {
         let request = RequestId { member: self.id, nonce: self.nonce, number };
         self.proposals.0.insert(number, Proposal { command: command.encode(request), place: Place::Here });
+        if self.has_left() {
+            return self.answers.push((number, Err(removed())));
+        }
         self.place(number, state, now);
     }
 
@@ -114,7 +118,7 @@ impl Core {
 
     /// Asks the leader to let another member lead.
     pub(crate) fn transfer_leader(&mut self, to: u64) {
-        if self.is_removed() {
+        if self.has_left() {
             return;
         }
         self.node.transfer_leader(to);
@@ -130,7 +134,8 @@ impl Core {
     /// Takes a frame. One that is damaged or makes no sense is dropped, as if it had been lost.
     pub(crate) fn step(&mut self, frame: Bytes, state: &mut State, now: Instant) {
         match Frame::decode(frame, self.config.cluster) {
-            Ok((from, frame)) if from != self.id && !self.is_removed() && !self.is_out(from) => {
+            Ok((from, frame)) if self.has_left() => self.hear_farewell(from, &frame),
+            Ok((from, frame)) if from != self.id && !self.is_out(from) => {
                 self.step_frame(from, frame, state, now);
                 self.set_timeout();
             }

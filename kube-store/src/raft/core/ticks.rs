@@ -16,8 +16,8 @@ const QUIET: usize = 5;
 impl Core {
     /// One tick of the clock.
     pub(crate) fn tick(&mut self, state: &mut State, now: Instant) {
-        if self.is_removed() {
-            return;
+        if self.has_left() {
+            return self.tick_farewell();
         }
         if self.lacks() {
             self.wait_for_leader();
