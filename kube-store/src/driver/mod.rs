@@ -278,6 +278,10 @@ impl Store for Driver {
         match request {
             LeaseRequest::Grant { id, ttl } => shared.grant(id, ttl).await,
             LeaseRequest::Revoke { id } => shared.write(|state| state.revoke(id)).await,
+            // What was noted of it may not come back after a crash; else nothing of a renewal lasts.
+            LeaseRequest::KeepAlive { id } if shared.state.read().has_less_left(id) => {
+                shared.write(|state| state.keep_alive(id, Instant::now())).await
+            }
             LeaseRequest::KeepAlive { id } => shared.state.write().keep_alive(id, Instant::now()),
             LeaseRequest::TimeToLive { id } => shared.state.read().time_to_live(id, Instant::now()),
             LeaseRequest::List => Ok(shared.state.read().lease_ids()),

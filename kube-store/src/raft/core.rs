@@ -79,6 +79,8 @@ pub(crate) struct Core {
     answers: Vec<(u64, Result<Answer>)>,
     released: Vec<u64>,
     expiring: BTreeSet<i64>,
+    /// When it was last noted what is left of leases.
+    checkpointed: Instant,
     sweeping: bool,
     /// What is applied should become durable even if nothing else has to.
     flush: bool,
@@ -168,6 +170,7 @@ impl Core {
             answers: Vec::new(),
             released: Vec::new(),
             expiring: BTreeSet::new(),
+            checkpointed: now,
             sweeping: true,
             flush: false,
             quiet_ticks: 0,

@@ -69,6 +69,8 @@ pub(super) enum Origin {
     From(u64, RequestId),
     /// Nobody: this leader asked for the end of a lease, and asks again.
     Lease(i64),
+    /// Nobody: this leader notes what is left of leases.
+    Checkpoint,
 }
 
 impl Proposals {
@@ -94,11 +96,11 @@ impl Proposals {
 impl Core {
     /// Asks for a command; the answer comes with a later [`Work`](super::Work), with this number, or never. Numbers rise.
     pub(crate) fn propose(&mut self, number: u64, command: &Command, state: &mut State, now: Instant) {
-        let request = RequestId { member: self.id, nonce: self.nonce, number };
-        self.proposals.0.insert(number, Proposal { command: command.encode(request), place: Place::Here });
         if self.has_left() {
             return self.answers.push((number, Err(removed())));
         }
+        let request = RequestId { member: self.id, nonce: self.nonce, number };
+        self.proposals.0.insert(number, Proposal { command: command.encode(request), place: Place::Here });
         self.place(number, state, now);
     }
 
@@ -259,7 +261,7 @@ impl Core {
         self.stage(encoded.clone(), origin);
         if let Command::KeepAlive(id) = command {
             // From here on this leader does not ask for the lease to end, so that no end follows a renewal in the log.
-            let _ = state.keep_alive(id, now);
+            state.extend_lease(id, now);
         }
         Ok(())
     }
@@ -350,6 +352,7 @@ impl Core {
                 self.expiring.remove(&id);
                 return;
             }
+            Origin::Checkpoint => return,
             Origin::From(term, request) => {
                 let refused = self.outgoing(request.member, &Frame::Refused { term, request, reason });
                 return self.outbox.push(refused);
