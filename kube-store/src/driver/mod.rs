@@ -313,6 +313,18 @@ impl Store for Driver {
         self.shared.places(revision).await.map(Some)
     }
 
+    async fn defragment(&self) -> Result<()> {
+        let Some(journal) = &self.shared.journal else { return Ok(()) };
+        loop {
+            let (journal, shared) = (journal.clone(), self.shared.clone());
+            // An engine blocks; in between others commit.
+            let part = tokio::task::spawn_blocking(move || journal.shrink(&shared));
+            if !part.await.map_err(|_| Error::closed())?? {
+                return Ok(());
+            }
+        }
+    }
+
     async fn status(&self) -> Result<StoreStatus> {
         let state = self.shared.state.read();
         Ok(StoreStatus {
@@ -392,6 +404,10 @@ macro_rules! delegate {
                 revision: Revision,
             ) -> Result<Option<std::collections::BTreeMap<bytes::Bytes, u32>>> {
                 self.0.places(revision).await
+            }
+
+            async fn defragment(&self) -> Result<()> {
+                self.0.defragment().await
             }
 
             async fn status(&self) -> Result<StoreStatus> {

@@ -87,10 +87,10 @@ pub(crate) struct Core {
     quiet_ticks: usize,
     /// Another member said that this one was removed.
     told_removed: bool,
-    #[cfg(any(test, feature = "testing"))]
-    mutation: Option<crate::testing::simulation::Mutation>,
     /// What a leader that was removed still has to say.
     farewell: Option<Farewell>,
+    #[cfg(any(test, feature = "testing"))]
+    mutation: Option<crate::testing::simulation::Mutation>,
 }
 
 /// A frame and the member it is for.
@@ -175,10 +175,10 @@ impl Core {
             flush: false,
             quiet_ticks: 0,
             told_removed: false,
+            farewell: None,
             #[cfg(any(test, feature = "testing"))]
             mutation: None,
         };
-            farewell: None,
         core.set_timeout();
         core.stand_if_alone();
         Ok((core, state))
@@ -283,6 +283,11 @@ impl Core {
             && self.released.is_empty()
             && !self.fresh
             && !self.wants_flush(state)
+    }
+
+    /// Makes what is applied durable with the next work, even if nothing else has to be.
+    pub(crate) fn flush(&mut self) {
+        self.flush = true;
     }
 
     fn wants_flush(&self, state: &State) -> bool {

@@ -131,6 +131,8 @@ impl Default for ServerConfig {
 ///
 /// Answers:
 /// - A lease's keys are listed in order; etcd has none.
+/// - When another member begins to lead, a lease has what was left of it, or five minutes, or what it was granted if that is less, as in
+///   etcd with checkpoints; etcd without them renews all.
 /// - When a watch catches up, a response has up to a thousand revisions, as etcd's, but no more than some 16 MiB unless one revision
 ///   has more. Its header tells the newest revision of its events, up to which the watch has reported everything; etcd tells
 ///   its current one. Watches that do not lag get each revision by itself.
@@ -146,7 +148,7 @@ impl Default for ServerConfig {
 /// - In a group, a member creates a watch without a start revision once it has caught up with the leader. What a change of users,
 ///   roles or alarms means is known to another member a moment later.
 /// - Tokens are signed, so that every member honours them; one that is used at one member lives longer at that.
-/// - `status` tells the release 3.5.21, and sizes of the store's own engine; `defragment` has nothing to do.
+/// - `status` tells the release 3.5.21, and sizes of the store's own engine.
 ///
 /// # Metrics
 /// `/metrics` has etcd's names, types and labels. A test compares them with etcd's, and lists what is missing and why: what is
@@ -155,8 +157,10 @@ impl Default for ServerConfig {
 /// the same; bytes of clients are those of their connections, inside of TLS. An outcome that never was has no line. Those of the
 /// disk and of other members need `ServerConfig::disk` and `ServerConfig::peers`.
 ///
-/// The database's size is that of the log that is in use, without the space that is set aside for it. The quota counts what
-/// is in use, since the engine frees by itself what is not: deleting and compacting makes room without `defragment`.
+/// The database's size is what it takes on the disk, without the space that is set aside for what is to come; what is in use is
+/// what is kept, with the memory that its bookkeeping takes. Between the two lies what the engine frees when more than half of
+/// the log is not needed, and `defragment` at once, while everything else goes on. So the quota counts what is in use, not
+/// as etcd's the size: deleting and compacting makes room by itself.
 ///
 /// # Users
 /// With users enabled, more is denied than in 3.4: compaction and all of maintenance but `status` need root, leases and
@@ -338,8 +342,7 @@ impl EtcdServer {
 
     /// Bytes on disk, and never less than those in use.
     pub(super) fn size(&self, status: &StoreStatus) -> u64 {
-        let on_disk = self.config.disk.as_ref().map_or(status.bytes_on_disk, |disk| disk.bytes());
-        on_disk.max(status.bytes)
+        status.bytes_on_disk.max(status.bytes)
     }
 
     pub(super) async fn revision(&self) -> Result<Revision, Status> {

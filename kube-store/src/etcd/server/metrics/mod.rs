@@ -44,6 +44,7 @@ pub(super) struct Metrics {
     pub(super) compacted_at: Gauge,
     pub(super) snapshots: Histogram,
     pub(super) defragmentations: Histogram,
+    pub(super) defragmenting: Gauge,
     pub(super) hashes: Histogram,
     pub(super) revision_hashes: Histogram,
 }
@@ -85,6 +86,7 @@ impl Metrics {
             compacted_at: Gauge::default(),
             snapshots: Histogram::doubling(0.01, 17),
             defragmentations: Histogram::doubling(0.1, 13),
+            defragmenting: Gauge::default(),
             hashes: Histogram::doubling(0.01, 15),
             revision_hashes: Histogram::doubling(0.01, 15),
         }
