@@ -20,6 +20,10 @@ pub struct Config {
     pub progress_interval: Duration,
     /// When history is forgotten without being asked. Default: after 5 minutes.
     pub auto_compaction: AutoCompaction,
+    /// How often it is noted durably what is left of the leases that live longer than that, so that they do not live longer
+    /// because a store or a member was started anew. etcd's is 5 minutes if it is enabled. All members of a group must know it.
+    /// Default never.
+    pub lease_checkpoints: Option<Duration>,
     /// Seed of the identifiers that the store chooses for leases; `None` takes one from the system. Default `None`.
     pub seed: Option<u64>,
 }
@@ -44,6 +48,7 @@ impl Default for Config {
             watch_batch_bytes: 1 << 20,
             progress_interval: Duration::from_secs(600),
             auto_compaction: AutoCompaction::Age(Duration::from_secs(300)),
+            lease_checkpoints: None,
             seed: None,
         }
     }
@@ -58,7 +63,10 @@ impl Config {
         if self.max_txn_ops == 0 {
             return Err(InvalidRequest::TooManyOps { found: 1, limit: 0 }.into());
         }
-        if self.progress_interval.is_zero() || self.auto_compaction == AutoCompaction::Age(Duration::ZERO) {
+        if self.progress_interval.is_zero()
+            || self.auto_compaction == AutoCompaction::Age(Duration::ZERO)
+            || self.lease_checkpoints == Some(Duration::ZERO)
+        {
             return Err(Error::Unavailable { reason: "intervals must not be zero".into() });
         }
         Ok(())

@@ -177,6 +177,10 @@ impl<S: Store + ?Sized> Store for Arc<S> {
         (**self).places(revision).await
     }
 
+    async fn defragment(&self) -> Result<()> {
+        (**self).defragment().await
+    }
+
     async fn status(&self) -> Result<StoreStatus> {
         (**self).status().await
     }

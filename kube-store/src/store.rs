@@ -69,6 +69,12 @@ pub trait Store: Send + Sync + Debug + 'static {
         Ok(None)
     }
 
+    /// Gives back space on disk that is not needed any more; everything else goes on meanwhile. Does nothing where there is none to
+    /// give back.
+    async fn defragment(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// Tells how the store is.
     async fn status(&self) -> Result<StoreStatus>;
 }

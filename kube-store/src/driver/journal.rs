@@ -98,9 +98,28 @@ impl Journal {
         Durable::Wait(receiver)
     }
 
-    /// Bytes on disk as of some commits ago.
+    /// Bytes on disk, or where somebody is writing, as of some commits ago.
     pub(super) fn disk_bytes(&self) -> u64 {
-        self.disk_bytes.load(Ordering::Relaxed)
+        let now =
+            self.writer.try_lock().and_then(|slot| slot.as_ref().map(|writer| writer.engine.disk_bytes()));
+        now.unwrap_or_else(|| self.disk_bytes.load(Ordering::Relaxed))
+    }
+
+    /// Lets the engine give back a part of the space that is not needed; answers whether there is more to do. Blocks.
+    pub(super) fn shrink(&self, shared: &Shared) -> Result<bool> {
+        let mut slot = self.writer.lock();
+        if let Some(failure) = shared.state.read().failure() {
+            return Err(failure.clone());
+        }
+        // Is not put back if the engine panics: then nobody knows what it holds.
+        let mut writer = slot.take().ok_or_else(Error::closed)?;
+        let outcome = writer.engine.shrink().map_err(Error::storage);
+        if let Err(error) = &outcome {
+            tracing::error!(%error, "giving back space failed, no more writes are accepted");
+            shared.state.write().fail(error.clone());
+        }
+        *slot = Some(writer);
+        outcome
     }
 
     /// Ends the thread once nothing waits.

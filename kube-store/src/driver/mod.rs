@@ -278,6 +278,10 @@ impl Store for Driver {
         match request {
             LeaseRequest::Grant { id, ttl } => shared.grant(id, ttl).await,
             LeaseRequest::Revoke { id } => shared.write(|state| state.revoke(id)).await,
+            // What was noted of it may not come back after a crash; else nothing of a renewal lasts.
+            LeaseRequest::KeepAlive { id } if shared.state.read().has_less_left(id) => {
+                shared.write(|state| state.keep_alive(id, Instant::now())).await
+            }
             LeaseRequest::KeepAlive { id } => shared.state.write().keep_alive(id, Instant::now()),
             LeaseRequest::TimeToLive { id } => shared.state.read().time_to_live(id, Instant::now()),
             LeaseRequest::List => Ok(shared.state.read().lease_ids()),
@@ -307,6 +311,18 @@ impl Store for Driver {
 
     async fn places(&self, revision: Revision) -> Result<Option<BTreeMap<Bytes, u32>>> {
         self.shared.places(revision).await.map(Some)
+    }
+
+    async fn defragment(&self) -> Result<()> {
+        let Some(journal) = &self.shared.journal else { return Ok(()) };
+        loop {
+            let (journal, shared) = (journal.clone(), self.shared.clone());
+            // An engine blocks; in between others commit.
+            let part = tokio::task::spawn_blocking(move || journal.shrink(&shared));
+            if !part.await.map_err(|_| Error::closed())?? {
+                return Ok(());
+            }
+        }
     }
 
     async fn status(&self) -> Result<StoreStatus> {
@@ -388,6 +404,10 @@ macro_rules! delegate {
                 revision: Revision,
             ) -> Result<Option<std::collections::BTreeMap<bytes::Bytes, u32>>> {
                 self.0.places(revision).await
+            }
+
+            async fn defragment(&self) -> Result<()> {
+                self.0.defragment().await
             }
 
             async fn status(&self) -> Result<StoreStatus> {

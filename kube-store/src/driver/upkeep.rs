@@ -42,12 +42,16 @@ pub(super) fn is_over(state: &State, keep: u64) -> bool {
     kept > keep.saturating_add(keep / 10).saturating_add(1)
 }
 
+/// Leases of which it is noted at once what is left.
+const CHECKPOINT_AT_ONCE: usize = 1000;
+
 #[derive(Default)]
 struct Upkeep {
     /// Which revision was the newest when.
     samples: VecDeque<(Instant, Revision)>,
     next_sample: Option<Instant>,
     next_progress: Option<Instant>,
+    next_checkpoint: Option<Instant>,
 }
 
 impl Upkeep {
@@ -63,7 +67,8 @@ impl Upkeep {
             AutoCompaction::Age(age) => self.compact_older(shared, age, now).await,
         };
         let progress = self.report_progress(shared, now);
-        [lease, compaction, progress].into_iter().flatten().min()
+        let checkpoint = self.note_leases(shared, now).await;
+        [lease, compaction, progress, checkpoint].into_iter().flatten().min()
     }
 
     async fn compact_older(&mut self, shared: &Shared, age: Duration, now: Instant) -> Option<Instant> {
@@ -95,6 +100,34 @@ impl Upkeep {
             shared.idle.store(false, Ordering::Relaxed);
         }
         self.next_sample
+    }
+
+    /// Notes what is left of long leases, if there are any.
+    async fn note_leases(&mut self, shared: &Shared, now: Instant) -> Option<Instant> {
+        let interval = shared.config.lease_checkpoints?;
+        #[cfg(feature = "raft")]
+        if shared.replicated.is() {
+            return None;
+        }
+        if self.next_checkpoint.is_none_or(|at| at <= now) {
+            let is_due = self.next_checkpoint.is_some();
+            let all: Vec<_> = match is_due {
+                true => shared.state.read().long_leases(interval, now).collect(),
+                false => Vec::new(),
+            };
+            for part in all.chunks(CHECKPOINT_AT_ONCE) {
+                let noted = shared.write(|state| {
+                    state.note_left(part, now);
+                    Ok(())
+                });
+                if let Err(error) = noted.await {
+                    tracing::warn!(%error, "what is left of leases was not noted");
+                }
+            }
+            let any = shared.state.read().lease_count() > 0;
+            self.next_checkpoint = any.then(|| now + interval);
+        }
+        self.next_checkpoint
     }
 
     fn report_progress(&mut self, shared: &Shared, now: Instant) -> Option<Instant> {

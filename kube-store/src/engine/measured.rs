@@ -2,16 +2,11 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::{Batch, Engine, Keep, Visit};
 use crate::measure::{Counter, Histogram};
-
-/// How often an engine is asked how large it is.
-const LOOK: Duration = Duration::from_millis(100);
 
 /// What an engine does, for a page of metrics.
 #[derive(Debug)]
@@ -20,14 +15,6 @@ pub struct DiskMetrics {
     pub(crate) commits: Histogram,
     /// Bytes of keys and values that were committed.
     pub(crate) written: Counter,
-    bytes: AtomicU64,
-}
-
-impl DiskMetrics {
-    /// Bytes on disk, as of a moment ago.
-    pub(crate) fn bytes(&self) -> u64 {
-        self.bytes.load(Ordering::Relaxed)
-    }
 }
 
 /// Any engine, with its work measured.
@@ -35,18 +22,13 @@ impl DiskMetrics {
 pub struct Measured<E> {
     engine: E,
     metrics: Arc<DiskMetrics>,
-    looked: Instant,
 }
 
 impl<E: Engine> Measured<E> {
     /// Measures `engine`.
     pub fn new(engine: E) -> Self {
-        let metrics = DiskMetrics {
-            commits: Histogram::doubling(0.001, 14),
-            written: Counter::default(),
-            bytes: AtomicU64::new(engine.disk_bytes()),
-        };
-        Self { engine, metrics: Arc::new(metrics), looked: Instant::now() }
+        let metrics = DiskMetrics { commits: Histogram::doubling(0.001, 14), written: Counter::default() };
+        Self { engine, metrics: Arc::new(metrics) }
     }
 
     /// What was measured, now and later.
@@ -68,14 +50,13 @@ impl<E: Engine> Engine for Measured<E> {
     fn commit(&mut self, batch: &Batch) -> io::Result<()> {
         let begun = Instant::now();
         self.engine.commit(batch)?;
-        let ended = Instant::now();
-        self.metrics.commits.note(ended - begun);
+        self.metrics.commits.note(begun.elapsed());
         self.metrics.written.add(batch.buffer.len() as u64);
-        if ended - self.looked > LOOK {
-            self.looked = ended;
-            self.metrics.bytes.store(self.engine.disk_bytes(), Ordering::Relaxed);
-        }
         Ok(())
+    }
+
+    fn shrink(&mut self) -> io::Result<bool> {
+        self.engine.shrink()
     }
 
     fn disk_bytes(&self) -> u64 {
@@ -111,6 +92,10 @@ mod tests {
             Ok(())
         }
 
+        fn shrink(&mut self) -> io::Result<bool> {
+            Ok(true)
+        }
+
         fn disk_bytes(&self) -> u64 {
             7
         }
@@ -122,13 +107,13 @@ mod tests {
 
     #[test]
     fn everything_reaches_the_engine() {
-        let engine = Measured::new(Asked);
+        let mut engine = Measured::new(Asked);
         let expect = |key: &[u8], way: &str| {
             if key == way.as_bytes() { Ok(()) } else { Err(io::ErrorKind::Other.into()) }
         };
         engine.scan(b"", &mut |key, _| expect(key, "scan")).unwrap();
         engine.load(b"", &mut |key, _| expect(key, "load")).unwrap();
-        assert!(engine.verifies() && engine.disk_bytes() == 7);
+        assert!(engine.verifies() && engine.disk_bytes() == 7 && engine.shrink().unwrap());
     }
 
     #[test]

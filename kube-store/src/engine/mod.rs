@@ -116,6 +116,12 @@ pub trait Engine: Send + Debug + 'static {
     /// again, and whether the batch happened is open.
     fn commit(&mut self, batch: &Batch) -> io::Result<()>;
 
+    /// Gives back a part of the space that is taken on the disk and not needed; answers whether there is more to do. Commits may
+    /// come in between. An engine that has nothing to give back does nothing, as by default. Errors are as those of a commit.
+    fn shrink(&mut self) -> io::Result<bool> {
+        Ok(false)
+    }
+
     /// Bytes on disk, roughly.
     fn disk_bytes(&self) -> u64;
 

@@ -64,6 +64,12 @@ impl Engine for RocksDbEngine {
         self.database.write_opt(write, &self.synced).map_err(to_io)
     }
 
+    fn shrink(&mut self) -> io::Result<bool> {
+        self.database.flush().map_err(to_io)?;
+        self.database.compact_range::<&[u8], &[u8]>(None, None);
+        Ok(false)
+    }
+
     fn disk_bytes(&self) -> u64 {
         let size = |property| self.database.property_int_value(property).ok().flatten().unwrap_or(0);
         size("rocksdb.total-sst-files-size") + size("rocksdb.cur-size-all-mem-tables")

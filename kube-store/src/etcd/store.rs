@@ -225,6 +225,12 @@ impl Store for EtcdStore {
         }
     }
 
+    /// Of the member that is asked, which may answer nothing else meanwhile.
+    async fn defragment(&self) -> Result<()> {
+        let mut client = MaintenanceClient::new(self.channel.clone());
+        client.defragment(pb::DefragmentRequest {}).await.map(drop).map_err(unavailable)
+    }
+
     async fn status(&self) -> Result<StoreStatus> {
         let mut client = MaintenanceClient::new(self.channel.clone());
         let status = client.status(pb::StatusRequest {}).await.map_err(unavailable)?.into_inner();

@@ -36,7 +36,7 @@ impl Dump {
     /// Begins one.
     pub(crate) fn new(state: &State) -> Self {
         let mut head = VecDeque::from([Change::Format]);
-        head.extend(state.leases.iter().map(|(id, ttl)| Change::Grant { id, ttl }));
+        head.extend(state.leases.iter().map(|(id, ttl, left)| Change::Grant { id, ttl, left }));
         if state.compacted > 0 {
             head.push_back(Change::Compact { revision: state.compacted });
         }

@@ -12,9 +12,15 @@ use crate::{DeleteRequest, InvalidRequest, KeyRange, LeaseResponse, Op, Precondi
 /// Longest time to live, as etcd's.
 const MAX_TTL: Duration = Duration::from_secs(9_000_000_000);
 
+/// What a lease is given at least when another member begins to lead; as much as a checkpoint of etcd's may be old.
+#[cfg(feature = "raft")]
+const GRACE: Duration = Duration::from_secs(300);
+
 #[derive(Debug)]
 struct Lease {
     ttl: Duration,
+    /// What was left of it when that was last noted, if that was less.
+    left: Option<Duration>,
     deadline: Instant,
     keys: BTreeSet<Bytes>,
 }
@@ -31,16 +37,25 @@ impl Leases {
         self.by_id.contains_key(&id)
     }
 
-    pub(super) fn insert(&mut self, id: i64, ttl: Duration, now: Instant) {
-        let deadline = now + ttl;
+    pub(super) fn insert(&mut self, id: i64, ttl: Duration, left: Option<Duration>, now: Instant) {
+        let deadline = now + left.unwrap_or(ttl);
         self.by_deadline.insert((deadline, id));
-        self.by_id.insert(id, Lease { ttl, deadline, keys: BTreeSet::new() });
+        self.by_id.insert(id, Lease { ttl, left, deadline, keys: BTreeSet::new() });
     }
 
-    /// Identifiers and times to live.
+    /// Identifiers, times to live and what was left of them.
     #[cfg(feature = "raft")]
-    pub(super) fn iter(&self) -> impl Iterator<Item = (i64, Duration)> {
-        self.by_id.iter().map(|(id, lease)| (*id, lease.ttl))
+    pub(super) fn iter(&self) -> impl Iterator<Item = (i64, Duration, Option<Duration>)> {
+        self.by_id.iter().map(|(id, lease)| (*id, lease.ttl, lease.left))
+    }
+
+    /// Moves the end of a lease.
+    fn end_at(&mut self, id: i64, deadline: impl FnOnce(&Lease) -> Instant) {
+        if let Some(lease) = self.by_id.get_mut(&id) {
+            self.by_deadline.remove(&(lease.deadline, id));
+            lease.deadline = deadline(lease);
+            self.by_deadline.insert((lease.deadline, id));
+        }
     }
 
     fn remove(&mut self, id: i64) {
@@ -75,8 +90,8 @@ impl State {
         if self.leases.exists(id) {
             return Err(Precondition::LeaseExists(id).into());
         }
-        self.leases.insert(id, ttl, now);
-        self.note(Change::Grant { id, ttl });
+        self.leases.insert(id, ttl, None, now);
+        self.note(Change::Grant { id, ttl, left: None });
         Ok(LeaseResponse::Granted { id, ttl })
     }
 
@@ -97,10 +112,43 @@ impl State {
 
     pub(crate) fn keep_alive(&mut self, id: i64, now: Instant) -> Result<LeaseResponse> {
         let lease = self.leases.by_id.get_mut(&id).ok_or(Precondition::LeaseNotFound(id))?;
-        self.leases.by_deadline.remove(&(lease.deadline, id));
-        lease.deadline = now + lease.ttl;
-        self.leases.by_deadline.insert((lease.deadline, id));
-        Ok(LeaseResponse::KeptAlive { id, ttl: lease.ttl })
+        let (ttl, had_less) = (lease.ttl, lease.left.take().is_some());
+        self.extend_lease(id, now);
+        if had_less {
+            self.note(Change::Grant { id, ttl, left: None });
+        }
+        Ok(LeaseResponse::KeptAlive { id, ttl })
+    }
+
+    /// Starts a lease's time to live again, without anything that lasts.
+    pub(crate) fn extend_lease(&mut self, id: i64, now: Instant) {
+        self.leases.end_at(id, |lease| now + lease.ttl);
+    }
+
+    /// Whether it is noted of a lease that less is left of it than it was granted.
+    pub(crate) fn has_less_left(&self, id: i64) -> bool {
+        self.leases.by_id.get(&id).is_some_and(|lease| lease.left.is_some())
+    }
+
+    /// What is left of each lease that lives longer than `interval`.
+    pub(crate) fn long_leases(
+        &self,
+        interval: Duration,
+        now: Instant,
+    ) -> impl Iterator<Item = (i64, Duration)> {
+        let long = self.leases.by_id.iter().filter(move |(_, lease)| lease.ttl > interval);
+        long.map(move |(id, lease)| (*id, lease.deadline.saturating_duration_since(now)))
+    }
+
+    /// Notes what is left of leases, so that a member that did not see how they went does not let them live longer.
+    pub(crate) fn note_left(&mut self, all: &[(i64, Duration)], now: Instant) {
+        for (id, left) in all {
+            let Some(lease) = self.leases.by_id.get_mut(id) else { continue };
+            let (ttl, left) = (lease.ttl, Some((*left).min(lease.ttl)));
+            lease.left = left;
+            self.leases.end_at(*id, |lease| lease.deadline.min(now + lease.left.unwrap_or(lease.ttl)));
+            self.note(Change::Grant { id: *id, ttl, left });
+        }
     }
 
     pub(crate) fn time_to_live(&self, id: i64, now: Instant) -> Result<LeaseResponse> {
@@ -125,13 +173,14 @@ impl State {
         self.leases.by_deadline.iter().take_while(move |(at, _)| *at <= now).map(|(_, id)| *id)
     }
 
-    /// Starts every lease's time to live again: a member that begins to lead does not know what the one before it heard.
+    /// Lets every lease live for some time from now, at most as long as it was granted: who kept it alive may have found no leader
+    /// for a while. What a member has heard of it before counts too, for all of them hear of every renewal.
     #[cfg(feature = "raft")]
     pub(crate) fn promote_leases(&mut self, now: Instant) {
         let leases = &mut self.leases;
         leases.by_deadline.clear();
         for (id, lease) in &mut leases.by_id {
-            lease.deadline = now + lease.ttl;
+            lease.deadline = lease.deadline.max(now + lease.ttl.min(GRACE));
             leases.by_deadline.insert((lease.deadline, *id));
         }
     }

@@ -70,7 +70,7 @@ impl Loader {
         let state = &mut self.state;
         match change {
             Change::Format => self.known = true,
-            Change::Grant { id, ttl } => state.leases.insert(id, ttl, self.now),
+            Change::Grant { id, ttl, left } => state.leases.insert(id, ttl, left, self.now),
             Change::Compact { .. } if !self.places.is_empty() => {
                 return Err(Error::corrupt("where history starts is told after history"));
             }

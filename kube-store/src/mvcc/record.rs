@@ -3,7 +3,7 @@
 //! | key | value |
 //! |---|---|
 //! | `f` | format number, 2 |
-//! | `l` lease | time to live in milliseconds |
+//! | `l` lease | time to live in milliseconds, and perhaps what was left of it |
 //! | `m` | oldest readable revision |
 //! | `s` name | a record beside the keys |
 //! | `v` revision, number of the event (4 bytes) | version, create revision, lease, length of the key (4 bytes), key, value |
@@ -55,6 +55,8 @@ pub(crate) enum Change {
         id: i64,
         /// Its time to live.
         ttl: Duration,
+        /// What was left of that when it was last noted, if that was less; after a start it lives so long.
+        left: Option<Duration>,
     },
     /// A lease is gone.
     Revoke {
@@ -79,9 +81,11 @@ impl Change {
             Self::Write { sub, kv } => encode_version(kv, *sub, batch),
             Self::Drop { revision, sub } => batch.delete(&version_key(*revision, *sub)),
             Self::Compact { revision } => put(batch, b"m", number(*revision)),
-            Self::Grant { id, ttl } => {
-                put(batch, &lease_key(*id), number(i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX)));
-            }
+            Self::Grant { id, ttl, left } => put(batch, &lease_key(*id), |buffer| {
+                for time in [Some(ttl), left.as_ref()].into_iter().flatten() {
+                    number(i64::try_from(time.as_millis()).unwrap_or(i64::MAX))(buffer);
+                }
+            }),
             Self::Revoke { id } => batch.delete(&lease_key(*id)),
             Self::Record { key, value } => {
                 let key = [b"s", key.as_ref()].concat();
@@ -142,8 +146,8 @@ fn decode(key: &[u8], body: Bytes) -> Option<Result<Change>> {
             other => return Some(Err(Error::corrupt(format!("format {other} is not known")))),
         },
         b'l' => {
-            let ttl = Duration::from_millis(take_number(&mut value)?.try_into().ok()?);
-            Change::Grant { id: take_number(&mut key)?, ttl }
+            let mut time = || Some(Duration::from_millis(take_number(&mut value)?.try_into().ok()?));
+            Change::Grant { id: take_number(&mut key)?, ttl: time()?, left: time() }
         }
         b'm' => Change::Compact { revision: take_number(&mut value)? },
         b's' => Change::Record { key: Bytes::copy_from_slice(key), value: Some(body) },

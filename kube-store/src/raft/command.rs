@@ -42,6 +42,9 @@ pub(crate) enum Command {
     Records(Vec<(Bytes, Option<Bytes>)>),
     /// The same, if the first is a record with that value.
     SwapRecords((Bytes, Option<Bytes>), Vec<(Bytes, Option<Bytes>)>),
+    /// Notes what is left of leases. Only a leader asks for it, and only where that is configured, since members of earlier
+    /// releases do not know it.
+    Checkpoint(Vec<(i64, Duration)>),
 }
 
 /// What a command gave.
@@ -53,6 +56,7 @@ pub(crate) enum Answer {
     Members,
     Records,
     Swapped(bool),
+    Checkpointed,
 }
 
 impl Command {
@@ -95,6 +99,13 @@ impl Command {
                 put_record(&mut w, expected);
                 w.list(changes, put_record);
             }
+            Self::Checkpoint(all) => {
+                w.u8(8);
+                w.list(all, |w, (id, left)| {
+                    w.i64(*id);
+                    w.u64(u64::try_from(left.as_millis()).unwrap_or(u64::MAX));
+                });
+            }
         }
         w.finish()
     }
@@ -114,6 +125,7 @@ impl Command {
             5 => Self::Members(r.list(take_change)?),
             6 => Self::Records(r.list(take_record)?),
             7 => Self::SwapRecords(take_record(&mut r)?, r.list(take_record)?),
+            8 => Self::Checkpoint(r.list(|r| Ok((r.i64()?, Duration::from_millis(r.u64()?))))?),
             _ => return Err(damaged()),
         };
         r.end()?;
@@ -129,6 +141,10 @@ impl Command {
             Self::Grant(id, ttl) => state.grant(id, ttl, now).map(Answer::Lease),
             Self::Revoke(id) => state.revoke(id).map(Answer::Lease),
             Self::KeepAlive(id) => state.keep_alive(id, now).map(Answer::Lease),
+            Self::Checkpoint(all) => {
+                state.note_left(&all, now);
+                Ok(Answer::Checkpointed)
+            }
             Self::Members(_) => Ok(Answer::Members),
             // Whether there is space was asked before, for members count memory at different moments.
             Self::Records(changes) => state.write_records(changes, u64::MAX).map(|()| Answer::Records),

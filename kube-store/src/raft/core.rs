@@ -7,6 +7,7 @@
 //! later batch, since until then the log can repeat it. So each batch is one sync for entries, votes and state together.
 
 mod apply;
+mod farewell;
 mod inputs;
 mod install;
 mod reading;
@@ -19,6 +20,8 @@ use raft::prelude::{Entry, HardState, Message, MessageType, RawNode, Ready};
 use raft::{LightReady, StateRole};
 use tokio::time::Instant;
 
+use self::farewell::Farewell;
+pub(super) use self::farewell::removed;
 use self::inputs::{Proposals, Staged};
 use self::install::{Install, Litter};
 use super::command::Answer;
@@ -76,12 +79,16 @@ pub(crate) struct Core {
     answers: Vec<(u64, Result<Answer>)>,
     released: Vec<u64>,
     expiring: BTreeSet<i64>,
+    /// When it was last noted what is left of leases.
+    checkpointed: Instant,
     sweeping: bool,
     /// What is applied should become durable even if nothing else has to.
     flush: bool,
     quiet_ticks: usize,
     /// Another member said that this one was removed.
     told_removed: bool,
+    /// What a leader that was removed still has to say.
+    farewell: Option<Farewell>,
     #[cfg(any(test, feature = "testing"))]
     mutation: Option<crate::testing::simulation::Mutation>,
 }
@@ -163,10 +170,12 @@ impl Core {
             answers: Vec::new(),
             released: Vec::new(),
             expiring: BTreeSet::new(),
+            checkpointed: now,
             sweeping: true,
             flush: false,
             quiet_ticks: 0,
             told_removed: false,
+            farewell: None,
             #[cfg(any(test, feature = "testing"))]
             mutation: None,
         };
@@ -184,8 +193,11 @@ impl Core {
 
     /// What there is to do; `None` when nothing is. Fails when the member must stop.
     pub(crate) fn poll(&mut self, state: &mut State, now: Instant) -> Result<Option<Work>> {
-        if self.is_removed() {
-            return Ok(None);
+        if self.has_left() {
+            let mut work = Work::default();
+            self.hand_over(&mut work);
+            let is_something = !(work.send.is_empty() && work.answers.is_empty() && work.reads.is_empty());
+            return Ok(is_something.then_some(work));
         }
         self.log_staged();
         self.take_up_lead(state, now);
@@ -243,7 +255,7 @@ impl Core {
 
     /// Says that the batch of a [`Work`] is durable.
     pub(crate) fn persisted(&mut self, ready: Ready) {
-        if self.is_removed() {
+        if self.has_left() {
             // It is not among those any more whose progress a leader counts.
             return;
         }
@@ -271,6 +283,11 @@ impl Core {
             && self.released.is_empty()
             && !self.fresh
             && !self.wants_flush(state)
+    }
+
+    /// Makes what is applied durable with the next work, even if nothing else has to be.
+    pub(crate) fn flush(&mut self) {
+        self.flush = true;
     }
 
     fn wants_flush(&self, state: &State) -> bool {
@@ -374,9 +391,9 @@ impl Core {
         &self.node.store().applied.members
     }
 
-    /// Whether this member was removed from its group. Then it has nothing more to say.
+    /// Whether this member was removed from its group, and has nothing more to say.
     pub(crate) fn is_removed(&self) -> bool {
-        self.told_removed || self.is_out(self.id)
+        self.told_removed || (self.is_out(self.id) && self.farewell.is_none())
     }
 
     /// Whether a member was removed and nobody needs its vote any more, as until the end of a joint step.

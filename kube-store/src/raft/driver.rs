@@ -11,7 +11,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use super::command::{Answer, Command};
-use super::core::{Core, Outgoing, Work};
+use super::core::{Core, Outgoing, Work, removed};
 use super::{RaftStatus, Transport};
 use crate::driver::{Driver, Pace};
 use crate::engine::{Batch, Engine};
@@ -22,6 +22,10 @@ const AT_ONCE: usize = 1024;
 
 /// Bytes that take about as long to write as a sync takes; parts of a snapshot are larger.
 const SMALL: usize = 256 << 10;
+
+/// How often a member makes everything durable before it gives back space: what was compacted, and then what is gone for that, which
+/// the engine does not know before.
+const FLUSHES: u8 = 2;
 
 /// What a member's task is told.
 #[derive(Debug)]
@@ -34,6 +38,8 @@ pub(super) enum Input {
     Read(oneshot::Sender<Result<()>>),
     /// Let this member lead.
     Transfer(u64),
+    /// Give back space on the disk, and say when that is done.
+    Defragment(oneshot::Sender<Result<()>>),
     /// Another member says that the group has removed this one.
     Removed,
 }
@@ -59,6 +65,9 @@ struct Calls {
     next: u64,
     proposals: HashMap<u64, oneshot::Sender<Result<Answer>>>,
     reads: HashMap<u64, oneshot::Sender<Result<()>>>,
+    defragments: Vec<oneshot::Sender<Result<()>>>,
+    /// Flushes before that.
+    flushes: u8,
 }
 
 /// A member's task.
@@ -120,12 +129,12 @@ impl Task {
                     }
                     self.take(inputs.drain(..));
                 }
+                () = std::future::ready(()), if !self.calls.defragments.is_empty() => {}
             }
             self.work().await?;
+            self.shrink().await?;
             if self.core.is_removed() {
-                return Err(Error::Unavailable {
-                    reason: "the member has been removed from the cluster".into(),
-                });
+                return Err(removed());
             }
         }
     }
@@ -165,6 +174,10 @@ impl Task {
                         core.read(calls.next);
                     }
                     Input::Transfer(to) => core.transfer_leader(to),
+                    Input::Defragment(caller) => {
+                        calls.flushes = FLUSHES;
+                        calls.defragments.push(caller);
+                    }
                     Input::Removed => core.was_removed(),
                 }
             }
@@ -233,6 +246,28 @@ impl Task {
         self.gauges.disk_bytes.store(engine.disk_bytes(), Ordering::Relaxed);
         self.engine = Some(engine);
         outcome.map_err(Error::storage)
+    }
+
+    /// Gives back a part of the space on the disk if somebody asked for that.
+    async fn shrink(&mut self) -> Result<()> {
+        if self.calls.defragments.is_empty() {
+            return Ok(());
+        }
+        if let Some(left) = self.calls.flushes.checked_sub(1) {
+            self.calls.flushes = left;
+            self.core.flush();
+            return Ok(());
+        }
+        let mut engine = self.engine.take().ok_or_else(Error::closed)?;
+        let part = tokio::task::spawn_blocking(move || (engine.shrink(), engine));
+        let (more, engine) = part.await.map_err(|_| Error::closed())?;
+        self.gauges.disk_bytes.store(engine.disk_bytes(), Ordering::Relaxed);
+        self.engine = Some(engine);
+        if !more.map_err(Error::storage)? {
+            // Who went away does not want to know.
+            self.calls.defragments.drain(..).for_each(|caller| drop(caller.send(Ok(()))));
+        }
+        Ok(())
     }
 
     fn send(&self, frames: Vec<Outgoing>) {

@@ -294,6 +294,13 @@ impl Store for RaftStore {
         self.store.places(revision).await
     }
 
+    /// Of this member alone.
+    async fn defragment(&self) -> Result<()> {
+        let (caller, done) = oneshot::channel();
+        self.inputs.send(Input::Defragment(caller)).await.map_err(|_| Error::closed())?;
+        done.await.map_err(|_| self.store.failure().unwrap_or_else(Error::closed))?
+    }
+
     async fn status(&self) -> Result<StoreStatus> {
         let status = self.store.status().await?;
         Ok(StoreStatus { bytes_on_disk: self.gauges.disk_bytes.load(Ordering::Relaxed), ..status })

@@ -53,6 +53,7 @@ fn commands() -> Vec<Command> {
         ]),
         Command::Records(vec![("a".into(), Some("1".into())), ("b".into(), None)]),
         Command::SwapRecords(("a".into(), None), vec![("a".into(), Some("1".into()))]),
+        Command::Checkpoint(vec![(3, Duration::from_millis(1500)), (-4, Duration::ZERO)]),
     ]
 }
 

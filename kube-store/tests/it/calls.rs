@@ -139,3 +139,36 @@ async fn an_answer_that_is_not_read_holds_up_no_other() {
     }
     assert!(length > 200 * 10_000, "{length}");
 }
+
+/// As etcd: what is a little larger than a request is refused by the store, and what is much larger is not even read.
+#[tokio::test]
+async fn a_message_that_is_too_large_is_refused_before_it_is_read() {
+    const LARGEST: usize = 2 << 20;
+    let address = serve(Arc::new(Planted::default())).await;
+    let mut kv = KvClient::new(connect(&address).await);
+    let of = |bytes: usize| pb::PutRequest { value: vec![0; bytes].into(), ..put("a") };
+    let refused = kv.put(of((3 << 19) + 1)).await.unwrap_err();
+    assert_eq!(refused.message(), "etcdserver: request is too large");
+    let message = of(3 << 20);
+    let words = format!("grpc: received message larger than max ({} vs. {LARGEST})", message.encoded_len());
+    let delete = pb::DeleteRangeRequest { key: vec![b'a'; 3 << 20].into(), ..Default::default() };
+    for refused in [kv.put(message).await.unwrap_err(), kv.delete_range(delete).await.unwrap_err()] {
+        assert_eq!(refused.code(), tonic::Code::ResourceExhausted);
+        let (begin, _) = words.split_once('(').unwrap();
+        assert!(refused.message().starts_with(begin), "{refused}");
+        assert!(refused.message().ends_with(" vs. 2097152)"), "{refused}");
+    }
+    let refused = kv.put(of(3 << 20)).await.unwrap_err();
+    assert_eq!(refused.message(), words);
+    // Of any call, however its messages come.
+    let stream = TcpStream::connect(&address).await.unwrap();
+    let (mut client, connection) = h2::client::handshake(stream).await.unwrap();
+    tokio::spawn(connection);
+    for path in
+        ["KV/Txn", "KV/Range", "KV/Compact", "Watch/Watch", "Lease/LeaseKeepAlive", "Maintenance/Snapshot"]
+    {
+        let code = call(&mut client, &format!("/etcdserverpb.{path}"), &of(3 << 20), "1H").await;
+        assert_eq!(code, "8", "{path}");
+    }
+    assert_eq!(call(&mut client, "/etcdserverpb.KV/Put", &put("a"), "1H").await, "0");
+}

@@ -5,7 +5,8 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use futures::{FutureExt, StreamExt};
-use kube_store::engine::{Batch, Engine, Fault, MemoryEngine, Visit};
+use kube_store::engine::{Batch, Engine, Fault, LogEngine, MemoryEngine, Visit};
+use kube_store::raft::{LocalNetwork, RaftConfig, RaftStore};
 use kube_store::{
     Config, EmbeddedStore, Error, LeaseRequest, LeaseResponse, PutRequest, RangeRequest, Store, StoreExt,
     WatchRequest,
@@ -155,6 +156,72 @@ async fn compaction_frees_the_engine_too() {
     assert_eq!(engine.entries(), 4);
     drop(store);
     assert_eq!(open(engine).await.list("").await.unwrap().kvs.len(), 2);
+}
+
+/// What is left of a lease is noted, and what is noted is gone once the lease was kept alive.
+#[tokio::test]
+async fn checkpoints_of_leases_are_durable() {
+    const HOUR: Duration = Duration::from_secs(3600);
+    let engine = MemoryEngine::default();
+    let config = || Config { lease_checkpoints: Some(Duration::from_secs(300)), ..Config::default() };
+    let store = EmbeddedStore::with_engine(engine.clone(), config()).await.unwrap();
+    for id in [1, 2] {
+        store.lease(LeaseRequest::Grant { id, ttl: HOUR }).await.unwrap();
+    }
+    let before = engine.commits();
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(1800)).await;
+    tokio::time::resume();
+    while engine.commits() == before {
+        tokio::task::yield_now().await;
+    }
+    store.lease(LeaseRequest::KeepAlive { id: 2 }).await.unwrap();
+    drop(store);
+    let store = EmbeddedStore::with_engine(engine, config()).await.unwrap();
+    for (id, most, least) in [(1, HOUR / 2, HOUR * 4 / 10), (2, HOUR, HOUR * 9 / 10)] {
+        let asked = store.lease(LeaseRequest::TimeToLive { id }).await.unwrap();
+        let LeaseResponse::TimeToLive { granted, remaining, .. } = asked else { panic!("no lease") };
+        assert_eq!(granted, HOUR);
+        assert!((least..=most).contains(&remaining), "{id}: {remaining:?}");
+    }
+}
+
+/// Of a store alone, and of a member of a group.
+async fn gives_back_space(store: Arc<dyn Store>) {
+    for n in 0..300 {
+        store.put(format!("{}", n % 10), vec![b'x'; 20_000]).await.unwrap();
+    }
+    let delete = kube_store::DeleteRequest::new(kube_store::KeyRange::From("1".into()));
+    let last = store.txn(kube_store::TxnRequest::of([delete.into()])).await.unwrap().revision;
+    store.compact(last).await.unwrap();
+    let before = store.status().await.unwrap();
+    assert!(before.bytes_on_disk > 1_000_000, "{before:?}");
+    let writing = async {
+        for n in 0..20 {
+            store.put(format!("meanwhile/{n}"), "").await.unwrap();
+        }
+    };
+    let (given, ()) = tokio::join!(store.defragment(), writing);
+    given.unwrap();
+    // It is done, so there is nothing more to do.
+    store.defragment().await.unwrap();
+    let after = store.status().await.unwrap();
+    assert!(after.bytes_on_disk < before.bytes_on_disk / 4, "{after:?} after {before:?}");
+    assert_eq!(store.get("0").await.unwrap().unwrap().value.len(), 20_000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn defragmenting_gives_back_space() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = || Config { auto_compaction: kube_store::AutoCompaction::Off, ..Config::default() };
+    let store = EmbeddedStore::open(dir.path().join("alone"), config()).await.unwrap();
+    gives_back_space(Arc::new(store)).await;
+    let store = EmbeddedStore::open(dir.path().join("alone"), config()).await.unwrap();
+    assert_eq!(store.list("meanwhile/").await.unwrap().kvs.len(), 20);
+    let engine = LogEngine::open(&dir.path().join("member")).unwrap();
+    let config = RaftConfig { store: config(), keep_entries: 10, ..RaftConfig::single() };
+    let member = RaftStore::open(engine, config, LocalNetwork::default().transport(1)).await.unwrap();
+    gives_back_space(Arc::new(member)).await;
 }
 
 #[tokio::test]

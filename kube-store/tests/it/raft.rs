@@ -319,6 +319,77 @@ async fn a_lease_outlives_its_leader_and_then_ends() {
     assert_eq!(left, [0; 0]);
 }
 
+async fn remaining(member: &RaftStore, id: i64) -> Duration {
+    match member.lease(LeaseRequest::TimeToLive { id }).await.unwrap() {
+        LeaseResponse::TimeToLive { remaining, .. } => remaining,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Another leader gives a lease some time, and a long one no more than it had, as etcd with checkpoints.
+#[tokio::test(start_paused = true)]
+async fn another_leader_does_not_renew_a_long_lease() {
+    const HOUR: Duration = Duration::from_secs(3600);
+    let group = Group::new(3).await;
+    let leader = group.leader().await;
+    let (other, minute) = (group.member(leader % 3 + 1), Duration::from_secs(60));
+    for (id, ttl) in [(1, HOUR), (2, HOUR), (3, minute)] {
+        other.lease(LeaseRequest::Grant { id, ttl }).await.unwrap();
+    }
+    tokio::time::sleep(HOUR / 2).await;
+    other.lease(LeaseRequest::KeepAlive { id: 2 }).await.unwrap();
+    other.lease(LeaseRequest::Grant { id: 4, ttl: minute }).await.unwrap();
+    tokio::time::sleep(minute / 2).await;
+    group.network.cut_off(&[leader]);
+    other.wait_for(|status| status.leader.is_some_and(|it| it != leader)).await.unwrap();
+    let new = group.member(other.leader().unwrap());
+    for (id, least, most) in
+        [(1, HOUR * 4 / 10, HOUR / 2), (2, HOUR * 9 / 10, HOUR), (4, minute * 9 / 10, minute)]
+    {
+        let left = remaining(new, id).await;
+        assert!((least..=most).contains(&left), "lease {id}: {left:?}");
+    }
+    let LeaseResponse::Leases(left) = new.lease(LeaseRequest::List).await.unwrap() else { panic!("no list") };
+    assert!(!left.contains(&3), "{left:?}");
+}
+
+/// Members that start anew know what was left of a lease as of the last checkpoint, if there are any.
+#[tokio::test(start_paused = true)]
+async fn a_lease_is_not_renewed_by_starting_all_members() {
+    const HOUR: Duration = Duration::from_secs(3600);
+    for checkpoints in [None, Some(Duration::from_secs(300))] {
+        let mut group = Group::empty(1);
+        let config = |id| {
+            let mut config = RaftConfig::member(id, 3);
+            config.store.lease_checkpoints = checkpoints;
+            config
+        };
+        for id in 1..=3 {
+            group.disks.push(MemoryEngine::default());
+            let member = group.open(config(id)).await;
+            group.members.push(member);
+        }
+        group.leader().await;
+        for id in [1, 2] {
+            group.member(1).lease(LeaseRequest::Grant { id, ttl: HOUR }).await.unwrap();
+        }
+        tokio::time::sleep(HOUR / 2).await;
+        group.member(1).lease(LeaseRequest::KeepAlive { id: 2 }).await.unwrap();
+        for member in std::mem::take(&mut group.members) {
+            member.close().await;
+        }
+        for id in 1..=3 {
+            let member = group.open(config(id)).await;
+            group.members.push(member);
+        }
+        group.leader().await;
+        let (old, renewed) = (remaining(group.member(1), 1).await, remaining(group.member(1), 2).await);
+        let is_kept = old <= HOUR / 2 + Duration::from_secs(310);
+        assert_eq!(is_kept, checkpoints.is_some(), "{old:?} with {checkpoints:?}");
+        assert!(old >= HOUR * 4 / 10 && renewed >= HOUR * 9 / 10, "{old:?} {renewed:?}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn history_is_forgotten_by_all_alike() {
     let mut config = RaftConfig::single();

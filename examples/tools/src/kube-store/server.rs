@@ -80,6 +80,9 @@ async fn serve_on<E: Engine>(
     serve_clients(EtcdServer::with_config(store, config), listeners, shutdown).await
 }
 
+/// How often what is left of leases is noted, where it is, as etcd.
+const LEASE_CHECKPOINTS: Duration = Duration::from_secs(300);
+
 pub(crate) fn config(settings: &Settings) -> Result<Config, Failure> {
     Ok(Config {
         max_request_bytes: settings.max_request_bytes,
@@ -87,6 +90,7 @@ pub(crate) fn config(settings: &Settings) -> Result<Config, Failure> {
         quota_bytes: settings.quota(),
         auto_compaction: settings.auto_compaction()?,
         progress_interval: settings.watch_progress_notify_interval,
+        lease_checkpoints: settings.lease_checkpoints.then_some(LEASE_CHECKPOINTS),
         ..Config::default()
     })
 }
@@ -100,6 +104,7 @@ pub(crate) fn server_config(settings: &Settings) -> ServerConfig {
             peer_urls: settings.initial_advertise_peer_urls.clone(),
         },
         max_txn_ops: settings.max_txn_ops,
+        max_request_bytes: settings.max_request_bytes,
         quota_bytes: settings.quota(),
         bcrypt_cost: settings.bcrypt_cost,
         token_ttl: Duration::from_secs(settings.auth_token_ttl),

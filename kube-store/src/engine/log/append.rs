@@ -79,7 +79,7 @@ impl LogEngine {
     }
 
     /// Goes on in the next segment, which must have room for `space` bytes.
-    fn roll(&mut self, space: usize) -> io::Result<()> {
+    pub(super) fn roll(&mut self, space: usize) -> io::Result<()> {
         let next = self.next()?;
         let wanted = self.capacity(space);
         let ready = self.preparing.take().map(Preparing::finish).transpose()?;
@@ -123,7 +123,8 @@ impl LogEngine {
 
     /// Size of the next segment: as large as the log, within limits, and large enough for a frame.
     fn capacity(&self, space: usize) -> u32 {
-        let log = u32::try_from(self.used()).unwrap_or(u32::MAX).checked_next_power_of_two();
+        let log = if self.shrinking.is_some() { self.directory.bytes() } else { self.used() };
+        let log = u32::try_from(log).unwrap_or(u32::MAX).checked_next_power_of_two();
         let usual = log.unwrap_or(self.sizes.most).clamp(self.sizes.least, self.sizes.most);
         // A frame is never as long as to reach the end of these numbers.
         let needed = u32::try_from(space).unwrap_or(u32::MAX).saturating_add(HEADER);

@@ -17,7 +17,7 @@ use crate::engine::Batch;
 /// Least bytes of the oldest segment that one commit looks at.
 const STEP: usize = 64 << 10;
 /// How many bytes it looks at for each byte that it writes. More than two, or garbage would come faster than it goes.
-const PACE: usize = 4;
+pub(super) const PACE: usize = 4;
 
 /// A walk through a segment.
 #[derive(Debug)]
@@ -38,7 +38,9 @@ impl LogEngine {
         if self.cleaner.as_ref().is_some_and(|cleaner| cleaner.window.segment != oldest) {
             self.cleaner = None;
         }
-        if oldest == self.current || (self.cleaner.is_none() && !self.is_wasteful()) {
+        if oldest == self.current
+            || (self.cleaner.is_none() && !self.is_wasteful() && Some(oldest) > self.shrinking)
+        {
             return Ok(());
         }
         let mut cleaner = match self.cleaner.take() {

@@ -29,6 +29,7 @@ mod frame;
 mod kept;
 mod recover;
 mod scan;
+mod shrink;
 #[cfg(test)]
 mod tests;
 mod window;
@@ -72,6 +73,8 @@ pub struct LogEngine {
     /// A segment no longer needed, whose file may be used again.
     retired: Option<u32>,
     cleaner: Option<Cleaner>,
+    /// Segments up to this one are emptied, however much of them is needed.
+    shrinking: Option<u32>,
     moved: Batch,
     buffer: Vec<u8>,
     state: Health,
@@ -128,14 +131,29 @@ impl LogEngine {
             preparing: None,
             retired: None,
             cleaner: None,
+            shrinking: None,
             moved: Batch::default(),
             buffer: Vec::new(),
             state: Health::Untouched,
         })
     }
 
-    fn try_commit(&mut self, batch: &Batch) -> io::Result<()> {
-        self.gather(batch.bytes())?;
+    /// Does something after whose failure nothing more may be done.
+    fn guarded<T>(&mut self, work: impl FnOnce(&mut Self) -> io::Result<T>) -> io::Result<T> {
+        *self.kept.get_mut() = Kept::default();
+        if self.state == Health::Failed {
+            return Err(io::Error::other("an earlier write failed"));
+        }
+        // Stays so if this panics.
+        self.state = Health::Failed;
+        let done = work(self)?;
+        self.state = Health::Good;
+        Ok(done)
+    }
+
+    /// Writes a batch, and with it what is moved as if so many bytes were written.
+    fn advance(&mut self, batch: &Batch, bytes: usize) -> io::Result<()> {
+        self.gather(bytes)?;
         frame::encode(&mut self.buffer, &[&self.moved, batch])?;
         self.append()?;
         self.retire();
@@ -182,15 +200,11 @@ impl Engine for LogEngine {
     }
 
     fn commit(&mut self, batch: &Batch) -> io::Result<()> {
-        *self.kept.get_mut() = Kept::default();
-        if self.state == Health::Failed {
-            return Err(io::Error::other("an earlier write failed"));
-        }
-        // Stays so if this panics.
-        self.state = Health::Failed;
-        self.try_commit(batch)?;
-        self.state = Health::Good;
-        Ok(())
+        self.guarded(|log| log.advance(batch, batch.bytes()))
+    }
+
+    fn shrink(&mut self) -> io::Result<bool> {
+        self.shrink_more()
     }
 
     fn disk_bytes(&self) -> u64 {

@@ -413,6 +413,39 @@ fn a_batch_may_be_larger_than_a_segment() {
     assert!(engine.disk_bytes() < 500_000, "the large segment is gone");
 }
 
+/// What is not needed goes when that is asked for, while commits go on, and a process may end at any moment.
+#[test]
+fn space_is_given_back_when_that_is_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut engine = open(dir.path()).unwrap();
+    let mut map = Map::new();
+    let mut commit = |engine: &mut LogEngine, changes: &[Change]| {
+        engine.commit(&batch(changes)).unwrap();
+        apply(&mut map, changes);
+        map.clone()
+    };
+    for n in 0..200 {
+        commit(&mut engine, &[put(format!("stays/{n:03}"), 300), put("goes", 700)]);
+    }
+    let before = engine.disk_bytes();
+    assert!(before > engine.directory.bytes() * 5 / 4, "there is something to give back");
+    let (mut parts, mut known) = (0, Map::new());
+    while engine.shrink().unwrap() {
+        parts += 1;
+        known = commit(&mut engine, &[put(format!("new/{parts}"), 10)]);
+        let left = copy(dir.path());
+        assert!(holds(&open(left.path()).unwrap(), &known), "after {parts} parts");
+    }
+    assert!(parts > 1, "{parts}");
+    let (needed, used) = (engine.directory.bytes(), engine.disk_bytes());
+    assert!(used < before && used <= needed + needed / 2, "{used} of {before} for {needed}");
+    let files: u64 =
+        fs::read_dir(dir.path()).unwrap().map(|file| file.unwrap().metadata().unwrap().len()).sum();
+    assert!(files <= needed + 3 * u64::from(SMALL.most), "{files} for {needed}");
+    drop(engine);
+    assert!(holds(&open(dir.path()).unwrap(), &known));
+}
+
 /// A damaged value must not get a new checksum by being moved.
 #[test]
 fn what_is_damaged_is_not_moved() {

@@ -25,8 +25,8 @@ use crate::{Revision, Store, StoreStatus};
 /// The release whose API this is; clients look at it to know what they may use.
 pub(super) const VERSION: &str = "3.5.21";
 
-/// Largest message taken; what the store takes is less, and its error is better.
-const MAX_MESSAGE: usize = 64 << 20;
+/// What a message may have more than a request, as etcd has it.
+const OVERHEAD: usize = 512 << 10;
 
 /// How long calls that run when the server is told to stop may take.
 const LINGER: Duration = Duration::from_secs(10);
@@ -49,6 +49,9 @@ pub struct ServerConfig {
     pub member: Member,
     /// Most operations in a list of a transaction, those inside included. Default 128, as etcd and as the store's own limit.
     pub max_txn_ops: usize,
+    /// Largest request that the store takes, in bytes. A message that is half a MiB larger is refused before it is read; what
+    /// lies between hears the store's error. Default 1.5 MiB, as etcd and as the store's own limit.
+    pub max_request_bytes: usize,
     /// What the store's quota is, in bytes, to be told by `status`; the store enforces its own. Default 8 GiB.
     pub quota_bytes: u64,
     /// How often a password is hashed, as a power of two, from 4 to 31. Default 10, as etcd.
@@ -78,11 +81,19 @@ fn machine_clock() -> SystemTime {
     SystemTime::now()
 }
 
+impl ServerConfig {
+    /// Largest message taken, and largest part of a response in fragments.
+    pub(super) fn largest_message(&self) -> usize {
+        self.max_request_bytes.saturating_add(OVERHEAD)
+    }
+}
+
 impl Default for ServerConfig {
     fn default() -> Self {
         Self {
             member: Member::default(),
             max_txn_ops: 128,
+            max_request_bytes: 3 << 19,
             quota_bytes: 8 << 30,
             bcrypt_cost: 10,
             token_ttl: Duration::from_secs(300),
@@ -116,13 +127,16 @@ impl Default for ServerConfig {
 /// - A permission that is granted again for the same keys is changed; etcd may keep both where another set begins with the
 ///   same key.
 /// - A permission for no keys, as for a set that ends where it begins, is granted, as in 3.4; 3.5 refuses it.
-/// - A request that is too large is refused by the sum of its keys and values; etcd counts its encoded form, and refuses a
-///   message of half a MiB more with another error.
+/// - A request that is too large is refused by the sum of its keys and values; etcd counts its encoded form.
 ///
 /// Answers:
 /// - A lease's keys are listed in order; etcd has none.
-/// - Each response of a watch has one revision; etcd puts several into one when a watch catches up, and tells its current
-///   revision with them. A request for progress is answered once all watches of the stream have reported everything, as in
+/// - When another member begins to lead, a lease has what was left of it, or five minutes, or what it was granted if that is less, as in
+///   etcd with checkpoints; etcd without them renews all.
+/// - When a watch catches up, a response has up to a thousand revisions, as etcd's, but no more than some 16 MiB unless one revision
+///   has more. Its header tells the newest revision of its events, up to which the watch has reported everything; etcd tells
+///   its current one. Watches that do not lag get each revision by itself.
+/// - A request for progress is answered once all watches of the stream have reported everything, as in
 ///   etcd 3.5; 3.4 answers at once. A watch from a revision that lies ahead reports no progress until then, as in etcd 3.6.
 /// - `hashKV` of a revision that is compacted is refused, as in 3.4; 3.5 still knows the numbers of some.
 /// - The answers of `alarm` and `defragment` have a header, and the list of members has one that tells the revision.
@@ -134,18 +148,19 @@ impl Default for ServerConfig {
 /// - In a group, a member creates a watch without a start revision once it has caught up with the leader. What a change of users,
 ///   roles or alarms means is known to another member a moment later.
 /// - Tokens are signed, so that every member honours them; one that is used at one member lives longer at that.
-/// - `status` tells the release 3.5.21, and sizes of the store's own engine; `defragment` has nothing to do.
+/// - `status` tells the release 3.5.21, and sizes of the store's own engine.
 ///
 /// # Metrics
 /// `/metrics` has etcd's names, types and labels. A test compares them with etcd's, and lists what is missing and why: what is
 /// about bbolt, the API v2, snapshot files, the gRPC proxy, Go or how compaction is cut into steps. Those that mean something
 /// else here: a commit is a sync, so `etcd_disk_wal_fsync_duration_seconds` and `etcd_disk_backend_commit_duration_seconds` are
-/// the same; bytes of clients are those of their connections, inside of TLS. Messages of streams are not counted, and an
-/// outcome that never was has no line. `etcd_debugging_mvcc_slow_watcher_total` counts watches that share no events with others:
-/// those that started in the past, also when they have caught up, and those that wait for the future. Those of the disk and of other members need `ServerConfig::disk` and `ServerConfig::peers`.
+/// the same; bytes of clients are those of their connections, inside of TLS. An outcome that never was has no line. Those of the
+/// disk and of other members need `ServerConfig::disk` and `ServerConfig::peers`.
 ///
-/// The database's size is that of the log that is in use, without the space that is set aside for it. The quota counts what
-/// is in use, since the engine frees by itself what is not: deleting and compacting makes room without `defragment`.
+/// The database's size is what it takes on the disk, without the space that is set aside for what is to come; what is in use is
+/// what is kept, with the memory that its bookkeeping takes. Between the two lies what the engine frees when more than half of
+/// the log is not needed, and `defragment` at once, while everything else goes on. So the quota counts what is in use, not
+/// as etcd's the size: deleting and compacting makes room by itself.
 ///
 /// # Users
 /// With users enabled, more is denied than in 3.4: compaction and all of maintenance but `status` need root, leases and
@@ -224,14 +239,20 @@ impl EtcdServer {
         use v3lockpb::lock_server::LockServer;
         // It says that the server as a whole serves.
         let (_, health) = tonic_health::server::health_reporter();
-        Routes::new(KvServer::new(self.clone()).max_decoding_message_size(MAX_MESSAGE))
-            .add_service(WatchServer::new(self.clone()))
-            .add_service(LeaseServer::new(self.clone()))
-            .add_service(ClusterServer::new(self.clone()))
-            .add_service(MaintenanceServer::new(self.clone()))
-            .add_service(AuthServer::new(self.clone()))
-            .add_service(LockServer::new(self.clone()))
-            .add_service(ElectionServer::new(self.clone()))
+        let largest = self.config.largest_message();
+        macro_rules! service {
+            ($service:ident) => {
+                $service::new(self.clone()).max_decoding_message_size(largest)
+            };
+        }
+        Routes::new(service!(KvServer))
+            .add_service(service!(WatchServer))
+            .add_service(service!(LeaseServer))
+            .add_service(service!(ClusterServer))
+            .add_service(service!(MaintenanceServer))
+            .add_service(service!(AuthServer))
+            .add_service(service!(LockServer))
+            .add_service(service!(ElectionServer))
             .add_service(health)
     }
 
@@ -321,8 +342,7 @@ impl EtcdServer {
 
     /// Bytes on disk, and never less than those in use.
     pub(super) fn size(&self, status: &StoreStatus) -> u64 {
-        let on_disk = self.config.disk.as_ref().map_or(status.bytes_on_disk, |disk| disk.bytes());
-        on_disk.max(status.bytes)
+        status.bytes_on_disk.max(status.bytes)
     }
 
     pub(super) async fn revision(&self) -> Result<Revision, Status> {

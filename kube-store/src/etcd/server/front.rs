@@ -39,6 +39,10 @@ impl Front {
         &self.server.metrics
     }
 
+    pub(super) fn largest_message(&self) -> usize {
+        self.server.config.largest_message()
+    }
+
     /// One for a connection whose client has shown this.
     pub(super) fn of_client(&self, certified: &Certified) -> Self {
         Self { certified: certified.clone(), ..self.clone() }

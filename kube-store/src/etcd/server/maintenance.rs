@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
-use std::time::Duration;
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
@@ -14,6 +13,7 @@ use tonic::{Request, Response, Status, async_trait};
 use super::etcd_server::{Answer, EtcdServer, VERSION};
 use super::group::Stamp;
 use super::history::{self, History};
+use super::metrics::Counted;
 use super::{checksum, convert};
 use crate::etcd::r#gen::etcdserverpb as pb;
 use crate::{Error, Revision};
@@ -127,8 +127,9 @@ impl pb::maintenance_server::Maintenance for EtcdServer {
 
     async fn defragment(&self, request: Request<pb::DefragmentRequest>) -> Answer<pb::DefragmentResponse> {
         self.administrator(request).await?;
-        // The engine does it by itself.
-        self.metrics.defragmentations.note(Duration::ZERO);
+        let (begun, _under_way) = (Instant::now(), Counted::in_gauge(&self.metrics.defragmenting));
+        self.store.defragment().await.map_err(convert::status)?;
+        self.metrics.defragmentations.note(begun.elapsed());
         Ok(Response::new(pb::DefragmentResponse { header: self.header().await? }))
     }
 

@@ -178,5 +178,5 @@ fn version(key: &[u8], value: &[u8]) -> Result<Change> {
 fn lease(value: &[u8]) -> Result<Change> {
     let lease = pb::LeaseRecord::decode(value).map_err(|error| Error::corrupt(error.to_string()))?;
     let seconds = u64::try_from(lease.ttl).unwrap_or(0).max(1);
-    Ok(Change::Grant { id: lease.id, ttl: Duration::from_secs(seconds) })
+    Ok(Change::Grant { id: lease.id, ttl: Duration::from_secs(seconds), left: None })
 }

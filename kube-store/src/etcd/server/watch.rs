@@ -27,7 +27,7 @@ trait Client {
     /// The next request; `None` when it sends no more.
     fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<pb::WatchRequest>, Status>>;
 
-    /// Sends as much as the client takes of whole responses that are framed as gRPC has them; waits while it takes nothing.
+    /// Sends as much as the client takes of responses that are framed as gRPC has them; waits while it takes nothing.
     async fn send(&mut self, buffer: &mut BytesMut) -> Result<(), Gone>;
 
     /// Resolves when the client is gone.
@@ -75,7 +75,7 @@ pub(super) async fn call(server: &EtcdServer, request: http::Request<h2::RecvStr
         return refuse(&mut respond, &status);
     }
     let Ok(output) = Output::begin(&mut respond) else { return };
-    let mut client = Direct { requests: Messages::new(body), output };
+    let mut client = Direct { requests: Messages::new(body, server.config.largest_message()), output };
     let ended = tokio::select! {
         ended = serve(server, guard, &mut client) => ended,
         () = passed(limit) => Ended::Told(Err(exceeded())),

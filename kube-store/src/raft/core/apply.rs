@@ -54,12 +54,13 @@ impl Core {
             // A leader's first entry, or the end of a joint step of members.
             if entry.get_entry_type() == EntryType::EntryConfChangeV2 {
                 self.leave_joint()?;
+                self.begin_farewell(entry.index);
             }
             return Ok(());
         }
         let (request, command) = Command::decode(encoded)?;
         let answer = match command {
-            Command::Members(changes) => self.apply_members(&changes, &entry.data),
+            Command::Members(changes) => self.apply_members(&changes, &entry),
             command => {
                 self.sweeping |= matches!(command, Command::Compact(_));
                 if let Command::Revoke(id) = command {
@@ -75,15 +76,16 @@ impl Core {
         Ok(())
     }
 
-    fn apply_members(&mut self, changes: &[MemberChange], raft_change: &Bytes) -> Result<Answer> {
+    fn apply_members(&mut self, changes: &[MemberChange], entry: &Entry) -> Result<Answer> {
         let next = self.members().after(changes)?;
         if conf_change(changes).is_some() {
-            let change = ConfChangeV2::parse_from_bytes(raft_change).map_err(|_| refused())?;
+            let change = ConfChangeV2::parse_from_bytes(&entry.data).map_err(|_| refused())?;
             let conf = self.node.apply_conf_change(&change).map_err(|_| refused())?;
             self.node.mut_store().applied.conf = conf;
             self.give_up_lease();
         }
         self.node.mut_store().applied.members = next;
+        self.begin_farewell(entry.index);
         Ok(Answer::Members)
     }
 

@@ -13,6 +13,7 @@ use super::super::command::{Command, RequestId};
 use super::super::transfer::{Chunk, Limits};
 use super::super::wire::{Frame, Refusal};
 use super::apply::conf_change;
+use super::farewell::removed;
 use super::{Core, StateRole};
 use crate::mvcc::State;
 use crate::{Error, Precondition, Result};
@@ -68,6 +69,8 @@ pub(super) enum Origin {
     From(u64, RequestId),
     /// Nobody: this leader asked for the end of a lease, and asks again.
     Lease(i64),
+    /// Nobody: this leader notes what is left of leases.
+    Checkpoint,
 }
 
 impl Proposals {
@@ -93,6 +96,9 @@ impl Proposals {
 impl Core {
     /// Asks for a command; the answer comes with a later [`Work`](super::Work), with this number, or never. Numbers rise.
     pub(crate) fn propose(&mut self, number: u64, command: &Command, state: &mut State, now: Instant) {
+        if self.has_left() {
+            return self.answers.push((number, Err(removed())));
+        }
         let request = RequestId { member: self.id, nonce: self.nonce, number };
         self.proposals.0.insert(number, Proposal { command: command.encode(request), place: Place::Here });
         self.place(number, state, now);
@@ -114,7 +120,7 @@ impl Core {
 
     /// Asks the leader to let another member lead.
     pub(crate) fn transfer_leader(&mut self, to: u64) {
-        if self.is_removed() {
+        if self.has_left() {
             return;
         }
         self.node.transfer_leader(to);
@@ -130,7 +136,8 @@ impl Core {
     /// Takes a frame. One that is damaged or makes no sense is dropped, as if it had been lost.
     pub(crate) fn step(&mut self, frame: Bytes, state: &mut State, now: Instant) {
         match Frame::decode(frame, self.config.cluster) {
-            Ok((from, frame)) if from != self.id && !self.is_removed() && !self.is_out(from) => {
+            Ok((from, frame)) if self.has_left() => self.hear_farewell(from, &frame),
+            Ok((from, frame)) if from != self.id && !self.is_out(from) => {
                 self.step_frame(from, frame, state, now);
                 self.set_timeout();
             }
@@ -254,7 +261,7 @@ impl Core {
         self.stage(encoded.clone(), origin);
         if let Command::KeepAlive(id) = command {
             // From here on this leader does not ask for the lease to end, so that no end follows a renewal in the log.
-            let _ = state.keep_alive(id, now);
+            state.extend_lease(id, now);
         }
         Ok(())
     }
@@ -345,6 +352,7 @@ impl Core {
                 self.expiring.remove(&id);
                 return;
             }
+            Origin::Checkpoint => return,
             Origin::From(term, request) => {
                 let refused = self.outgoing(request.member, &Frame::Refused { term, request, reason });
                 return self.outbox.push(refused);

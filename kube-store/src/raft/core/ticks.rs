@@ -10,14 +10,16 @@ use crate::mvcc::State;
 
 /// Leases that a leader asks to end at once.
 const EXPIRE_AT_ONCE: usize = 64;
+/// Leases of which one command notes what is left, as etcd's.
+const CHECKPOINT_AT_ONCE: usize = 1000;
 /// Ticks after which what is applied becomes durable even if nothing else has to.
 const QUIET: usize = 5;
 
 impl Core {
     /// One tick of the clock.
     pub(crate) fn tick(&mut self, state: &mut State, now: Instant) {
-        if self.is_removed() {
-            return;
+        if self.has_left() {
+            return self.tick_farewell();
         }
         if self.lacks() {
             self.wait_for_leader();
@@ -31,6 +33,7 @@ impl Core {
         self.tick_transfers(patience, state);
         if self.is_leader() {
             self.expire(state, now);
+            self.checkpoint(state, now);
         }
         self.quiet_ticks += 1;
         self.flush |= self.quiet_ticks >= QUIET;
@@ -72,7 +75,7 @@ impl Core {
         }
     }
 
-    /// A new leader gives all leases their full time, and forgets what an earlier one was about to end.
+    /// A new leader gives all leases some time, and forgets what an earlier one was about to end.
     pub(super) fn take_up_lead(&mut self, state: &mut State, now: Instant) {
         let leading = self.is_leader().then_some(self.node.raft.term);
         if leading != self.leading {
@@ -80,9 +83,25 @@ impl Core {
             self.expiring.clear();
             self.transfers.stop();
             self.give_up_lease();
+            self.checkpointed = now;
             if leading.is_some() {
                 state.promote_leases(now);
             }
+        }
+    }
+
+    /// Notes what is left of long leases now and then, on every member: one that starts or joins has not seen how they went. A new
+    /// leader waits for as long before: by then it has heard of all renewals that those before it took.
+    fn checkpoint(&mut self, state: &State, now: Instant) {
+        let Some(interval) = self.config.store.lease_checkpoints else { return };
+        if now.saturating_duration_since(self.checkpointed) < interval {
+            return;
+        }
+        self.checkpointed = now;
+        let all: Vec<_> = state.long_leases(interval, now).collect();
+        for part in all.chunks(CHECKPOINT_AT_ONCE) {
+            let command = Command::Checkpoint(part.to_vec()).encode(RequestId::default());
+            self.stage(command, Origin::Checkpoint);
         }
     }
 

@@ -10,6 +10,9 @@ const MOST: usize = 5;
 impl World {
     /// Lets something go wrong, or right again.
     pub(super) fn fault(&mut self) {
+        if self.settings.removes_leaders {
+            return self.remove_leader();
+        }
         if self.settings.variety == Variety::Wide && self.rng.u8(..16) == 0 {
             return self.fill_disk();
         }
@@ -32,6 +35,19 @@ impl World {
             14 => self.change_members(),
             _ => self.wipe_one(),
         }
+    }
+
+    /// The leader of a pair is removed, or who is alone gets another beside it, and messages are lost.
+    fn remove_leader(&mut self) {
+        self.network.loss = self.rng.u16(..600);
+        let Some(leader) = self.leader() else { return };
+        let Some(members) = self.members_seen_by(leader) else { return };
+        let change = match members.len() {
+            2.. => MemberChange::Remove(leader),
+            _ => MemberChange::Add(self.new_member(false)),
+        };
+        self.say(|| format!("member {leader} is asked for {change:?}"));
+        self.propose(leader, Command::Members(vec![change]));
     }
 
     fn crash_one(&mut self) {

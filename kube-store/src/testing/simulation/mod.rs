@@ -60,6 +60,9 @@ pub struct Settings {
     pub lease_reads: bool,
     /// Whether snapshots are frequent and of many parts, and members often crash while they put one in place. Default no.
     pub interrupt_snapshots: bool,
+    /// Whether frames are lost and the leader of a pair is removed again and again, and nothing else goes wrong; then the others
+    /// always have to agree in the end. Default no.
+    pub removes_leaders: bool,
     /// A fault to plant. Default none.
     pub mutation: Option<Mutation>,
 }
@@ -83,6 +86,7 @@ impl Default for Settings {
             variety: Variety::Wide,
             lease_reads: false,
             interrupt_snapshots: false,
+            removes_leaders: false,
             mutation: None,
         }
     }
@@ -122,11 +126,13 @@ pub enum Mutation {
     ForgetMark,
     /// The disk says that a snapshot is in place once its first part is there.
     EarlySwap,
+    /// A leader that was removed falls silent at once. Needs [`Settings::removes_leaders`].
+    LeaveAtOnce,
 }
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::AckBeforePersist,
         Self::StaleRead,
         Self::ApplyUncommitted,
@@ -142,6 +148,7 @@ impl Mutation {
         Self::LongLease,
         Self::ForgetMark,
         Self::EarlySwap,
+        Self::LeaveAtOnce,
     ];
 
     /// Whether it shows only with [`Settings::interrupt_snapshots`].

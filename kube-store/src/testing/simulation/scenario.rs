@@ -134,6 +134,7 @@ impl Scenario {
         group("a torn batch", 0, 3, Mutation::TornBatch, LOST),
         group("crash while a snapshot is put in place", 0, 3, Mutation::ForgetMark, HALF),
         group("a snapshot in place too early", 0, 3, Mutation::EarlySwap, HALF),
+        group("the leader of a pair is removed", 0, 2, Mutation::LeaveAtOnce, &[Rule::Agreement]),
         store("a watch with a gap", 0, Lie::SkipEvent, SKIPPED),
         store("a stale read", 0, Lie::StaleRead, &[Rule::Linearizable]),
         store("a lost write", 0, Lie::LoseWrite, &[Rule::Revisions, Rule::Linearizable]),
@@ -176,6 +177,7 @@ impl Scenario {
             members: self.members,
             lease_reads,
             interrupt_snapshots,
+            removes_leaders: self.planted == Planted::Group(Mutation::LeaveAtOnce),
             mutation,
             ..Settings::default()
         };

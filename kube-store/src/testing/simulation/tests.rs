@@ -64,6 +64,19 @@ fn interrupted_snapshots_keep_all_rules() {
     assert!(sum.interrupted_joins > 20 && sum.snapshots > 100, "{sum:?}");
 }
 
+/// Who is left of a pair learns that the leader was removed, however many messages are lost.
+#[test]
+fn pairs_outlive_their_leaders() {
+    let mut changes = 0;
+    for seed in 0..100 {
+        let settings = Settings { members: 2, removes_leaders: true, ..Settings::default() };
+        let report = run(seed, &settings)
+            .unwrap_or_else(|violation| panic!("seed {seed}: {violation}\n{}", violation.trace.join("\n")));
+        changes += report.changes;
+    }
+    assert!(changes > 300, "{changes} members came and went");
+}
+
 #[test]
 fn one_seed_is_one_run() {
     for seed in [1, 2, 3] {

@@ -157,7 +157,7 @@ impl World {
         self.calm();
         let end = faults + CALM;
         while !self.is_at_rest() {
-            if self.now >= end && !self.has_majority() {
+            if self.now >= end && !self.settings.removes_leaders && !self.has_majority() {
                 self.report.stuck = true;
                 break;
             }

@@ -47,6 +47,7 @@ pub(crate) struct Settings {
     pub(crate) grpc_keepalive_interval: Duration,
     pub(crate) grpc_keepalive_timeout: Duration,
     pub(crate) socket_reuse_port: bool,
+    pub(crate) lease_checkpoints: bool,
     /// Whether metrics tell how long calls take.
     pub(crate) extensive_metrics: bool,
     pub(crate) log_level: Option<&'static str>,
@@ -85,6 +86,7 @@ impl Default for Settings {
             grpc_keepalive_interval: Duration::from_secs(7200),
             grpc_keepalive_timeout: Duration::from_secs(20),
             socket_reuse_port: false,
+            lease_checkpoints: false,
             extensive_metrics: false,
             log_level: None,
             log_outputs: Vec::new(),

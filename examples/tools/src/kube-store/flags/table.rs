@@ -142,7 +142,7 @@ const NO_DISCOVERY: &str = "There is no discovery: name the members with --initi
 const NO_V2: &str = "The API v2 is not served.";
 const NO_TRACING: &str = "There is no tracing collector.";
 const NOT_COMPARED: &str = "What is read from the disk is checked by checksums; members are not compared.";
-const NO_CHECKPOINTS: &str = "Leases keep what is left of them when another member leads.";
+const LASTING_CHECKPOINTS: &str = "Checkpoints of leases last in any case.";
 const OWN_PACE: &str = "Compaction gives way to everything else by itself.";
 const NO_ROTATION: &str = "The log is not rotated here.";
 const NO_MADE_CERTIFICATES: &str = "Certificates are not made here: give some.";
@@ -395,8 +395,13 @@ const FLAGS: &[Flag] = &[
     notes("experimental-corrupt-check-time", Kind::Time, "0s", NOT_COMPARED),
     notes("experimental-compact-hash-check-enabled", Kind::Bool, "false", NOT_COMPARED),
     notes("experimental-compact-hash-check-time", Kind::Time, "1m", NOT_COMPARED),
-    notes("experimental-enable-lease-checkpoint", Kind::Bool, "false", NO_CHECKPOINTS),
-    notes("experimental-enable-lease-checkpoint-persist", Kind::Bool, "false", NO_CHECKPOINTS),
+    sets(
+        "experimental-enable-lease-checkpoint",
+        Kind::Bool,
+        "Note every 5 minutes what is left of long leases, for members that start or join. All members need it.",
+        set!(lease_checkpoints = switch),
+    ),
+    notes("experimental-enable-lease-checkpoint-persist", Kind::Bool, "false", LASTING_CHECKPOINTS),
     notes("experimental-compaction-batch-limit", Kind::Number, "1000", OWN_PACE),
     notes("experimental-compaction-sleep-interval", Kind::Time, "10ms", OWN_PACE),
     notes(

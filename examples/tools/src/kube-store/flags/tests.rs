@@ -81,6 +81,7 @@ const SET: &[(&str, &str, Change)] = &[
     ("grpc-keepalive-interval", "0s", |s| s.grpc_keepalive_interval = Duration::ZERO),
     ("grpc-keepalive-timeout", "1m", |s| s.grpc_keepalive_timeout = Duration::from_secs(60)),
     ("socket-reuse-port", "true", |s| s.socket_reuse_port = true),
+    ("experimental-enable-lease-checkpoint", "true", |s| s.lease_checkpoints = true),
     ("metrics", "extensive", |s| s.extensive_metrics = true),
     ("log-level", "panic", |s| s.log_level = Some("error")),
     ("debug", "true", |s| s.log_level = Some("debug")),

@@ -1,5 +1,7 @@
 //! Calls by method and outcome.
 
+use std::sync::Arc;
+
 use tokio::time::Instant;
 use tonic::{Code, Status};
 
@@ -74,9 +76,18 @@ const TIMES: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.
 #[derive(Debug)]
 pub(in super::super) struct Calls(Box<[Method]>);
 
+/// Messages of the calls of a method that are streams.
+#[derive(Debug, Default)]
+pub(in super::super) struct Flow {
+    pub(in super::super) received: Counter,
+    pub(in super::super) sent: Counter,
+}
+
 #[derive(Debug, Default)]
 struct Method {
     started: Counter,
+    /// Of streams. What a unary call received and sent follows from that it began, and ended well.
+    flow: Option<Arc<Flow>>,
     handled: [Counter; CODES],
     times: Option<Histogram>,
 }
@@ -84,7 +95,9 @@ struct Method {
 impl Calls {
     pub(super) fn new(extensive: bool) -> Self {
         let times = || extensive.then(|| Histogram::new(TIMES));
-        Self(METHODS.iter().map(|_| Method { times: times(), ..Method::default() }).collect())
+        let flow = |kind: &Kind| (*kind != Kind::One).then(Arc::default);
+        let method = |kind| Method { times: times(), flow: flow(kind), ..Method::default() };
+        Self(METHODS.iter().map(|(_, _, kind)| method(kind)).collect())
     }
 
     /// Counts a call that begins, by its path.
@@ -97,17 +110,24 @@ impl Calls {
         Running { method, begun }
     }
 
-    /// Tells what there is to tell. What a unary call received and sent follows from that it began, and ended well.
+    /// Where the messages of a stream are counted, by the path of its method; `None` for one that is not a stream of etcd's.
+    pub(in super::super) fn flow(&self, path: &str) -> Option<Arc<Flow>> {
+        self.0.get(number(path)?)?.flow.clone()
+    }
+
+    /// Tells what there is to tell.
     pub(super) fn put(&self, page: &mut Page) {
         let all = || self.0.iter().zip(&METHODS);
-        let unary = || all().filter(|(_, (_, _, kind))| *kind == Kind::One);
         let ok = |method: &Method| method.handled.first().map_or(0, Counter::get);
+        let received =
+            |method: &Method| method.flow.as_ref().map_or(method.started.get(), |flow| flow.received.get());
+        let sent = |method: &Method| method.flow.as_ref().map_or(ok(method), |flow| flow.sent.get());
         page.family("grpc_server_started_total", "counter");
         all().for_each(|(method, labels)| page.sample("", &labelled(labels, None), method.started.get()));
         page.family("grpc_server_msg_received_total", "counter");
-        unary().for_each(|(method, labels)| page.sample("", &labelled(labels, None), method.started.get()));
+        all().for_each(|(method, labels)| page.sample("", &labelled(labels, None), received(method)));
         page.family("grpc_server_msg_sent_total", "counter");
-        unary().for_each(|(method, labels)| page.sample("", &labelled(labels, None), ok(method)));
+        all().for_each(|(method, labels)| page.sample("", &labelled(labels, None), sent(method)));
         page.family("grpc_server_handled_total", "counter");
         for (method, labels) in all() {
             for (count, code) in method.handled.iter().zip(0..).filter(|(count, _)| count.get() > 0) {

@@ -7,7 +7,7 @@ mod process;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-pub(super) use self::calls::{Calls, Running, code_of};
+pub(super) use self::calls::{Calls, Flow, Running, code_of};
 use crate::measure::{Counter, Gauge, Histogram};
 use crate::{Error, OpResult, RangeResponse, TxnResponse};
 
@@ -32,7 +32,7 @@ pub(super) struct Metrics {
     pub(super) lease_ttls: Histogram,
     pub(super) watch_streams: Gauge,
     pub(super) watchers: Gauge,
-    /// Watchers that read what is not new.
+    /// Watchers that have yet to read what is not new.
     pub(super) slow_watchers: Gauge,
     pub(super) events: Counter,
     pub(super) leader_changes: Counter,
@@ -44,6 +44,7 @@ pub(super) struct Metrics {
     pub(super) compacted_at: Gauge,
     pub(super) snapshots: Histogram,
     pub(super) defragmentations: Histogram,
+    pub(super) defragmenting: Gauge,
     pub(super) hashes: Histogram,
     pub(super) revision_hashes: Histogram,
 }
@@ -85,6 +86,7 @@ impl Metrics {
             compacted_at: Gauge::default(),
             snapshots: Histogram::doubling(0.01, 17),
             defragmentations: Histogram::doubling(0.1, 13),
+            defragmenting: Gauge::default(),
             hashes: Histogram::doubling(0.01, 15),
             revision_hashes: Histogram::doubling(0.01, 15),
         }

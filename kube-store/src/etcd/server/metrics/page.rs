@@ -154,6 +154,7 @@ impl Metrics {
         }
         for (name, gauge) in [
             ("etcd_server_proposals_pending", &self.pending),
+            ("etcd_disk_defrag_inflight", &self.defragmenting),
             ("etcd_debugging_mvcc_watch_stream_total", &self.watch_streams),
             ("etcd_debugging_mvcc_watcher_total", &self.watchers),
             ("etcd_debugging_mvcc_slow_watcher_total", &self.slow_watchers),

@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -11,17 +12,22 @@ use tonic::codegen::{Body as HttpBody, Service, http};
 use tonic::{Code, Status};
 
 use super::super::front::Front;
+use super::super::metrics::Flow;
 use super::connection::{Request, Respond};
 use super::deadline::{exceeded, limit, passed};
+use super::messages::Framing;
 use super::output::{Gone, refuse, trailers};
 
 /// Lets `front` do a call.
 pub(super) async fn call(mut front: Front, request: Request, mut respond: Respond) {
     let (metrics, path) = (front.metrics().clone(), request.uri().path().to_owned());
     let running = metrics.calls.begin(&path);
+    let flow = metrics.calls.flow(&path);
+    let framing = Framing::new(front.largest_message());
+    let received = |body| Body::new(Received { body, framing, flow: flow.clone(), refused: false });
     let mut expired = pin!(passed(limit(request.headers())));
     let answered = async {
-        let response = match front.call(request.map(|body| Body::new(Received(body)))).await {
+        let response = match front.call(request.map(received)).await {
             Ok(response) => response,
             Err(never) => match never {},
         };
@@ -41,7 +47,7 @@ pub(super) async fn call(mut front: Front, request: Request, mut respond: Respon
         }
     };
     // The client may go away meanwhile.
-    if let Ok(code) = send(&mut respond, head, body, expired).await {
+    if let Ok(code) = send(&mut respond, head, body, flow.as_deref(), expired).await {
         running.end(code);
     }
 }
@@ -51,11 +57,13 @@ async fn send(
     respond: &mut Respond,
     head: http::Response<()>,
     body: Body,
+    flow: Option<&Flow>,
     mut expired: Pin<&mut impl Future<Output = ()>>,
 ) -> Result<Code, Gone> {
     let mut body = pin!(body);
     let code = code_in(head.headers());
     let mut stream = respond.send_response(head, body.is_end_stream())?;
+    let mut framing = Framing::new(usize::MAX);
     if body.is_end_stream() {
         return Ok(code);
     }
@@ -75,7 +83,12 @@ async fn send(
         // A body that breaks is an answer that does not end well.
         let frame = frame.map_err(|_: Status| Gone)?;
         match frame.into_data() {
-            Ok(data) => send_data(&mut stream, data).await?,
+            Ok(data) => {
+                if let (Some(flow), Ok(messages)) = (flow, framing.messages(&data)) {
+                    flow.sent.add(messages);
+                }
+                send_data(&mut stream, data).await?;
+            }
             Err(other) => {
                 if let Ok(trailers) = other.into_trailers() {
                     let code = code_in(&trailers);
@@ -102,31 +115,48 @@ async fn send_data(stream: &mut SendStream<Bytes>, mut data: Bytes) -> Result<()
 }
 
 /// What a client sends, as the services read it.
-struct Received(h2::RecvStream);
+struct Received {
+    body: h2::RecvStream,
+    framing: Framing,
+    flow: Option<Arc<Flow>>,
+    /// Whether a message was too large; then nothing more is read.
+    refused: bool,
+}
+
+impl Received {
+    fn take(&mut self, data: Bytes) -> Result<http_body::Frame<Bytes>, Status> {
+        let broken = |error: h2::Error| Status::cancelled(error.to_string());
+        self.body.flow_control().release_capacity(data.len()).map_err(broken)?;
+        let messages = self.framing.messages(&data).inspect_err(|_| self.refused = true)?;
+        self.flow.iter().for_each(|flow| flow.received.add(messages));
+        Ok(http_body::Frame::data(data))
+    }
+}
 
 impl HttpBody for Received {
     type Data = Bytes;
-    type Error = h2::Error;
+    type Error = Box<dyn std::error::Error + Send + Sync>;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<http_body::Frame<Bytes>, h2::Error>>> {
-        let frame = match ready!(self.0.poll_data(cx)) {
-            Some(data) => data.and_then(|data| {
-                self.0.flow_control().release_capacity(data.len())?;
-                Ok(http_body::Frame::data(data))
-            }),
-            None => match ready!(self.0.poll_trailers(cx)) {
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, Self::Error>>> {
+        if self.refused {
+            return Poll::Ready(None);
+        }
+        let frame = match ready!(self.body.poll_data(cx)) {
+            Some(Ok(data)) => self.take(data).map_err(Into::into),
+            Some(Err(error)) => Err(error.into()),
+            None => match ready!(self.body.poll_trailers(cx)) {
                 Ok(Some(trailers)) => Ok(http_body::Frame::trailers(trailers)),
                 Ok(None) => return Poll::Ready(None),
-                Err(error) => Err(error),
+                Err(error) => Err(error.into()),
             },
         };
         Poll::Ready(Some(frame))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.is_end_stream()
+        self.body.is_end_stream()
     }
 }

@@ -32,7 +32,12 @@ impl<'a> Asked<'a> {
         let running = Some(server.metrics.calls.begin(request.uri().path()));
         let (parts, body) = request.into_parts();
         let limit = limit(&parts.headers);
-        Self { headers: parts.headers, messages: Messages::new(body), limit, running }
+        Self {
+            headers: parts.headers,
+            messages: Messages::new(body, server.config.largest_message()),
+            limit,
+            running,
+        }
     }
 
     /// Reads a request with what says who sent it.

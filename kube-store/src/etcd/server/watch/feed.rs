@@ -1,23 +1,31 @@
 //! One watch of the store for all clients that watch the same.
 //!
 //! A feed encodes each event once, and keeps the newest in a ring. Clients are not sent anything by it: each reads from where it is,
-//! so one that is slow holds up nobody, and when the ring has gone past it, it gets a feed of its own, which waits for it.
+//! so one that is slow holds up nobody, and when the ring has gone past it, it gets a feed of its own, which waits for it. What such
+//! a one has to read it is sent many revisions at once, as by etcd.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::encode::{self, Entry};
-use crate::{Error, EventFilter, KeyRange, Revision, Store, WatchProgress, WatchRequest, WatchStream};
+use super::encode::Entry;
+use crate::{
+    Error, Event, EventFilter, KeyRange, Revision, Store, WatchProgress, WatchRequest, WatchResponse,
+    WatchStream,
+};
 
 /// Bytes of encoded events kept for those who share a feed, and entries, with or without events.
 const SHARED: Limits = Limits { bytes: 4 << 20, entries: 4096 };
 /// The same of a feed for one client, which does not go on before they are read.
 const PRIVATE: Limits = Limits { bytes: 1 << 20, entries: 256 };
+/// What one response to who reads the past holds, in bytes of keys and values and in revisions, as etcd's, which knows no limit
+/// of bytes. A single revision may have more.
+const BATCH: Limits = Limits { bytes: 16 << 20, entries: 1000 };
 
 /// What makes two watches the same, but for where they start.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -45,6 +53,9 @@ struct Limits {
     bytes: usize,
     entries: usize,
 }
+
+/// For those who share a feed, each revision is encoded once.
+const ONE: Limits = Limits { bytes: 0, entries: 1 };
 
 /// All feeds that are shared.
 #[derive(Debug, Default)]
@@ -76,6 +87,8 @@ pub(super) struct Feed {
     room: Arc<Notify>,
     limits: Limits,
     is_shared: bool,
+    /// The store has more than was read.
+    is_behind: AtomicBool,
     progress: WatchProgress,
     reading: Mutex<Option<AbortOnDropHandle<()>>>,
 }
@@ -166,6 +179,8 @@ impl Feed {
             room: Arc::default(),
             limits,
             is_shared,
+            // One that begins ahead of the store finds that there is nothing as soon as it looks.
+            is_behind: AtomicBool::new(!is_shared),
             progress: stream.progress(),
             reading: Mutex::default(),
         });
@@ -174,13 +189,55 @@ impl Feed {
         feed
     }
 
-    /// Whether the store is to wait for its client.
+    /// Whether the store is to wait for its client, which falls behind then.
     fn is_full(&self) -> bool {
-        !self.is_shared && self.state.lock().is_over(self.limits)
+        let is_full = !self.is_shared && self.state.lock().is_over(self.limits);
+        if is_full {
+            self.is_behind.store(true, Ordering::Relaxed);
+        }
+        is_full
+    }
+
+    /// Notes that the store has nothing more for now.
+    fn catch_up(&self) {
+        if self.is_behind.swap(false, Ordering::Relaxed) {
+            self.state.lock().tell();
+        }
+    }
+
+    /// Takes what was read; answers whether that was the last.
+    fn put(&self, batch: Batch) -> bool {
+        let Batch { responses, then } = batch;
+        let entry = match (self.is_shared, responses.len()) {
+            (_, 0) => None,
+            (true, _) => responses.into_iter().next().map(Entry::of_one),
+            (false, _) => Some(Entry::of_several(responses)),
+        };
+        let mut state = self.state.lock();
+        entry.into_iter().for_each(|entry| state.push(entry));
+        match &then {
+            Then::Nothing | Then::More => {}
+            // A report that says nothing new is only counted.
+            Then::Report(revision) => {
+                state.reports += 1;
+                state.position = state.position.max(*revision);
+            }
+            Then::Ended(error) => state.ended = Some(error.clone()),
+        }
+        while self.is_shared && state.is_over(self.limits) {
+            state.drop_first();
+        }
+        state.tell();
+        matches!(then, Then::Ended(_))
     }
 
     pub(super) fn is_shared(&self) -> bool {
         self.is_shared
+    }
+
+    /// Whether its client is still told what is not new: of a feed that is shared it never is.
+    pub(super) fn is_behind(&self) -> bool {
+        self.is_behind.load(Ordering::Relaxed)
     }
 
     /// Everything up to this revision was read from the store.
@@ -284,25 +341,70 @@ impl State {
     }
 }
 
+/// What was read from the store at once.
+#[derive(Debug)]
+struct Batch {
+    responses: Vec<WatchResponse>,
+    then: Then,
+}
+
+/// What follows events.
+#[derive(Debug)]
+enum Then {
+    /// The store has no more.
+    Nothing,
+    /// It may have more.
+    More,
+    /// A report of progress, up to a revision.
+    Report(Revision),
+    /// The end.
+    Ended(Error),
+}
+
+impl Batch {
+    /// Takes what there is behind the first, up to a limit.
+    fn take(stream: &mut WatchStream, first: Option<crate::Result<WatchResponse>>, limits: Limits) -> Self {
+        let (mut responses, mut bytes, mut next) = (Vec::new(), 0, Some(first));
+        let then = loop {
+            match next {
+                None => break Then::Nothing,
+                Some(Some(Ok(report))) if report.events.is_empty() => break Then::Report(report.revision),
+                Some(Some(Ok(response))) => {
+                    bytes += response.events.iter().map(size).sum::<usize>();
+                    responses.push(response);
+                }
+                Some(Some(Err(error))) => break Then::Ended(error),
+                Some(None) => break Then::Ended(Error::closed()),
+            }
+            if bytes >= limits.bytes || responses.len() >= limits.entries {
+                break Then::More;
+            }
+            next = stream.next().now_or_never();
+        };
+        Self { responses, then }
+    }
+}
+
+fn size(event: &Event) -> usize {
+    event.kv.bytes() + event.prev.as_ref().map_or(0, |kv| kv.bytes())
+}
+
 /// Reads the store's events into a feed for as long as somebody has it.
 async fn read(feed: Weak<Feed>, mut stream: WatchStream) {
-    while let Some(response) = stream.next().await {
+    loop {
+        let first = match stream.next().now_or_never() {
+            Some(first) => first,
+            None => {
+                let Some(feed) = feed.upgrade() else { return };
+                feed.catch_up();
+                drop(feed);
+                stream.next().await
+            }
+        };
         let Some(feed) = feed.upgrade() else { return };
-        {
-            let mut state = feed.state.lock();
-            match response {
-                // A report that says nothing new is only counted.
-                Ok(response) if response.events.is_empty() => {
-                    state.reports += 1;
-                    state.position = state.position.max(response.revision);
-                }
-                Ok(response) => state.push(encode::entry(response)),
-                Err(error) => state.ended = Some(error),
-            }
-            while feed.is_shared && state.is_over(feed.limits) {
-                state.drop_first();
-            }
-            state.tell();
+        let batch = Batch::take(&mut stream, first, if feed.is_shared { ONE } else { BATCH });
+        if feed.put(batch) {
+            return;
         }
         // Nobody may be there any more when there is room, so the feed is not held meanwhile.
         let (room, kept) = (feed.room.clone(), Arc::downgrade(&feed));
@@ -310,10 +412,5 @@ async fn read(feed: Weak<Feed>, mut stream: WatchStream) {
         while kept.upgrade().is_some_and(|feed| feed.is_full()) {
             room.notified().await;
         }
-    }
-    if let Some(feed) = feed.upgrade() {
-        let mut state = feed.state.lock();
-        state.ended.get_or_insert_with(Error::closed);
-        state.tell();
     }
 }

@@ -11,7 +11,7 @@ use tonic::{Status, Streaming};
 
 use super::super::auth::Guard;
 use super::super::etcd_server::EtcdServer;
-use super::super::rpc::Gone;
+use super::super::rpc::{Gone, PREFIX};
 use super::{Client, Ended, serve};
 use crate::etcd::r#gen::etcdserverpb as pb;
 
@@ -24,6 +24,8 @@ const QUEUE: usize = 16;
 struct General {
     requests: Streaming<pb::WatchRequest>,
     responses: mpsc::Sender<Result<pb::WatchResponse, Status>>,
+    /// A response of which more will follow.
+    part: BytesMut,
 }
 
 /// Serves the watches that `requests` create, until the client goes away.
@@ -34,7 +36,7 @@ pub(in super::super) fn general(
 ) -> Responses {
     let (responses, receiver) = mpsc::channel(QUEUE);
     tokio::spawn(async move {
-        let mut client = General { requests, responses };
+        let mut client = General { requests, responses, part: BytesMut::new() };
         if let Ended::Told(Err(status)) = serve(&server, guard, &mut client).await {
             // Without a client nobody needs to know.
             let _ = client.responses.send(Err(status)).await;
@@ -49,12 +51,17 @@ impl Client for General {
     }
 
     async fn send(&mut self, buffer: &mut BytesMut) -> Result<(), Gone> {
-        let mut prefix = buffer.split_to(buffer.len().min(5));
-        prefix.advance(prefix.len().min(1));
-        let length = prefix.try_get_u32().map_err(|_| Gone)? as usize;
-        let message = buffer.split_to(length.min(buffer.len())).freeze();
-        let response = pb::WatchResponse::decode(message).map_err(|_| Gone)?;
-        self.responses.send(Ok(response)).await.map_err(|_| Gone)
+        self.part.unsplit(buffer.split());
+        while let Some(mut prefix) = self.part.get(1..PREFIX) {
+            let length = PREFIX + prefix.get_u32() as usize;
+            if self.part.len() < length {
+                break;
+            }
+            let message = self.part.split_to(length).freeze().slice(PREFIX..);
+            let response = pb::WatchResponse::decode(message).map_err(|_| Gone)?;
+            self.responses.send(Ok(response)).await.map_err(|_| Gone)?;
+        }
+        Ok(())
     }
 
     async fn gone(&mut self) {

@@ -10,12 +10,16 @@ use super::super::auth::{Access, Guard};
 use super::super::convert;
 use super::super::etcd_server::EtcdServer;
 use super::super::group::Stamp;
+use super::super::metrics::Flow;
 use super::encode;
 use super::feed::{Feed, Shape, Wake};
 use super::subscription::{Member, Sent, Subscription};
 use crate::etcd::r#gen::etcdserverpb as pb;
 use crate::measure::Gauge;
 use crate::{Error, RangeRequest, Revision, WatchRequest};
+
+/// By which name messages of watches are counted.
+const METHOD: &str = "/etcdserverpb.Watch/Watch";
 
 /// What stands for a watch that there is none, or for all.
 const NO_WATCH: i64 = -1;
@@ -32,6 +36,8 @@ pub(super) struct Session<'a> {
     /// By number, the subscription; `None` for one that ended. It keeps its number until it is cancelled.
     watches: HashMap<i64, Option<u64>>,
     counted: Watching<'a>,
+    /// Counts messages.
+    flow: Arc<Flow>,
     subscriptions: HashMap<u64, Subscription>,
     /// Subscriptions that may have something.
     dirty: VecDeque<u64>,
@@ -91,6 +97,7 @@ impl<'a> Session<'a> {
             wake: Arc::default(),
             watches: HashMap::new(),
             counted: Watching { all: &server.metrics.watchers, here: 0 },
+            flow: server.metrics.calls.flow(METHOD).unwrap_or_default(),
             subscriptions: HashMap::new(),
             dirty: VecDeque::new(),
             next_id: 0,
@@ -107,10 +114,15 @@ impl<'a> Session<'a> {
             let asked = self.asked.as_ref().is_some_and(|asked| asked.waiting.contains_key(&key));
             let sent = subscription.send(&self.server.group, asked, &mut self.buffer, ENOUGH);
             self.server.metrics.events.add(std::mem::take(&mut subscription.events));
+            self.flow.sent.add(std::mem::take(&mut subscription.responses));
             match sent {
                 Sent::Full => {
                     // The others have their turn first.
                     self.dirty.push_back(key);
+                    return false;
+                }
+                Sent::Part => {
+                    self.dirty.push_front(key);
                     return false;
                 }
                 Sent::All(reports) => {
@@ -147,6 +159,7 @@ impl<'a> Session<'a> {
 
     /// Does what the client asks for.
     pub(super) async fn handle(&mut self, request: pb::WatchRequest) {
+        self.flow.received.add(1);
         use pb::watch_request::RequestUnion;
         match request.request_union {
             Some(RequestUnion::CreateRequest(create)) => self.create(create).await,
@@ -169,7 +182,7 @@ impl<'a> Session<'a> {
             return self.refuse(NO_WATCH, reason).await;
         }
         let id = if create.watch_id == 0 { self.free_id() } else { create.watch_id };
-        let fragment = create.fragment;
+        let largest = if create.fragment { self.server.config.largest_message() } else { usize::MAX };
         let request = convert::watch_request(create);
         let start = self.start(&request).await;
         let now = match &start {
@@ -180,7 +193,7 @@ impl<'a> Session<'a> {
         self.put(&pb::WatchResponse { created: true, watch_id: id, header, ..Default::default() });
         match start {
             Ok(start) => {
-                let member = Member { id, from: start.from, fragment };
+                let member = Member { id, from: start.from, largest };
                 let key = self.subscribe(Shape::of(&request), start, member);
                 self.watches.insert(id, Some(key));
                 self.counted.add(1);
@@ -331,6 +344,7 @@ impl<'a> Session<'a> {
     }
 
     fn put(&mut self, response: &pb::WatchResponse) {
+        self.flow.sent.add(1);
         encode::put(&mut self.buffer, response);
     }
 }

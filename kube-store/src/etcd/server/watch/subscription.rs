@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
-use super::encode::{self, Entry};
+use super::encode::{self, Entry, Sending};
 use super::feed::{Feed, Feeds, Found, Shape, Wake};
 use crate::etcd::r#gen::etcdserverpb as pb;
 use crate::etcd::server::group::Group;
@@ -17,7 +17,8 @@ pub(super) struct Member {
     pub(super) id: i64,
     /// First revision that it wants.
     pub(super) from: Revision,
-    pub(super) fragment: bool,
+    /// Largest response that it takes in one part; the others come in several.
+    pub(super) largest: usize,
 }
 
 /// Where watches of one client are in a feed.
@@ -31,10 +32,11 @@ pub(super) struct Subscription {
     pub(super) members: Vec<Member>,
     /// Everything up to this revision was sent.
     pub(super) position: Revision,
-    /// What is being sent, its header, and to how many members it was.
-    sending: Option<(Arc<Entry>, Bytes, usize)>,
-    /// Events that were encoded and not counted.
+    /// What is being sent.
+    current: Option<Current>,
+    /// Events and responses that were encoded and not counted.
     pub(super) events: u64,
+    pub(super) responses: u64,
     metrics: Arc<Metrics>,
     /// How many members are counted as slow.
     slow: i64,
@@ -42,11 +44,24 @@ pub(super) struct Subscription {
     reports: Option<u64>,
 }
 
+/// What is being sent to each member in turn.
+#[derive(Debug)]
+struct Current {
+    entry: Arc<Entry>,
+    header: Bytes,
+    /// To how many members it was.
+    done: usize,
+    /// How far it is to the next one, once it has begun.
+    sending: Option<Sending>,
+}
+
 /// How far sending came.
 #[derive(Debug)]
 pub(super) enum Sent {
     /// The buffer is full.
     Full,
+    /// The buffer is full with a part of a response, which nothing but its rest may follow.
+    Part,
     /// Everything, with so many reports of progress.
     All(u64),
     /// What follows is not in the feed.
@@ -73,8 +88,9 @@ impl Subscription {
             key,
             members: Vec::new(),
             position,
-            sending: None,
+            current: None,
             events: 0,
+            responses: 0,
             metrics,
             slow: 0,
             reports: None,
@@ -86,10 +102,10 @@ impl Subscription {
         self.count_slow();
     }
 
-    /// Counts its members as slow while they have a feed of their own.
+    /// Counts its members as slow while what they have to read is not new.
     fn count_slow(&mut self) {
         let members = i64::try_from(self.members.len()).unwrap_or(i64::MAX);
-        let slow = if self.feed.is_shared() { 0 } else { members };
+        let slow = if self.feed.is_behind() { members } else { 0 };
         self.metrics.slow_watchers.add(slow - std::mem::replace(&mut self.slow, slow));
     }
 
@@ -97,10 +113,10 @@ impl Subscription {
     pub(super) fn remove(&mut self, id: i64) -> bool {
         if let Some(at) = self.members.iter().position(|member| member.id == id) {
             self.members.remove(at);
-            if let Some((_, _, next)) = &mut self.sending
-                && at < *next
+            if let Some(current) = &mut self.current
+                && at < current.done
             {
-                *next -= 1;
+                current.done -= 1;
             }
         }
         self.count_slow();
@@ -115,13 +131,17 @@ impl Subscription {
     /// about all of its watches, to which reports of progress go.
     pub(super) fn send(&mut self, group: &Group, asked: bool, buffer: &mut BytesMut, enough: usize) -> Sent {
         loop {
-            if !self.send_entry(buffer, enough) {
-                return Sent::Full;
+            if let Some(full) = self.send_entry(buffer, enough) {
+                return full;
             }
-            match self.feed.after(self.reader, self.position) {
+            let found = self.feed.after(self.reader, self.position);
+            if self.slow > 0 || !self.feed.is_shared() {
+                self.count_slow();
+            }
+            match found {
                 Found::Entry(entry) => {
                     let header = encode::header(group.stamp(), entry.revision);
-                    self.sending = Some((entry, header, 0));
+                    self.current = Some(Current { entry, header, done: 0, sending: None });
                 }
                 Found::Nothing(position, reports) => {
                     self.position = position;
@@ -137,27 +157,32 @@ impl Subscription {
         }
     }
 
-    /// Goes on with the entry that is being sent; answers whether it is done.
-    fn send_entry(&mut self, buffer: &mut BytesMut, enough: usize) -> bool {
-        let Some((entry, header, next)) = &mut self.sending else { return true };
-        for member in self.members.iter().skip(*next) {
-            if buffer.len() >= enough {
-                return false;
+    /// Goes on with the entry that is being sent; answers why it is not done.
+    fn send_entry(&mut self, buffer: &mut BytesMut, enough: usize) -> Option<Sent> {
+        let Current { entry, header, done, sending } = self.current.as_mut()?;
+        while let Some(member) = self.members.get(*done) {
+            if buffer.len() >= enough && sending.is_none() {
+                return Some(Sent::Full);
             }
-            *next += 1;
-            if entry.revision >= member.from {
-                encode::put_events(buffer, header, member.id, entry, member.fragment);
-                self.events += entry.count();
+            let to_member = sending.get_or_insert_with(|| Sending::new(entry, member.from));
+            let left = to_member.left(entry);
+            let put = to_member.put(entry, header, member, (buffer, enough), || self.responses += 1);
+            self.events += left - to_member.left(entry);
+            if !put {
+                return Some(if to_member.is_amid() { Sent::Part } else { Sent::Full });
             }
+            *done += 1;
+            *sending = None;
         }
         self.position = entry.revision;
-        self.sending = None;
-        true
+        self.current = None;
+        None
     }
 
     /// Passes on a report of progress.
-    fn report(&self, group: &Group, buffer: &mut BytesMut) {
+    fn report(&mut self, group: &Group, buffer: &mut BytesMut) {
         let header = group.stamp().header(self.position);
+        self.responses += self.members.len() as u64;
         for member in &self.members {
             encode::put(buffer, &pb::WatchResponse { header, watch_id: member.id, ..Default::default() });
         }
