@@ -5,7 +5,14 @@ use tonic::{Request, Response, Status, async_trait};
 use super::etcd_server::{Answer, EtcdServer};
 use crate::etcd::r#gen::etcdserverpb as pb;
 
-/// Refuses what is no list of addresses.
+/// The addresses in order, as etcd keeps those of a new member; refuses what is no list of addresses.
+fn sorted_urls(urls: &[String]) -> Result<Vec<String>, Status> {
+    let mut urls: Vec<_> = urls.iter().map(|url| url.trim().to_owned()).collect();
+    urls.sort_unstable();
+    check_urls(&urls)?;
+    Ok(urls)
+}
+
 fn check_urls(urls: &[String]) -> Result<(), Status> {
     let is_url = |url: &String| {
         let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
@@ -19,13 +26,20 @@ fn check_urls(urls: &[String]) -> Result<(), Status> {
     Err(Status::invalid_argument("etcdserver: given member URLs are invalid"))
 }
 
+impl EtcdServer {
+    /// The header of this service's answers: etcd's say nothing of the revision.
+    fn member_header(&self) -> Option<pb::ResponseHeader> {
+        self.group.stamp().header(0)
+    }
+}
+
 #[async_trait]
 impl pb::cluster_server::Cluster for EtcdServer {
     async fn member_add(&self, request: Request<pb::MemberAddRequest>) -> Answer<pb::MemberAddResponse> {
         let request = self.administrator(request).await?;
-        check_urls(&request.peer_ur_ls)?;
-        let member = Some(self.group.add(request.peer_ur_ls, request.is_learner).await?);
-        let (header, members) = (self.header().await?, self.group.members());
+        let urls = sorted_urls(&request.peer_ur_ls)?;
+        let member = Some(self.group.add(urls, request.is_learner).await?);
+        let (header, members) = (self.member_header(), self.group.members());
         Ok(Response::new(pb::MemberAddResponse { header, member, members }))
     }
 
@@ -35,7 +49,7 @@ impl pb::cluster_server::Cluster for EtcdServer {
     ) -> Answer<pb::MemberRemoveResponse> {
         let request = self.administrator(request).await?;
         self.group.remove(request.id).await?;
-        let (header, members) = (self.header().await?, self.group.members());
+        let (header, members) = (self.member_header(), self.group.members());
         Ok(Response::new(pb::MemberRemoveResponse { header, members }))
     }
 
@@ -46,7 +60,7 @@ impl pb::cluster_server::Cluster for EtcdServer {
         let request = self.administrator(request).await?;
         check_urls(&request.peer_ur_ls)?;
         self.group.update(request.id, request.peer_ur_ls).await?;
-        let (header, members) = (self.header().await?, self.group.members());
+        let (header, members) = (self.member_header(), self.group.members());
         Ok(Response::new(pb::MemberUpdateResponse { header, members }))
     }
 
@@ -56,7 +70,7 @@ impl pb::cluster_server::Cluster for EtcdServer {
             true => self.group.members_now().await.map_err(super::convert::status)?,
             false => self.group.members(),
         };
-        Ok(Response::new(pb::MemberListResponse { header: self.header().await?, members }))
+        Ok(Response::new(pb::MemberListResponse { header: self.member_header(), members }))
     }
 
     async fn member_promote(
@@ -66,7 +80,7 @@ impl pb::cluster_server::Cluster for EtcdServer {
         let request = self.administrator(request).await?;
         self.group.promote(request.id).await?;
         self.metrics.promoted.add(1);
-        let (header, members) = (self.header().await?, self.group.members());
+        let (header, members) = (self.member_header(), self.group.members());
         Ok(Response::new(pb::MemberPromoteResponse { header, members }))
     }
 }

@@ -15,6 +15,7 @@ use super::alarm::Alarms;
 use super::auth::{Auth, AuthConfig, Caller};
 use super::certified::Certified;
 use super::group::Group;
+use super::health::Health;
 use super::listen::{self, Keepalive, Terms};
 use super::metrics::Metrics;
 use super::{convert, front, rpc, watch};
@@ -139,10 +140,18 @@ impl Default for ServerConfig {
 /// - A request for progress is answered once all watches of the stream have reported everything, as in
 ///   etcd 3.5; 3.4 answers at once. A watch from a revision that lies ahead reports no progress until then, as in etcd 3.6.
 /// - `hashKV` of a revision that is compacted is refused, as in 3.4; 3.5 still knows the numbers of some.
-/// - The answers of `alarm` and `defragment` have a header, and the list of members has one that tells the revision.
+/// - The answer of `alarm` has a header, as in 3.5; 3.4's has none.
 /// - `hashKV` is etcd's own number. (On a store that does not know which change of its transaction wrote a key, as one that
 ///   is itself in an etcd, that is made up for keys that were not changed since the last compaction.) `hash` cannot be: etcd
 ///   hashes its whole database with it, in which the members' random numbers and addresses are. Ours covers keys and history.
+/// - The errors of locks and elections have the codes of what was refused; in etcd they are all `Unknown`.
+/// - `AuthStatus` is answered, as in 3.5. The revision of users in it also counts that they were enabled, and does not count a
+///   change that left everything as it was: it is what keeps changes by different members apart.
+/// - That a member is not removed since too few would be left is `FailedPrecondition`, as in 3.4; `Unknown` in 3.5.
+/// - Addresses of members that are none, and schemes but `http` and `https`, are refused; etcd takes any when a member is
+///   updated, and stops when it cannot use them.
+/// - A snapshot names no members: who restores it names the new ones. It holds the key with which tokens are signed, and not the
+///   deletions of the very revision at which history starts, as in 3.4; those of 3.5.30 hold them.
 /// - Outside of a group, the member and the cluster are both 1, the term is always 1, and the index of the log is the
 ///   revision; members cannot be added or removed.
 /// - In a group, a member creates a watch without a start revision once it has caught up with the leader. What a change of users,
@@ -235,10 +244,9 @@ impl EtcdServer {
         use pb::lease_server::LeaseServer;
         use pb::maintenance_server::MaintenanceServer;
         use pb::watch_server::WatchServer;
+        use tonic_health::pb::health_server::HealthServer;
         use v3electionpb::election_server::ElectionServer;
         use v3lockpb::lock_server::LockServer;
-        // It says that the server as a whole serves.
-        let (_, health) = tonic_health::server::health_reporter();
         let largest = self.config.largest_message();
         macro_rules! service {
             ($service:ident) => {
@@ -253,7 +261,7 @@ impl EtcdServer {
             .add_service(service!(AuthServer))
             .add_service(service!(LockServer))
             .add_service(service!(ElectionServer))
-            .add_service(health)
+            .add_service(HealthServer::new(Health { shutdown: self.shutdown.clone() }))
     }
 
     /// Serves on `listener` until `shutdown`; then watches are ended and calls that run are finished.

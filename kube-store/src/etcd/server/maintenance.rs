@@ -130,7 +130,8 @@ impl pb::maintenance_server::Maintenance for EtcdServer {
         let (begun, _under_way) = (Instant::now(), Counted::in_gauge(&self.metrics.defragmenting));
         self.store.defragment().await.map_err(convert::status)?;
         self.metrics.defragmentations.note(begun.elapsed());
-        Ok(Response::new(pb::DefragmentResponse { header: self.header().await? }))
+        // etcd's answer has no header, which clients test.
+        Ok(Response::new(pb::DefragmentResponse { header: None }))
     }
 
     async fn hash(&self, request: Request<pb::HashRequest>) -> Answer<pb::HashResponse> {
@@ -186,6 +187,7 @@ impl pb::maintenance_server::Maintenance for EtcdServer {
     async fn move_leader(&self, request: Request<pb::MoveLeaderRequest>) -> Answer<pb::MoveLeaderResponse> {
         let request = self.administrator(request).await?;
         self.group.move_leader(request.target_id).await?;
-        Ok(Response::new(pb::MoveLeaderResponse { header: self.header().await? }))
+        // As after a defragmentation.
+        Ok(Response::new(pb::MoveLeaderResponse { header: None }))
     }
 }

@@ -15,6 +15,7 @@ mod election;
 mod etcd_server;
 mod front;
 mod group;
+mod health;
 mod history;
 mod kv;
 mod lease;

@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use kube_store::{LeaseRequest, LeaseResponse, Store, StoreExt};
+use kube_store::{LeaseRequest, LeaseResponse, Store, StoreExt, WatchRequest};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 use super::Served;
@@ -157,5 +157,102 @@ async fn a_watch_runs_a_program_for_each_event() {
         }
     }
     child.kill().await.unwrap();
+    served.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_is_typed_in() {
+    let Some(served) = Served::start().await else { return };
+    served.store.put("/a", "1").await.unwrap();
+    let typed =
+        "create(\"/a\") > \"1\"\nversion(\"/none\") = \"0\"\n\nput /b \"two words\"\nget /a\n\ndel /a\n\n";
+    let (success, text) = served.run(&["txn", "-i"], typed).await;
+    assert!(success, "{text}");
+    for wanted in ["compares:", "success requests (get, put, del):", "failure requests (get, put, del):"] {
+        assert!(text.contains(wanted), "{text}");
+    }
+    assert!(text.ends_with("SUCCESS\n\nOK\n\n/a\n1\n"), "{text}");
+    let (success, text) =
+        served.run(&["txn", "-i"], "value(\"/b\") = \"one\"\n\nput /c 1\n\ndel /b\n\n").await;
+    assert!(success && text.ends_with("FAILURE\n\n1\n"), "{text}");
+    served.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn watches_are_typed_in() {
+    let Some(served) = Served::start().await else { return };
+    for (key, value) in [("/a", "1"), ("/b/x", "2")] {
+        served.store.put(key, value).await.unwrap();
+    }
+    let mut child = served
+        .command(&["watch", "-i"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    for (typed, told) in
+        [("watch /a --rev=2\n", ["PUT", "/a", "1"]), ("watch --rev=2 --prefix /b/\n", ["PUT", "/b/x", "2"])]
+    {
+        tokio::io::AsyncWriteExt::write_all(&mut stdin, typed.as_bytes()).await.unwrap();
+        for wanted in told {
+            assert_eq!(lines.next_line().await.unwrap().as_deref(), Some(wanted));
+        }
+    }
+    child.kill().await.unwrap();
+    served.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mirror_follows() {
+    let (Some(served), Some(copy)) = (Served::start().await, Served::start().await) else { return };
+    for n in 0..20 {
+        served.store.put(format!("/m/{n}"), n.to_string()).await.unwrap();
+    }
+    served.store.put("/other", "1").await.unwrap();
+    let address = copy.endpoint.trim_start_matches("http://");
+    let mut child = served
+        .command(&["make-mirror", address, "--prefix=/m/", "--dest-prefix=/n/"])
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut changes = copy.store.watch(WatchRequest::prefix("/n/").from_revision(1)).await.unwrap();
+    let mut told = async |number: usize| {
+        let mut seen = 0;
+        while seen < number {
+            seen += futures::StreamExt::next(&mut changes).await.unwrap().unwrap().events.len();
+        }
+    };
+    told(20).await;
+    served.store.put("/m/0", "changed").await.unwrap();
+    served.store.delete("/m/1").await.unwrap();
+    told(2).await;
+    let copied = copy.store.list("/").await.unwrap().kvs;
+    assert_eq!((copied.len(), copied[0].value.as_ref()), (19, &b"changed"[..]));
+    child.kill().await.unwrap();
+    served.stop().await;
+    copy.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_is_kept_alive_until_it_is_revoked() {
+    let Some(served) = Served::start().await else { return };
+    let granted = served.ok(&["lease", "grant", "2"]).await;
+    let id = granted.split(' ').nth(1).unwrap();
+    let mut child = served.command(&["lease", "keep-alive", id]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    for _ in 0..2 {
+        let line = lines.next_line().await.unwrap().unwrap();
+        assert_eq!(line, format!("lease {id} keepalived with TTL(2)"));
+    }
+    served.ok(&["lease", "revoke", id]).await;
+    let mut last = String::new();
+    while let Some(line) = lines.next_line().await.unwrap() {
+        last = line;
+    }
+    assert_eq!(last, format!("lease {id} expired or revoked."));
+    child.wait().await.unwrap();
     served.stop().await;
 }

@@ -12,7 +12,14 @@ async fn tells_about_itself() {
     assert!(served.ok(&["endpoint", "health"]).await.contains("is healthy"));
     let status = served.ok(&["endpoint", "status", "-w", "json"]).await;
     assert!(status.contains("\"version\":\"3.5."), "{status}");
-    assert!(served.ok(&["endpoint", "hashkv"]).await.contains(&served.endpoint));
+    for format in ["simple", "table", "fields", "json"] {
+        for what in ["health", "status", "hashkv"] {
+            // They are asked for by way of the members' list too.
+            let told = served.ok(&["endpoint", what, "--cluster", "-w", format]).await;
+            assert!(told.contains(&served.endpoint), "{what}, {format}: {told}");
+        }
+        assert!(served.ok(&["member", "list", "-w", format]).await.contains(&served.endpoint), "{format}");
+    }
     assert!(served.ok(&["defrag"]).await.contains("Finished defragmenting"));
     assert!(served.ok(&["move-leader", "1"]).await.contains("Leadership transferred"));
     served.fails(&["move-leader", "2"], "bad leader transferee").await;
@@ -61,7 +68,7 @@ async fn a_full_store_raises_an_alarm() {
     assert_eq!(served.ok(&["alarm", "list"]).await, "memberID:1 alarm:NOSPACE \n");
     served.ok(&["del", "", "--prefix"]).await;
     let revision = served.store.revision().await.unwrap().to_string();
-    served.ok(&["compaction", &revision]).await;
+    served.ok(&["compaction", "--physical", &revision]).await;
     served.fails(&["put", "k", "1"], "database space exceeded").await;
     served.fails(&["lease", "grant", "10"], "database space exceeded").await;
     assert_eq!(served.ok(&["alarm", "disarm"]).await, "memberID:1 alarm:NOSPACE \n");

@@ -99,3 +99,44 @@ async fn whatever_goes_around_a_permission_is_denied() {
     }
     served.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn users_and_roles_are_listed_and_changed() {
+    let Some(served) = Served::start().await else { return };
+    served.ok(&["user", "add", "ann:first"]).await;
+    served.ok(&["user", "add", "--no-password", "by-certificate"]).await;
+    assert_eq!(served.ok(&["user", "list"]).await, "ann\nby-certificate\n");
+    let (success, text) = served.run(&["user", "passwd", "ann", "--interactive=false"], "second\n").await;
+    assert!(success && text.contains("Password updated"), "{text}");
+    for role in ["reader", "writer"] {
+        served.ok(&["role", "add", role]).await;
+    }
+    assert_eq!(served.ok(&["role", "list"]).await, "reader\nwriter\n");
+    for (kind, key) in
+        [("read", &["/a"][..]), ("readwrite", &["/b/", "--prefix"]), ("write", &["/c", "--from-key"])]
+    {
+        served.ok(&[&["role", "grant-permission", "reader", kind], key].concat()).await;
+    }
+    let role = served.ok(&["role", "get", "reader"]).await;
+    for wanted in ["KV Read:", "/a", "[/b/, /b0) (prefix /b/)", "KV Write:", "[/c, <open ended>"] {
+        assert!(role.contains(wanted), "{role}");
+    }
+    served.ok(&["role", "revoke-permission", "reader", "/c", "--from-key"]).await;
+    assert!(!served.ok(&["role", "get", "reader"]).await.contains("/c"));
+    served.ok(&["user", "grant-role", "ann", "reader"]).await;
+    assert!(served.ok(&["user", "get", "ann", "--detail"]).await.contains("KV Read:"));
+    served.ok(&["role", "delete", "reader"]).await;
+    assert!(!served.ok(&["user", "get", "ann"]).await.contains("reader"));
+    served.fails(&["role", "get", "reader"], "role name not found").await;
+    served.fails(&["role", "add", "writer"], "role name already exists").await;
+    served.fails(&["user", "grant-role", "bob", "writer"], "user name not found").await;
+    served.fails(&["auth", "enable"], "root user does not exist").await;
+    served.ok(&["user", "add", "root:secret"]).await;
+    served.ok(&["role", "add", "root"]).await;
+    served.ok(&["user", "grant-role", "root", "root"]).await;
+    served.ok(&["auth", "enable"]).await;
+    served.fails(as_user!("ann:first", "get", "/a"), "authentication failed").await;
+    served.fails(as_user!("ann:second", "get", "/a"), "permission denied").await;
+    served.ok(as_user!("root:secret", "auth", "disable")).await;
+    served.stop().await;
+}
