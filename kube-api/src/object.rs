@@ -11,6 +11,8 @@ use serde_json::{Map, Value};
 use crate::error::{Error, Result};
 
 const METADATA: &[u8] = b"\"metadata\":{";
+/// What metadata begins with once the version is in it.
+const VERSION: &[u8] = b"\"resourceVersion\":\"";
 /// What stored objects begin with, in this order.
 const FIRST: [&str; 3] = ["kind", "apiVersion", "metadata"];
 /// What metadata is stored without.
@@ -61,10 +63,30 @@ fn write_field(out: &mut Vec<u8>, key: &str, value: &Value) -> serde_json::Resul
 
 /// Stored bytes with `prefix` before, the version in the metadata and `suffix` after.
 pub(crate) fn splice(stored: &[u8], revision: Revision, prefix: &[u8], suffix: &[u8]) -> Bytes {
-    let at = stored.windows(METADATA.len()).position(|w| w == METADATA).map_or(0, |at| at + METADATA.len());
-    let (head, tail) = stored.split_at(at);
-    let version = if at == 0 { String::new() } else { version_field(revision, tail) };
-    let mut out = BytesMut::with_capacity(prefix.len() + stored.len() + version.len() + suffix.len());
+    let (head, tail) = stored.split_at(metadata_start(stored));
+    join(prefix, head, revision, tail, suffix)
+}
+
+/// The bytes that a client reads with another version, `prefix` before and `suffix` after.
+pub(crate) fn with_other_version(served: &[u8], revision: Revision, prefix: &[u8], suffix: &[u8]) -> Bytes {
+    let (head, tail) = served.split_at(metadata_start(served));
+    let rest = tail.strip_prefix(VERSION).and_then(|rest| {
+        let (at, _) = rest.iter().enumerate().find(|(_, byte)| **byte == b'"')?;
+        let rest = rest.get(at + 1..)?;
+        Some(rest.strip_prefix(b",").unwrap_or(rest))
+    });
+    join(prefix, head, revision, rest.unwrap_or(tail), suffix)
+}
+
+/// Where the first field of the metadata begins; 0 if there are none.
+fn metadata_start(object: &[u8]) -> usize {
+    object.windows(METADATA.len()).position(|w| w == METADATA).map_or(0, |at| at + METADATA.len())
+}
+
+fn join(prefix: &[u8], head: &[u8], revision: Revision, tail: &[u8], suffix: &[u8]) -> Bytes {
+    let version = if head.is_empty() { String::new() } else { version_field(revision, tail) };
+    let length = prefix.len() + head.len() + version.len() + tail.len() + suffix.len();
+    let mut out = BytesMut::with_capacity(length);
     for part in [prefix, head, version.as_bytes(), tail, suffix] {
         out.put_slice(part);
     }
@@ -157,5 +179,14 @@ mod tests {
         let mut expected = object;
         expected["metadata"]["resourceVersion"] = json!("7");
         assert_eq!(served, expected);
+    }
+
+    #[test]
+    fn a_version_takes_the_place_of_another() {
+        for metadata in [json!({"name": "a", "labels": {"resourceVersion": "1"}}), json!({})] {
+            let stored = encode(&json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata})).unwrap();
+            let later = with_other_version(&with_version(&stored, 9), 10, b"<", b">");
+            assert_eq!(later, [b"<", &*with_version(&stored, 10), b">"].concat());
+        }
     }
 }

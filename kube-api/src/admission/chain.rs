@@ -56,11 +56,17 @@ impl Registry {
 
 #[async_trait]
 impl Lookup for Registry {
-    async fn get(&self, group: &str, plural: &str, namespace: &str, name: &str) -> Result<Option<Value>> {
+    async fn get(
+        &self,
+        group: &str,
+        plural: &str,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<Arc<Value>>> {
         self.lookup(group, plural, namespace, name).await
     }
 
-    async fn list(&self, group: &str, plural: &str, namespace: &str) -> Result<Vec<Value>> {
+    async fn list(&self, group: &str, plural: &str, namespace: &str) -> Result<Vec<Arc<Value>>> {
         self.lookup_all(group, plural, namespace).await
     }
 

@@ -10,6 +10,7 @@ mod pod_defaults;
 mod service_account;
 
 use std::fmt::Debug;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde_json::Value;
@@ -82,10 +83,11 @@ impl<'a> Review<'a> {
 #[async_trait]
 pub trait Lookup: Send + Sync {
     /// One object; namespace empty for cluster-scoped kinds.
-    async fn get(&self, group: &str, plural: &str, namespace: &str, name: &str) -> Result<Option<Value>>;
+    async fn get(&self, group: &str, plural: &str, namespace: &str, name: &str)
+    -> Result<Option<Arc<Value>>>;
 
     /// All objects of a kind in a namespace, or everywhere.
-    async fn list(&self, group: &str, plural: &str, namespace: &str) -> Result<Vec<Value>>;
+    async fn list(&self, group: &str, plural: &str, namespace: &str) -> Result<Vec<Arc<Value>>>;
 
     /// Five random letters.
     fn suffix(&self) -> String;

@@ -1,5 +1,7 @@
 //! Priority and DefaultTolerationSeconds: what a pod gets from the cluster.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use serde_json::{Value, json};
 
@@ -95,14 +97,14 @@ impl Admission for Priority {
     }
 }
 
-async fn class(review: &Review<'_>, lookup: &dyn Lookup, name: &str) -> Result<Option<Value>> {
+async fn class(review: &Review<'_>, lookup: &dyn Lookup, name: &str) -> Result<Option<Arc<Value>>> {
     let class = lookup.get("scheduling.k8s.io", "priorityclasses", "", name).await?;
     let missing =
         || Error::forbidden(review.target(), format!("no PriorityClass with name {name} was found"));
     class.ok_or_else(missing).map(Some)
 }
 
-async fn default_class(lookup: &dyn Lookup) -> Result<Option<Value>> {
+async fn default_class(lookup: &dyn Lookup) -> Result<Option<Arc<Value>>> {
     let classes = lookup.list("scheduling.k8s.io", "priorityclasses", "").await?;
     let defaults = classes.into_iter().filter(|c| c["globalDefault"] == true);
     Ok(defaults.min_by_key(|c| c["value"].as_i64().unwrap_or(i64::MAX)))

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
-
 use super::User;
 use crate::error::{Error, Result};
 use crate::object::meta;
@@ -48,7 +46,7 @@ impl Tokens {
         for (plural, namespace, reference) in objects {
             let Some(Bound { name, uid }) = reference else { continue };
             let object = registry.lookup("", plural, namespace, name).await?;
-            if object.is_none_or(|o: Value| meta(&o, "uid") != uid) {
+            if object.is_none_or(|o| meta(&o, "uid") != uid) {
                 return Ok(false);
             }
         }

@@ -171,7 +171,7 @@ impl Shared {
             };
             let entry = match (kind, &previous) {
                 (ChangeKind::Deleted, None) => None,
-                (ChangeKind::Deleted, Some(last)) => self.deleted(last, response.revision),
+                (ChangeKind::Deleted, Some(last)) => Some(last.redated(response.revision)),
                 _ => self.entry(event.kv.key, &event.kv.value, response.revision, kind),
             };
             if let Some(entry) = entry.map(Arc::new) {
@@ -190,12 +190,5 @@ impl Shared {
     fn entry(&self, key: Bytes, stored: &[u8], revision: Revision, kind: ChangeKind) -> Option<Entry> {
         let entry = Entry::new(&self.kind, key.clone(), stored, revision, kind);
         entry.inspect_err(|error| tracing::error!(?key, %error, "a stored object cannot be read")).ok()
-    }
-
-    /// The last state of an object with the revision of its deletion.
-    fn deleted(&self, last: &Entry, revision: Revision) -> Option<Entry> {
-        last.redated(revision)
-            .inspect_err(|error| tracing::error!(%error, "a deletion cannot be encoded"))
-            .ok()
     }
 }

@@ -108,11 +108,10 @@ impl Entry {
     }
 
     /// The same object as it is deleted at a later revision.
-    pub(super) fn redated(&self, revision: Revision) -> Result<Self> {
-        let value: Value = serde_json::from_slice(&self.bytes()).map_err(Error::internal)?;
+    pub(super) fn redated(&self, revision: Revision) -> Self {
         let change = ChangeKind::Deleted;
-        let frame = object::splice(&object::encode(&value)?, revision, change.prefix(), SUFFIX);
-        Ok(Self {
+        let frame = object::with_other_version(&self.bytes(), revision, change.prefix(), SUFFIX);
+        Self {
             key: self.key.clone(),
             object: change.prefix().len()..frame.len().saturating_sub(SUFFIX.len()),
             frame,
@@ -121,7 +120,7 @@ impl Entry {
             fields: self.fields.clone(),
             namespace: self.namespace.clone(),
             name: self.name.clone(),
-        })
+        }
     }
 
     /// The bytes that a client reads.
@@ -199,7 +198,7 @@ impl Filter {
         let view = self.view(change)?;
         let left = view == ChangeKind::Deleted && change.kind != ChangeKind::Deleted;
         let last = change.previous.as_ref().filter(|_| left);
-        let entry = last.and_then(|p| p.redated(change.revision).ok()).map(Arc::new);
+        let entry = last.map(|last| Arc::new(last.redated(change.revision)));
         Some((view, entry.unwrap_or_else(|| Arc::clone(&change.entry))))
     }
 }

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::map::Entry;
 use serde_json::{Map, Number, Value};
 
 use super::{DecodeError, Decoded};
@@ -50,40 +51,49 @@ fn syntax_place(text: &str) -> &'static str {
     }
 }
 
-/// What is collected while a document is read: the path to here and the duplicates so far.
+/// The duplicates of a document, as far as it has been read.
 #[derive(Default)]
 pub(super) struct Found {
-    path: RefCell<Vec<Step>>,
     pub(super) duplicates: RefCell<Vec<String>>,
 }
 
-enum Step {
-    Key(String),
+/// A step into a value, and those before it. They lie on the stack of whoever reads the value, so that a path costs nothing until
+/// somebody asks for it.
+struct Place<'a> {
+    above: Option<&'a Self>,
+    step: Step<'a>,
+}
+
+enum Step<'a> {
+    Key(&'a str),
     Index(usize),
+}
+
+impl Place<'_> {
+    fn write(&self, text: &mut String) {
+        if let Some(above) = self.above {
+            above.write(text);
+        }
+        match self.step {
+            Step::Key(key) => {
+                if !text.is_empty() {
+                    text.push('.');
+                }
+                text.push_str(key);
+            }
+            Step::Index(i) => text.push_str(&format!("[{i}]")),
+        }
+    }
 }
 
 impl Found {
     pub(super) fn value<'de, D: Deserializer<'de>>(&self, deserializer: D) -> Result<Value, D::Error> {
-        Seed(self).deserialize(deserializer)
+        Seed { found: self, place: None }.deserialize(deserializer)
     }
 
-    fn duplicate(&self, key: &str) {
+    fn duplicate(&self, place: &Place<'_>) {
         let mut text = String::new();
-        for step in self.path.borrow().iter() {
-            match step {
-                Step::Key(key) => {
-                    if !text.is_empty() {
-                        text.push('.');
-                    }
-                    text.push_str(key);
-                }
-                Step::Index(i) => text.push_str(&format!("[{i}]")),
-            }
-        }
-        if !text.is_empty() {
-            text.push('.');
-        }
-        text.push_str(key);
+        place.write(&mut text);
         let mut duplicates = self.duplicates.borrow_mut();
         // A client must not be able to make the answer larger than its question.
         if duplicates.len() < 100 && !duplicates.contains(&text) {
@@ -92,8 +102,22 @@ impl Found {
     }
 }
 
+/// Reads the value at a place.
 #[derive(Clone, Copy)]
-struct Seed<'a>(&'a Found);
+struct Seed<'a> {
+    found: &'a Found,
+    place: Option<&'a Place<'a>>,
+}
+
+impl<'a> Seed<'a> {
+    fn below(&self, step: Step<'a>) -> Place<'a> {
+        Place { above: self.place, step }
+    }
+
+    fn at<'b>(&'b self, place: &'b Place<'b>) -> Seed<'b> {
+        Seed { found: self.found, place: Some(place) }
+    }
+}
 
 impl<'de> DeserializeSeed<'de> for Seed<'_> {
     type Value = Value;
@@ -148,27 +172,25 @@ impl<'de> Visitor<'de> for Seed<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
         let mut list = Vec::new();
-        self.0.path.borrow_mut().push(Step::Index(0));
-        while let Some(item) = items.next_element_seed(self)? {
+        while let Some(item) = items.next_element_seed(self.at(&self.below(Step::Index(list.len()))))? {
             list.push(item);
-            if let Some(Step::Index(i)) = self.0.path.borrow_mut().last_mut() {
-                *i += 1;
-            }
         }
-        self.0.path.borrow_mut().pop();
         Ok(Value::Array(list))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
         let mut map = Map::new();
         while let Some(key) = entries.next_key::<String>()? {
-            if map.contains_key(&key) {
-                self.0.duplicate(&key);
+            let slot = map.entry(key);
+            let place = self.below(Step::Key(slot.key()));
+            if matches!(slot, Entry::Occupied(_)) {
+                self.found.duplicate(&place);
             }
-            self.0.path.borrow_mut().push(Step::Key(key.clone()));
-            let value = entries.next_value_seed(self)?;
-            self.0.path.borrow_mut().pop();
-            map.insert(key, value);
+            let value = entries.next_value_seed(self.at(&place))?;
+            match slot {
+                Entry::Vacant(slot) => _ = slot.insert(value),
+                Entry::Occupied(mut slot) => _ = slot.insert(value),
+            }
         }
         Ok(Value::Object(map))
     }

@@ -179,7 +179,9 @@ impl Kind {
     /// Restores what an update of the whole object may not touch, and counts the generation up when anything but
     /// metadata and status changed.
     pub fn prepare_update(&self, new: &mut Value, old: &Value) {
-        if self.subresource("status").is_some() {
+        if let (Value::Object(new), Value::Object(old), Some(_)) =
+            (&mut *new, old, self.subresource("status"))
+        {
             restore(new, old, "status");
         }
         self.strategy.prepare_update(new, old);
@@ -191,10 +193,9 @@ impl Kind {
     /// Restores everything that an update of the status may not touch: all but the status and some metadata.
     pub fn prepare_status_update(&self, new: &mut Value, old: &Value) {
         if let (Value::Object(new), Value::Object(old)) = (&mut *new, old) {
-            new.retain(|key, _| key == "status" || key == "metadata");
-            for (key, value) in old.iter().filter(|(key, _)| *key != "status" && *key != "metadata") {
-                new.insert(key.clone(), value.clone());
-            }
+            let is_own = |key: &str| key == "status" || key == "metadata";
+            new.retain(|key, _| is_own(key) || old.contains_key(key));
+            old.keys().filter(|key| !is_own(key)).for_each(|key| restore(new, old, key));
         }
         metadata::keep_for_status(new, old);
         self.strategy.prepare_status_update(new, old);
@@ -253,20 +254,20 @@ fn remove(object: &mut Value, key: &str) {
     }
 }
 
-/// Puts `old`'s value of a top-level field into `new`.
-fn restore(new: &mut Value, old: &Value, key: &str) {
-    let Value::Object(map) = new else { return };
+/// Puts `old`'s value of a field into `new`. Mostly it is there already, and to find that out is cheaper than to copy it.
+fn restore(new: &mut Map<String, Value>, old: &Map<String, Value>, key: &str) {
     match old.get(key) {
-        Some(value) => map.insert(key.to_owned(), value.clone()),
-        None => map.remove(key),
+        Some(value) if new.get(key) == Some(value) => None,
+        Some(value) => new.insert(key.to_owned(), value.clone()),
+        None => new.remove(key),
     };
 }
 
 fn same_specification(new: &Value, old: &Value) -> bool {
-    let specification = |object: &Value| -> Map<String, Value> {
-        let Value::Object(map) = object else { return Map::new() };
-        let is_state = |key: &str| matches!(key, "metadata" | "status" | "apiVersion" | "kind");
-        map.iter().filter(|(key, _)| !is_state(key)).map(|(k, v)| (k.clone(), v.clone())).collect()
+    let is_state = |key: &str| matches!(key, "metadata" | "status" | "apiVersion" | "kind");
+    let specification = |object| {
+        let fields = Value::as_object(object).into_iter().flatten();
+        fields.filter(move |(key, _)| !is_state(key))
     };
-    specification(new) == specification(old)
+    specification(new).eq(specification(old))
 }

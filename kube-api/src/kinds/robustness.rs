@@ -70,10 +70,7 @@ proptest! {
             let complaints = kind.validate(&new).len() + kind.validate_update(&new, &other).len();
             prop_assert!(complaints > 0);
             prop_assert_eq!(kind.printer.cells(&new, now).len(), kind.printer.columns().len());
-            let mut patched = other.clone();
-            if patch::strategic_merge(&mut patched, &object, &kind.schema).is_err() {
-                prop_assert_eq!(&patched, &other);
-            }
+            let _ = patch::strategic_merge(&other, &object, &kind.schema);
         }
     }
 

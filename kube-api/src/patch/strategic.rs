@@ -16,23 +16,19 @@ const DELETE: &str = "$deleteFromPrimitiveList/";
 
 type Object = Map<String, Value>;
 
-/// Applies `patch` to an object of this definition; on error the target is left as it was.
+/// What `patch` makes of an object of this definition.
 ///
 /// # Errors
 /// [`PatchError::Malformed`] when a directive is not valid or an element lacks its merge key.
-pub fn strategic_merge(target: &mut Value, patch: &Value, definition: &Definition) -> Result<(), PatchError> {
+pub fn strategic_merge(object: &Value, patch: &Value, definition: &Definition) -> Result<Value, PatchError> {
     let Value::Object(patch) = patch else {
         return Err(PatchError::Malformed(
             "cannot unmarshal non-object into Go value of type map[string]interface {}".into(),
         ));
     };
-    let mut result = match &*target {
-        Value::Object(map) => map.clone(),
-        _ => Map::new(),
-    };
-    merge_object(&mut result, patch, Shape::Struct(definition))?;
-    *target = Value::Object(result);
-    Ok(())
+    let mut merged = object.as_object().cloned().unwrap_or_default();
+    merge_object(&mut merged, patch, Shape::Struct(definition))?;
+    Ok(Value::Object(merged))
 }
 
 /// What is known about the object at hand.

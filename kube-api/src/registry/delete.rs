@@ -4,7 +4,7 @@ use kube_store::{PutRequest, StoreExt, Swap};
 use serde_json::Value;
 
 use super::graceful::{Fate, decide};
-use super::{Registry, Subject, keys, stored_bytes};
+use super::{Registry, Subject, Written, keys, stored_bytes};
 use crate::admission::{Operation, Review};
 use crate::error::{Error, Result};
 use crate::kinds::Kind;
@@ -16,8 +16,8 @@ use crate::status;
 const ATTEMPTS: usize = 10;
 
 impl Registry {
-    /// Deletes an object or marks it as to be deleted. Returns the object, or a `Status` where upstream does.
-    pub(crate) async fn delete(&self, subject: &Subject, options: &DeleteOptions) -> Result<Value> {
+    /// Deletes an object or marks it as to be deleted. What was written is the object, or a `Status` where upstream answers one.
+    pub(crate) async fn delete(&self, subject: &Subject, options: &DeleteOptions) -> Result<Written> {
         for _ in 0..ATTEMPTS {
             let stored = self.get(subject).await?;
             let current = stored.value(&subject.kind)?;
@@ -25,28 +25,28 @@ impl Registry {
             let review = Review::new(Operation::Delete, subject, options.dry_run);
             self.check(&review, None, Some(&current)).await?;
             let fate = decide(&subject.kind, &current, options, &self.config.clock);
-            if options.dry_run {
-                return Ok(answer(subject, current, fate));
+            if options.dry_run || fate == Fate::Unchanged {
+                return Ok(Written::new(answer(subject, current, fate), false));
             }
             let key = keys::key(&subject.kind, &subject.namespace, &subject.name);
-            let swap = match &fate {
-                Fate::Unchanged => return Ok(current),
-                Fate::Gone => self.store.delete_if(key, stored.revision).await?,
+            let (swap, bytes) = match &fate {
                 Fate::Marked(object) => {
-                    let put =
-                        PutRequest::new(key, stored_bytes(&subject.kind, object)?).with_lease(stored.lease);
-                    self.store.put_if(put, stored.revision).await?
+                    let bytes = stored_bytes(&subject.kind, object)?;
+                    let put = PutRequest::new(key, bytes.clone()).with_lease(stored.lease);
+                    (self.store.put_if(put, stored.revision).await?, bytes)
                 }
+                _ => (self.store.delete_if(key, stored.revision).await?, stored.bytes),
             };
             if let Swap::Done(revision) = swap {
                 if fate == Fate::Gone {
                     self.allocator.release(subject, &current);
                 }
                 let mut object = answer(subject, current, fate);
-                if object["kind"] != "Status" {
-                    object::set_version(&mut object, revision);
+                if object["kind"] == "Status" {
+                    return Ok(Written::new(object, false));
                 }
-                return Ok(object);
+                object::set_version(&mut object, revision);
+                return Ok(Written::new(object, false).stored_as(&subject.kind, &bytes, revision));
             }
             if options.version.is_some() {
                 return Err(Error::modified(subject.target()));

@@ -21,11 +21,16 @@ pub(super) enum Fate {
 
 pub(super) fn decide(kind: &Kind, current: &Value, options: &DeleteOptions, clock: &Clock) -> Fate {
     let grace = grace_seconds(kind, current, options);
-    let mut object = current.clone();
-    set_finalizers(kind, &mut object, options);
     let namespace = kind.kind == "Namespace";
-    let held = !meta_list(&object, "finalizers").is_empty() || (namespace && !spec_finalizers_empty(&object));
-    if grace == 0 && !held {
+    let held = |object: &Value| {
+        !meta_list(object, "finalizers").is_empty() || (namespace && !spec_finalizers_empty(object))
+    };
+    if grace == 0 && finalizer(options).is_none() && !held(current) {
+        return Fate::Gone;
+    }
+    let mut object = current.clone();
+    set_finalizers(&mut object, options);
+    if grace == 0 && !held(&object) {
         return Fate::Gone;
     }
     let before = object.pointer("/metadata/deletionGracePeriodSeconds").and_then(Value::as_i64);
@@ -75,19 +80,24 @@ fn grace_seconds(kind: &Kind, object: &Value, options: &DeleteOptions) -> i64 {
     pending.map_or(asked, |p| asked.min(p)).max(0)
 }
 
-fn set_finalizers(kind: &Kind, object: &mut Value, options: &DeleteOptions) {
-    const OURS: [&str; 2] = ["orphan", "foregroundDeletion"];
-    let wanted = match (options.propagation.as_deref(), options.orphan) {
+/// What keeps the object until its dependents have been dealt with.
+fn finalizer(options: &DeleteOptions) -> Option<&'static str> {
+    match (options.propagation.as_deref(), options.orphan) {
         (Some("Orphan"), _) | (None, Some(true)) => Some("orphan"),
         (Some("Foreground"), _) => Some("foregroundDeletion"),
-        (Some(_), _) | (None, Some(false)) => None,
-        (None, None) if kind.kind == "Namespace" => return,
-        (None, None) => return,
-    };
+        _ => None,
+    }
+}
+
+fn set_finalizers(object: &mut Value, options: &DeleteOptions) {
+    const OURS: [&str; 2] = ["orphan", "foregroundDeletion"];
+    if options.propagation.is_none() && options.orphan.is_none() {
+        return;
+    }
     let current = meta_list(object, "finalizers");
     let mut finalizers: Vec<String> =
         current.iter().filter(|f| !OURS.contains(f)).map(|f| (*f).to_owned()).collect();
-    finalizers.extend(wanted.map(str::to_owned));
+    finalizers.extend(finalizer(options).map(str::to_owned));
     if finalizers.len() != current.len() || !finalizers.iter().all(|f| current.contains(&f.as_str())) {
         set_meta(object, "finalizers", finalizers);
     }

@@ -4,6 +4,7 @@ mod create;
 mod delete;
 mod graceful;
 mod keys;
+mod known;
 mod lease;
 mod list;
 mod patch;
@@ -44,6 +45,7 @@ pub(crate) struct Registry {
     pub(crate) allocator: Allocator,
     pub(crate) admission: Vec<Arc<dyn Admission>>,
     caches: HashMap<[String; 3], Cache>,
+    known: known::Known,
     random: Mutex<fastrand::Rng>,
     event_lease: Mutex<Option<(i64, tokio::time::Instant)>>,
     _stop: DropGuard,
@@ -98,6 +100,7 @@ impl Registry {
         }
         Self {
             allocator: Allocator::new(&config),
+            known: known::Known::default(),
             random: Mutex::new(config.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed)),
             event_lease: Mutex::default(),
             _stop: stop.drop_guard(),

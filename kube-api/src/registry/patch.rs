@@ -58,8 +58,8 @@ pub(crate) fn apply(
     patch_type: PatchType,
     patch: &Bytes,
 ) -> Result<Proposal> {
-    let mut object = current.clone();
     if patch_type == PatchType::Json {
+        let mut object = current.clone();
         json_patch(&mut object, patch).map_err(|e| refused(kind, name, &e))?;
         return Ok(object.into());
     }
@@ -70,11 +70,13 @@ pub(crate) fn apply(
             "error decoding patch: json: cannot unmarshal into Go value of type map[string]interface {}",
         ));
     }
-    if patch_type == PatchType::Merge {
+    let object = if patch_type == PatchType::Merge {
+        let mut object = current.clone();
         merge_patch(&mut object, &body.value);
+        object
     } else {
-        strategic_merge(&mut object, &body.value, &kind.schema).map_err(|e| refused(kind, name, &e))?;
-    }
+        strategic_merge(current, &body.value, &kind.schema).map_err(|e| refused(kind, name, &e))?
+    };
     Ok(Proposal { object, duplicates: body.duplicates })
 }
 

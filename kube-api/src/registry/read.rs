@@ -1,5 +1,7 @@
 //! Reading one object.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use kube_store::{KeyValue, Revision, StoreExt};
 use serde_json::Value;
@@ -60,21 +62,26 @@ impl Registry {
         plural: &str,
         namespace: &str,
         name: &str,
-    ) -> Result<Option<Value>> {
+    ) -> Result<Option<Arc<Value>>> {
         let Some(kind) = self.kinds.iter().find(|k| k.group == group && k.plural == plural) else {
             return Ok(None);
         };
-        let stored = self.find(kind, namespace, name).await?;
-        stored.map(|s| s.value(kind)).transpose()
+        let found = self.store.get(keys::key(kind, namespace, name)).await?;
+        found.map(|kv| self.known.value(kind, kv)).transpose()
     }
 
     /// All objects of a built-in kind in their storage version, in a namespace or everywhere. They come from the store: the
     /// watch cache would first have to be told that nothing of the kind has changed lately.
-    pub(crate) async fn lookup_all(&self, group: &str, plural: &str, namespace: &str) -> Result<Vec<Value>> {
+    pub(crate) async fn lookup_all(
+        &self,
+        group: &str,
+        plural: &str,
+        namespace: &str,
+    ) -> Result<Vec<Arc<Value>>> {
         let Some(kind) = self.kinds.iter().find(|k| k.group == group && k.plural == plural) else {
             return Ok(Vec::new());
         };
         let range = self.store.list(keys::prefix(kind, namespace)).await?;
-        range.kvs.into_iter().map(|kv| Stored::from(kv).value(kind)).collect()
+        range.kvs.into_iter().map(|kv| self.known.value(kind, kv)).collect()
     }
 }

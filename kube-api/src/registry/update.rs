@@ -22,8 +22,6 @@ pub(crate) enum Part {
     Whole,
     /// The status.
     Status,
-    /// Exactly what the server itself changed; nothing is restored or checked.
-    Exact,
 }
 
 /// What an object is to become.
@@ -75,16 +73,32 @@ impl Registry {
             let stored = self.get(subject).await?;
             let current = stored.value(&subject.kind)?;
             let proposal = make(&current)?;
-            let insists = !matches!(meta(&proposal.object, "resourceVersion"), "") && part != Part::Exact;
-            let insists =
-                insists && meta(&proposal.object, "resourceVersion") != meta(&current, "resourceVersion");
-            if insists {
+            let version = meta(&proposal.object, "resourceVersion");
+            if !version.is_empty() && version != meta(&current, "resourceVersion") {
                 return Err(Error::modified(subject.target()));
             }
             match self.change_once(subject, part, options, &stored, current, proposal).await? {
                 Some(written) => return Ok(written),
                 None if attempt >= ATTEMPTS => break,
                 None => {}
+            }
+        }
+        Err(Error::modified(subject.target()))
+    }
+
+    /// Changes an object to exactly what `make` makes of it: nothing is restored or checked. It may be called again when
+    /// somebody else was faster.
+    pub(crate) async fn rewrite(
+        &self,
+        subject: &Subject,
+        options: &WriteOptions,
+        make: impl Fn(Value) -> Result<Value> + Send + Sync,
+    ) -> Result<Written> {
+        for _ in 0..ATTEMPTS {
+            let stored = self.get(subject).await?;
+            let object = make(stored.value(&subject.kind)?)?;
+            if let Some(written) = self.replace(subject, options, &stored, object).await? {
+                return Ok(written);
             }
         }
         Err(Error::modified(subject.target()))
@@ -101,20 +115,17 @@ impl Registry {
     ) -> Result<Option<Written>> {
         let kind = &subject.kind;
         let mut object = proposal.object;
-        let mut warnings = Vec::new();
-        if part != Part::Exact {
-            warnings = self.shape(kind, &mut object, &proposal.duplicates, options)?;
-            address(&mut subject.clone(), &mut object)?;
-            inherit(subject, &mut object, &current)?;
-            let review = Review::new(Operation::Update, subject, options.dry_run);
-            self.admit(&review, &mut object, Some(&current)).await?;
-            self.prepare(subject, part, &mut object, &current)?;
-            self.check(&review, Some(&object), Some(&current)).await?;
-            warnings.extend(kind.warnings(&object));
-        }
+        let mut warnings = self.shape(kind, &mut object, &proposal.duplicates, options)?;
+        address(&mut subject.clone(), &mut object)?;
+        inherit(subject, &mut object, &current)?;
+        let review = Review::new(Operation::Update, subject, options.dry_run);
+        self.admit(&review, &mut object, Some(&current)).await?;
+        self.prepare(subject, part, &mut object, &current)?;
+        self.check(&review, Some(&object), Some(&current)).await?;
+        warnings.extend(kind.warnings(&object));
         let claim = match part {
             Part::Whole => Some(self.allocator.allocate(subject, &mut object, Some(&current))?),
-            Part::Status | Part::Exact => None,
+            Part::Status => None,
         };
         let written = self.replace(subject, options, stored, object).await?;
         if let (Some(claim), Some(_), false) = (claim, &written, options.dry_run) {

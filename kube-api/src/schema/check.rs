@@ -1,11 +1,13 @@
 //! Brings a decoded value into the shape of its definition.
 
+use std::fmt::Write;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::node::{Definition, Schema, Type};
+use super::node::{Definition, Property, Schema, Type};
 use crate::quantity::Quantity;
 
 /// What to do about fields nobody knows and keys that occur twice (the `fieldValidation` parameter).
@@ -78,10 +80,10 @@ impl Definition {
 }
 
 /// Where the walk is: the path as strict errors write it, the field names as Go's type errors write them.
-struct Walk {
+struct Walk<'s> {
     unknown: Vec<String>,
     path: String,
-    fields: Vec<String>,
+    fields: Vec<&'s str>,
 }
 
 /// More unknown fields than this are not collected.
@@ -89,9 +91,9 @@ const MAX_UNKNOWN: usize = 100;
 
 type Checked = Result<(), CheckError>;
 
-impl Walk {
+impl<'s> Walk<'s> {
     /// `owner` is the structure whose field this is.
-    fn definition(&mut self, definition: &Definition, value: &mut Value, owner: Option<&str>) -> Checked {
+    fn definition(&mut self, definition: &'s Definition, value: &mut Value, owner: Option<&str>) -> Checked {
         if let Some(scalar) = &definition.scalar {
             return self.of_type(scalar, value, owner);
         }
@@ -102,7 +104,7 @@ impl Walk {
         let mut unknown = Vec::new();
         for (name, value) in map.iter_mut() {
             match definition.property(name) {
-                Some(property) => self.field(&property.schema, name, value, definition.short_name())?,
+                Some(property) => self.field(property, value, definition.short_name())?,
                 None if definition.preserve_unknown => {}
                 None => unknown.push(name.clone()),
             }
@@ -114,11 +116,11 @@ impl Walk {
         Ok(())
     }
 
-    fn field(&mut self, schema: &Schema, name: &str, value: &mut Value, owner: &str) -> Checked {
+    fn field(&mut self, property: &'s Property, value: &mut Value, owner: &str) -> Checked {
         let length = self.path.len();
-        self.push(name);
-        self.fields.push(name.to_owned());
-        let checked = self.of_type(&schema.ty, value, Some(owner));
+        self.push(&property.name);
+        self.fields.push(&property.name);
+        let checked = self.of_type(&property.schema.ty, value, Some(owner));
         self.fields.pop();
         self.path.truncate(length);
         checked
@@ -138,7 +140,7 @@ impl Walk {
         }
     }
 
-    fn of_type(&mut self, ty: &Type, value: &mut Value, owner: Option<&str>) -> Checked {
+    fn of_type(&mut self, ty: &'s Type, value: &mut Value, owner: Option<&str>) -> Checked {
         match ty {
             Type::Struct(definition) => self.definition(definition.get(), value, owner),
             Type::List(item) => self.list(item, value, owner),
@@ -155,13 +157,14 @@ impl Walk {
         }
     }
 
-    fn list(&mut self, item: &Schema, value: &mut Value, owner: Option<&str>) -> Checked {
+    fn list(&mut self, item: &'s Schema, value: &mut Value, owner: Option<&str>) -> Checked {
         let Value::Array(items) = value else {
             return Err(self.mismatch(value, owner, &format!("[]{}", go_type(&item.ty))));
         };
         let length = self.path.len();
         for (i, value) in items.iter_mut().enumerate() {
-            self.path.push_str(&format!("[{i}]"));
+            // Writing into a text does not fail.
+            _ = write!(self.path, "[{i}]");
             fill_null(&item.ty, value);
             self.of_type(&item.ty, value, owner)?;
             self.path.truncate(length);
@@ -169,7 +172,7 @@ impl Walk {
         Ok(())
     }
 
-    fn map(&mut self, item: &Schema, value: &mut Value, owner: Option<&str>) -> Checked {
+    fn map(&mut self, item: &'s Schema, value: &mut Value, owner: Option<&str>) -> Checked {
         let Value::Object(map) = value else {
             return Err(self.mismatch(value, owner, &format!("map[string]{}", go_type(&item.ty))));
         };

@@ -104,7 +104,10 @@ impl Inner {
             Verb::Delete => {
                 let options = delete_options(call, &body)?;
                 let deleted = self.registry.delete(subject, &options).await?;
-                Ok(answer::value(StatusCode::OK, &deleted))
+                Ok(match deleted.served {
+                    Some(bytes) => answer::json(StatusCode::OK, bytes),
+                    None => answer::value(StatusCode::OK, &deleted.object),
+                })
             }
             Verb::DeleteCollection => {
                 let options = delete_options(call, &body)?;

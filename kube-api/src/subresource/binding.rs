@@ -6,7 +6,7 @@ use super::{Output, done};
 use crate::error::{Error, Result};
 use crate::field::FieldError;
 use crate::object::{is_deleting, meta, text};
-use crate::registry::{Part, Registry, Subject};
+use crate::registry::{Registry, Subject};
 use crate::request::WriteOptions;
 
 pub(super) async fn bind(
@@ -27,35 +27,34 @@ pub(super) async fn bind(
         return Err(Error::Invalid { kind, group: String::new(), name, errors });
     }
     let now = registry.config.clock.rfc3339();
-    let change = |current: &Value| assign(subject, current, &binding, &node, &now).map(Into::into);
-    registry.change(subject, Part::Exact, options, change).await?;
+    let change = |pod: Value| assign(subject, pod, &binding, &node, &now);
+    registry.rewrite(subject, options, change).await?;
     Ok(done())
 }
 
-fn assign(subject: &Subject, current: &Value, binding: &Value, node: &str, now: &str) -> Result<Value> {
+fn assign(subject: &Subject, mut pod: Value, binding: &Value, node: &str, now: &str) -> Result<Value> {
     let conflict = |detail: String| {
         let mut target = subject.target();
         target.resource = "pods/binding".to_owned();
         Err(Error::Conflict { target, detail })
     };
-    let (wanted, actual) = (meta(binding, "uid"), meta(current, "uid"));
+    let (wanted, actual) = (meta(binding, "uid"), meta(&pod, "uid"));
     if !wanted.is_empty() && wanted != actual {
         return conflict(format!(
             "Precondition failed: UID in precondition: {wanted}, UID in object meta: {actual}"
         ));
     }
     let name = &subject.name;
-    if is_deleting(current) {
+    if is_deleting(&pod) {
         return conflict(format!("pod {name} is being deleted, cannot be assigned to a host"));
     }
-    let bound = text(current, "/spec/nodeName");
+    let bound = text(&pod, "/spec/nodeName");
     if !bound.is_empty() {
         return conflict(format!("pod {name} is already assigned to node {bound:?}"));
     }
-    if current.pointer("/spec/schedulingGates").and_then(Value::as_array).is_some_and(|g| !g.is_empty()) {
+    if pod.pointer("/spec/schedulingGates").and_then(Value::as_array).is_some_and(|g| !g.is_empty()) {
         return conflict(format!("pod {name} has non-empty .spec.schedulingGates"));
     }
-    let mut pod = current.clone();
     pod["spec"]["nodeName"] = node.into();
     if let Some(given) = binding.pointer("/metadata/annotations").and_then(Value::as_object) {
         for (key, value) in given {

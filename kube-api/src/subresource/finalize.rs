@@ -6,7 +6,7 @@ use super::{Input, Output};
 use crate::decode::Decoded;
 use crate::error::{Error, Result};
 use crate::object::meta;
-use crate::registry::{Part, Proposal, Registry, Subject, apply_patch};
+use crate::registry::{Registry, Subject, apply_patch};
 use crate::request::WriteOptions;
 
 /// Takes over the finalizers of the specification only.
@@ -17,14 +17,13 @@ pub(super) async fn namespace(
     options: &WriteOptions,
 ) -> Result<Output> {
     let given = body.value;
-    let change = |current: &Value| {
-        check_version(subject, current, &given)?;
-        let mut object = current.clone();
+    let change = |mut object: Value| {
+        check_version(subject, &object, &given)?;
         object["spec"]["finalizers"] =
             given.pointer("/spec/finalizers").cloned().unwrap_or_else(|| Value::Array(Vec::new()));
-        Ok(object.into())
+        Ok(object)
     };
-    let written = registry.change(subject, Part::Exact, options, change).await?;
+    let written = registry.rewrite(subject, options, change).await?;
     Ok(Output { value: written.object, created: false })
 }
 
@@ -44,15 +43,15 @@ pub(super) async fn pod_part(
     options: &WriteOptions,
 ) -> Result<Output> {
     let part = subject.subresource.clone();
-    let change = |current: &Value| -> Result<Proposal> {
+    let change = |current: Value| -> Result<Value> {
         let given = match &input {
-            Input::Nothing => return Ok(current.clone().into()),
+            Input::Nothing => return Ok(current),
             Input::Object(body) => body.value.clone(),
             Input::Patch(patch_type, patch) => {
-                apply_patch(&subject.kind, &subject.name, current, *patch_type, patch)?.object
+                apply_patch(&subject.kind, &subject.name, &current, *patch_type, patch)?.object
             }
         };
-        check_version(subject, current, &given)?;
+        check_version(subject, &current, &given)?;
         let mut object = current.clone();
         if part == "ephemeralcontainers" {
             object["spec"]["ephemeralContainers"] = given["spec"]["ephemeralContainers"].clone();
@@ -60,13 +59,13 @@ pub(super) async fn pod_part(
             resources(&mut object, &given);
         }
         if let Some(generation) = object["metadata"]["generation"].as_i64()
-            && object != *current
+            && object != current
         {
             object["metadata"]["generation"] = (generation + 1).into();
         }
-        Ok(object.into())
+        Ok(object)
     };
-    let written = registry.change(subject, Part::Exact, options, change).await?;
+    let written = registry.rewrite(subject, options, change).await?;
     Ok(Output { value: written.object, created: false })
 }
 
