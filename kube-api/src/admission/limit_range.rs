@@ -1,6 +1,6 @@
 //! LimitRanger: pods get what the limit ranges of their namespace assume, and pods and claims keep to their bounds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use serde_json::{Map, Value};
@@ -23,7 +23,9 @@ type Amounts = BTreeMap<String, Quantity>;
 impl Admission for LimitRanger {
     fn handles(&self, review: &Review<'_>) -> bool {
         let claims = |operation| review.is(operation, "", "persistentvolumeclaims");
-        let resize = review.operation == Operation::Update && review.subresource == "resize";
+        let resize = review.operation == Operation::Update
+            && review.kind.plural == "pods"
+            && review.subresource == "resize";
         review.is(Operation::Create, "", "pods")
             || claims(Operation::Create)
             || claims(Operation::Update)
@@ -34,10 +36,10 @@ impl Admission for LimitRanger {
         &self,
         review: &Review<'_>,
         object: &mut Value,
-        _old: Option<&Value>,
+        old: Option<&Value>,
         lookup: &dyn Lookup,
     ) -> Result<()> {
-        if review.is(Operation::Create, "", "pods") {
+        if review.kind.plural == "pods" && !leaves(old) {
             for range in lookup.list("", "limitranges", review.namespace).await? {
                 fill(object, &range);
             }
@@ -49,13 +51,12 @@ impl Admission for LimitRanger {
         &self,
         review: &Review<'_>,
         object: Option<&Value>,
-        _old: Option<&Value>,
+        old: Option<&Value>,
         lookup: &dyn Lookup,
     ) -> Result<()> {
-        let leaves = |object: &Value| object.pointer("/metadata/deletionTimestamp").is_some();
-        let Some(object) = object.filter(|object| !leaves(object)) else { return Ok(()) };
+        let Some(object) = object.filter(|_| !leaves(old)) else { return Ok(()) };
         for range in lookup.list("", "limitranges", review.namespace).await? {
-            let reasons: Vec<_> = items(&range).flat_map(|item| excesses(item, review, object)).collect();
+            let reasons = distinct(items(&range).flat_map(|item| excesses(item, review, object)));
             match reasons.as_slice() {
                 [] => {}
                 [single] => return Err(Error::forbidden(review.target(), single.as_str())),
@@ -66,6 +67,17 @@ impl Admission for LimitRanger {
         }
         Ok(())
     }
+}
+
+/// Whether an object was being deleted already.
+fn leaves(old: Option<&Value>) -> bool {
+    old.is_some_and(|old| old.pointer("/metadata/deletionTimestamp").is_some())
+}
+
+/// Each reason once: that of two containers may be the same.
+fn distinct(reasons: impl Iterator<Item = String>) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    reasons.filter(|reason| seen.insert(reason.clone())).collect()
 }
 
 fn items(range: &Value) -> impl Iterator<Item = &Value> {
@@ -123,7 +135,8 @@ fn give(container: &mut Value, field: &str, defaults: &Map<String, Value>) -> Ve
         return Vec::new();
     }
     let Some(list) = map_at(container, ["resources", field]) else { return Vec::new() };
-    let missing: Vec<_> = defaults.iter().filter(|(name, _)| !list.contains_key(*name)).collect();
+    let mut missing: Vec<_> = defaults.iter().filter(|(name, _)| !list.contains_key(*name)).collect();
+    missing.sort_by_key(|(name, _)| *name);
     let add = |(name, amount): &(&String, &Value)| _ = list.insert((*name).clone(), (*amount).clone());
     missing.iter().for_each(add);
     missing.into_iter().map(|(name, _)| name.clone()).collect()
@@ -301,6 +314,14 @@ mod tests {
             "LimitRanger plugin set: cpu request for container a; cpu, memory limit for container a; \
              cpu request for container b; memory limit for container b"
         );
+    }
+
+    #[test]
+    fn what_two_containers_do_wrong_is_said_once() {
+        let reasons = ["a", "b", "a"].map(str::to_owned).into_iter();
+        assert_eq!(distinct(reasons), ["a", "b"]);
+        assert!(leaves(Some(&json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}}))));
+        assert!(!leaves(Some(&json!({"metadata": {}}))) && !leaves(None));
     }
 
     #[test]

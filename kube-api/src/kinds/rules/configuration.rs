@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Rules, fill, list, object_at, text};
 use crate::kinds::validate::object as validate;
+use crate::kinds::validate::resources::limit_range as limit_range_errors;
 
 pub(super) fn namespace() -> Rules {
     Rules { default: namespace_default, create: namespace_create, update: namespace_update, ..Rules::NONE }
@@ -62,7 +63,7 @@ fn node_default(node: &mut Value) {
 }
 
 pub(super) fn limit_range() -> Rules {
-    Rules { default: limit_range_default, ..Rules::NONE }
+    Rules { default: limit_range_default, validate: limit_range_errors, ..Rules::NONE }
 }
 
 /// What containers are assumed to want follows from what they may have, as far as it is not said.

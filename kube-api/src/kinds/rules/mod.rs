@@ -14,7 +14,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::Strategy;
-use super::validate::{endpoints, object};
+use super::validate::{endpoints, object, quota};
 use crate::field::FieldError;
 use defaults::Defaults;
 
@@ -81,6 +81,11 @@ pub(super) fn strategy(group: &str, kind: &str) -> Option<Arc<dyn Strategy>> {
         ("", "Node") => configuration::node(),
         ("", "Secret") => configuration::secret(),
         ("", "LimitRange") => configuration::limit_range(),
+        ("", "ResourceQuota") => Rules {
+            validate: quota::resource_quota,
+            validate_update: quota::resource_quota_update,
+            ..Rules::NONE
+        },
         ("", "PodTemplate") => Rules { default: |o| pod::default_template(o, "/template"), ..Rules::NONE },
         ("", "ReplicationController") => workload::replication_controller(),
         ("", "ConfigMap") => {

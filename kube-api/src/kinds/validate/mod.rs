@@ -4,6 +4,8 @@ pub(super) mod container;
 pub(super) mod endpoints;
 pub(super) mod object;
 pub(super) mod pod;
+pub(super) mod quota;
+pub(super) mod resources;
 pub(super) mod service;
 pub(super) mod volume;
 pub(super) mod workload;

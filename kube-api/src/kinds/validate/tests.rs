@@ -170,3 +170,146 @@ fn data_and_leases_are_checked() {
         ["spec.leaseDurationSeconds: Invalid value: 0: must be greater than 0"]
     );
 }
+
+fn first(group: &str, plural: &str, spec: Value) -> String {
+    complaints(group, plural, json!({"spec": spec})).into_iter().next().unwrap_or_default()
+}
+
+/// A limit range for containers with these lists.
+fn container(lists: Value) -> Value {
+    let mut item = json!({"type": "Container"});
+    item.as_object_mut().unwrap().extend(lists.as_object().unwrap().clone());
+    json!({"limits": [item]})
+}
+
+fn cpu(amount: &str) -> Value {
+    json!({"cpu": amount})
+}
+
+#[test]
+fn limit_ranges_that_contradict_themselves_are_refused() {
+    for (spec, expected) in [
+        (
+            container(
+                json!({"min": cpu("1"), "max": cpu("2"), "default": cpu("2"), "defaultRequest": cpu("1")}),
+            ),
+            "",
+        ),
+        (
+            container(json!({"min": cpu("3"), "max": cpu("2")})),
+            "spec.limits[0].min[cpu]: Invalid value: \"3\": min value 3 is greater than max value 2",
+        ),
+        (
+            container(json!({"min": cpu("2"), "defaultRequest": cpu("1")})),
+            "spec.limits[0].defaultRequest[cpu]: Invalid value: \"1\": min value 2 is greater than default request value 1",
+        ),
+        (
+            container(json!({"default": cpu("1"), "defaultRequest": cpu("2")})),
+            "spec.limits[0].defaultRequest[cpu]: Invalid value: \"2\": default request value 2 is greater than default limit value 1",
+        ),
+        (
+            container(json!({"max": cpu("1"), "default": cpu("2"), "defaultRequest": cpu("1")})),
+            "spec.limits[0].default[cpu]: Invalid value: \"1\": default value 2 is greater than max value 1",
+        ),
+        (
+            container(json!({"maxLimitRequestRatio": cpu("500m")})),
+            "spec.limits[0].maxLimitRequestRatio[cpu]: Invalid value: \"500m\": ratio 500m is less than 1",
+        ),
+        (
+            container(json!({"min": cpu("1"), "max": cpu("2"), "maxLimitRequestRatio": cpu("3")})),
+            "spec.limits[0].maxLimitRequestRatio[cpu]: Invalid value: \"3\": ratio 3 is greater than max/min = 2.000000",
+        ),
+    ] {
+        assert_eq!(first("", "limitranges", spec.clone()), expected, "{spec}");
+    }
+}
+
+#[test]
+fn limit_ranges_for_what_has_no_limits_are_refused() {
+    for (spec, expected) in [
+        (
+            container(json!({"max": {"storage": "1"}})),
+            "spec.limits[0].max[storage]: Invalid value: \"storage\": must be a standard resource for containers",
+        ),
+        (
+            container(
+                json!({"default": {"example.com/gpu": "2"}, "defaultRequest": {"example.com/gpu": "1"}}),
+            ),
+            "spec.limits[0].defaultRequest[example.com/gpu]: Invalid value: \"1\": default value 2 must equal to defaultRequest value 1 in example.com/gpu",
+        ),
+        (
+            json!({"limits": [{"type": "Pod", "default": cpu("1")}]}),
+            "spec.limits[0].default: Forbidden: may not be specified when `type` is 'Pod'",
+        ),
+        (
+            json!({"limits": [{"type": "Pod"}, {"type": "Pod"}]}),
+            "spec.limits[1].type: Duplicate value: \"Pod\"",
+        ),
+        (
+            json!({"limits": [{"type": "Node"}]}),
+            "spec.limits[0].type: Invalid value: \"Node\": must be a standard limit type or fully qualified",
+        ),
+        (
+            json!({"limits": [{"type": "PersistentVolumeClaim", "min": {"cpu": "1"}}]}),
+            "spec.limits[0].limits: Required value: either minimum or maximum storage value is required, but neither was provided",
+        ),
+    ] {
+        assert_eq!(first("", "limitranges", spec.clone()), expected, "{spec}");
+    }
+}
+
+#[test]
+fn resource_quotas_are_refused_in_upstreams_words() {
+    let scoped = |scope: &str, operator: &str, values: Value| {
+        json!({"hard": {"pods": "1"}, "scopeSelector": {"matchExpressions":
+            [{"scopeName": scope, "operator": operator, "values": values}]}})
+    };
+    for (spec, expected) in [
+        (json!({"hard": {"pods": "10", "requests.cpu": "1", "count/deployments.apps": "3"}}), ""),
+        (scoped("PriorityClass", "In", json!(["high"])), ""),
+        (
+            json!({"hard": {"pods": "-1"}}),
+            "spec.hard[pods]: Invalid value: \"-1\": must be greater than or equal to 0",
+        ),
+        (json!({"hard": {"pods": "1500m"}}), "spec.hard[pods]: Invalid value: \"1500m\": must be an integer"),
+        (
+            json!({"hard": {"storage": "1"}}),
+            "spec.hard[storage]: Invalid value: \"storage\": must be a standard resource for quota",
+        ),
+        (
+            json!({"hard": {"things": "1"}}),
+            "spec.hard[things]: Invalid value: \"things\": must be a standard resource type or fully qualified",
+        ),
+        (
+            json!({"hard": {"pods": "1"}, "scopes": ["BestEffort", "NotBestEffort"]}),
+            "spec.scopes: Invalid value: [\"BestEffort\",\"NotBestEffort\"]: conflicting scopes",
+        ),
+        (
+            json!({"hard": {"cpu": "1"}, "scopes": ["BestEffort"]}),
+            "spec.scopes: Invalid value: [\"BestEffort\"]: unsupported scope applied to resource",
+        ),
+        (json!({"scopes": ["Some"]}), "spec.scopes: Invalid value: [\"Some\"]: unsupported scope"),
+        (
+            scoped("PriorityClass", "In", json!([])),
+            "spec.scopeSelector.matchExpressions.values: Required value: must be at least one value when `operator` is 'In' or 'NotIn' for scope selector",
+        ),
+        (
+            scoped("PriorityClass", "Like", json!([])),
+            "spec.scopeSelector.matchExpressions.operator: Invalid value: \"Like\": not a valid selector operator",
+        ),
+        (
+            scoped("PriorityClass", "Exists", json!(["a"])),
+            "spec.scopeSelector.matchExpressions.values: Invalid value: [\"a\"]: must be no value when `operator` is 'Exist' or 'DoesNotExist' for scope selector",
+        ),
+    ] {
+        assert_eq!(first("", "resourcequotas", spec.clone()), expected, "{spec}");
+    }
+    assert!(
+        first("", "resourcequotas", scoped("Terminating", "In", json!(["a"])))
+            .contains("must be 'Exists' when scope")
+    );
+    let kind = Kinds::builtin().find("", "v1", "resourcequotas").unwrap();
+    let with = |scopes: Value| json!({"spec": {"scopes": scopes}});
+    let changed = kind.strategy.validate_update(&with(json!(["Terminating"])), &with(json!([])));
+    assert_eq!(changed[0].to_string(), "spec.scopes: Invalid value: [\"Terminating\"]: field is immutable");
+}

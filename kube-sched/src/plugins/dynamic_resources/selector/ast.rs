@@ -19,6 +19,8 @@ pub(super) enum Expr {
     Has(Box<Expr>, Arc<str>),
     List(Vec<Expr>),
     Map(Vec<(Expr, Expr)>),
+    /// An element of a list or a value of a map that is optional, and left out if it is not there.
+    IfPresent(Box<Expr>),
     Not(Box<Expr>),
     Negate(Box<Expr>),
     /// True if all are; one that is false counts more than errors.
@@ -67,6 +69,8 @@ pub(super) struct Comprehension {
     pub(super) condition: Option<Expr>,
     /// What becomes of an element.
     pub(super) body: Expr,
+    /// Whether there are two variables: an index or key, and what stands there.
+    pub(super) pairs: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,6 +80,11 @@ pub(super) enum Macro {
     ExistsOne,
     Filter,
     Map,
+    SortBy,
+    /// A map with the same keys.
+    TransformMap,
+    /// A map of the entries that elements become.
+    TransformMapEntry,
     /// What becomes of an optional value that is there.
     OptMap,
     /// The same, where that is optional itself.

@@ -1,11 +1,11 @@
 //! What an expression says about a device.
 
-use std::cmp::Ordering;
 use std::sync::Arc;
 
-use super::ast::{Access, Comprehension, Expr, Macro, Operator};
+use super::ast::{Access, Expr};
+use super::functions::Function;
 use super::value::Value;
-use crate::snapshot::DeviceFacts;
+use crate::snapshot::{DeviceFacts, Facts};
 
 /// Why there is no answer.
 #[derive(Debug, PartialEq, Eq)]
@@ -39,6 +39,14 @@ pub(super) fn evaluate(expr: &Expr, device: &DeviceFacts, budget: &mut u64) -> R
     }
 }
 
+/// Whether an expression in which neither the device nor a variable occurs has a value.
+pub(super) fn is_constant(expr: &Expr) -> bool {
+    let driver: Arc<str> = Arc::from("");
+    let device = DeviceFacts { driver, attributes: Facts::default(), capacity: Facts::default() };
+    let mut budget = super::MAX_SELECTOR_COST;
+    Run { device: &device, budget: &mut budget, variables: Vec::new() }.value(expr).is_ok()
+}
+
 /// An evaluation.
 pub(super) struct Run<'d, 'b> {
     device: &'d DeviceFacts,
@@ -63,7 +71,7 @@ impl<'d> Run<'d, '_> {
         }
     }
 
-    fn value(&mut self, expr: &Expr) -> Evaluated<'d> {
+    pub(super) fn value(&mut self, expr: &Expr) -> Evaluated<'d> {
         self.pay(0)?;
         match expr {
             Expr::Constant(value) => Ok(value.clone()),
@@ -71,20 +79,14 @@ impl<'d> Run<'d, '_> {
             Expr::Variable(place) => self.variables.get(*place).cloned().ok_or_else(no_overload),
             Expr::Get(access) => self.get(access),
             Expr::Has(of, field) => self.has(of, field),
-            Expr::List(items) => Ok(Value::list(self.values(items)?)),
-            Expr::Map(entries) => {
-                let entry = |(key, value): &(Expr, Expr)| Ok((self.value(key)?, self.value(value)?));
-                Ok(Value::Map(Arc::new(entries.iter().map(entry).collect::<Result<_, Failure>>()?)))
-            }
+            Expr::List(items) => self.list(items),
+            Expr::Map(entries) => self.map(entries),
+            Expr::IfPresent(inner) => self.value(inner),
             Expr::Not(operand) => match self.value(operand)? {
                 Value::Bool(value) => Ok(Value::Bool(!value)),
                 _ => Err(no_overload()),
             },
-            Expr::Negate(operand) => match self.value(operand)? {
-                Value::Int(value) => Ok(Value::Int(value.checked_neg().ok_or_else(overflow)?)),
-                Value::Double(value) => Ok(Value::Double(-value)),
-                _ => Err(no_overload()),
-            },
+            Expr::Negate(operand) => negated(&self.value(operand)?),
             Expr::And(operands) => self.decide(operands.iter(), false, Self::value),
             Expr::Or(operands) => self.decide(operands.iter(), true, Self::value),
             Expr::Conditional(parts) => {
@@ -98,8 +100,9 @@ impl<'d> Run<'d, '_> {
             Expr::Binary(operator, sides) => {
                 let [left, right] = &**sides;
                 let (left, right) = (self.value(left)?, self.value(right)?);
-                self.binary(*operator, left, right)
+                self.binary(*operator, &left, &right)
             }
+            Expr::Call(Function::Or | Function::OrValue, args) => self.either(expr, args),
             Expr::Call(function, args) => {
                 let args = self.values(args)?;
                 function.call(self, &args)
@@ -108,7 +111,7 @@ impl<'d> Run<'d, '_> {
             Expr::Bind(parts) => {
                 let [value, body] = &**parts;
                 let value = self.value(value)?;
-                self.with(value, body)
+                self.with([value], body)
             }
         }
     }
@@ -117,16 +120,59 @@ impl<'d> Run<'d, '_> {
         exprs.iter().map(|expr| self.value(expr)).collect()
     }
 
-    /// Evaluates with one more variable.
-    fn with(&mut self, variable: Value<'d>, body: &Expr) -> Evaluated<'d> {
-        self.variables.push(variable);
+    fn list(&mut self, items: &[Expr]) -> Evaluated<'d> {
+        let mut list = Vec::with_capacity(items.len());
+        for item in items {
+            let value = self.value(item)?;
+            if let Some(value) = present(item, value, "list element")? {
+                list.push(value);
+            }
+        }
+        Ok(Value::list(list))
+    }
+
+    fn map(&mut self, entries: &[(Expr, Expr)]) -> Evaluated<'d> {
+        let mut map: Vec<(Value<'d>, Value<'d>)> = Vec::with_capacity(entries.len());
+        for (key, of) in entries {
+            let key = self.value(key)?;
+            if !matches!(key, Value::Bool(_) | Value::Int(_) | Value::Uint(_) | Value::Text(_)) {
+                return Err("unsupported key type".to_owned().into());
+            }
+            let value = self.value(of)?;
+            let Some(value) = present(of, value, "map entry")? else { continue };
+            self.pay(size_of(&key).saturating_add(1).saturating_mul(map.len()))?;
+            // The last of several equal keys counts.
+            map.retain(|(other, _)| !other.equals(&key));
+            map.push((key, value));
+        }
+        Ok(Value::Map(Arc::new(map)))
+    }
+
+    /// The first of two values that is there. The second is evaluated only if it is needed.
+    fn either(&mut self, expr: &Expr, args: &[Expr]) -> Evaluated<'d> {
+        let ([first, second], Expr::Call(function, _)) = (args, expr) else { return Err(no_overload()) };
+        match (self.value(first)?, function) {
+            (Value::Optional(Some(inner)), Function::OrValue) => Ok((*inner).clone()),
+            (found @ Value::Optional(Some(_)), _) => Ok(found),
+            (Value::Optional(None), Function::OrValue) => self.value(second),
+            (Value::Optional(None), _) => match self.value(second)? {
+                found @ Value::Optional(_) => Ok(found),
+                _ => Err(no_overload()),
+            },
+            _ => Err(no_overload()),
+        }
+    }
+
+    /// Evaluates with more variables.
+    pub(super) fn with<const N: usize>(&mut self, variables: [Value<'d>; N], body: &Expr) -> Evaluated<'d> {
+        self.variables.extend(variables);
         let value = self.value(body);
-        self.variables.pop();
+        self.variables.truncate(self.variables.len() - N);
         value
     }
 
     /// Looks for an operand that is `decisive`; only if there is none do errors count.
-    fn decide<T>(
+    pub(super) fn decide<T>(
         &mut self,
         operands: impl Iterator<Item = T>,
         decisive: bool,
@@ -171,145 +217,27 @@ impl<'d> Run<'d, '_> {
         }
         Ok(Value::Bool(of.at(&Value::Text(Arc::clone(field)))?.is_some()))
     }
+}
 
-    fn comprehension(&mut self, comprehension: &Comprehension) -> Evaluated<'d> {
-        let Comprehension { kind, over, condition, body } = comprehension;
-        let over = self.value(over)?;
-        if matches!(kind, Macro::OptMap | Macro::OptFlatMap) {
-            return self.look_into(over, *kind == Macro::OptFlatMap, body);
+/// The value of an element or an entry; nothing if that is optional and not there.
+fn present<'d>(expr: &Expr, value: Value<'d>, what: &str) -> Result<Option<Value<'d>>, Failure> {
+    match (expr, value) {
+        (Expr::IfPresent(_), Value::Optional(inner)) => Ok(inner.map(|inner| (*inner).clone())),
+        (Expr::IfPresent(_), _) => {
+            Err(format!("cannot initialize optional {what} from non-optional value").into())
         }
-        let elements = over.elements().ok_or_else(no_overload)?;
-        self.pay(elements.len())?;
-        match kind {
-            Macro::All => self.decide(elements.into_iter(), false, |run, element| run.with(element, body)),
-            Macro::Exists => self.decide(elements.into_iter(), true, |run, element| run.with(element, body)),
-            Macro::ExistsOne => Ok(Value::Bool(self.chosen(elements, body)?.len() == 1)),
-            Macro::Filter => Ok(Value::list(self.chosen(elements, body)?)),
-            Macro::Map => {
-                let elements = match condition {
-                    Some(condition) => self.chosen(elements, condition)?,
-                    None => elements,
-                };
-                let mapped = elements.into_iter().map(|element| self.with(element, body));
-                Ok(Value::list(mapped.collect::<Result<_, _>>()?))
-            }
-            Macro::OptMap | Macro::OptFlatMap => Err(no_overload()),
-        }
-    }
-
-    /// Looks into an optional value; what is found there is optional too, `flat` if it is by itself.
-    fn look_into(&mut self, over: Value<'d>, flat: bool, body: &Expr) -> Evaluated<'d> {
-        let Value::Optional(inner) = over else { return Err(no_overload()) };
-        let Some(inner) = inner else { return Ok(Value::Optional(None)) };
-        match (self.with((*inner).clone(), body)?, flat) {
-            (found @ Value::Optional(_), true) => Ok(found),
-            (_, true) => Err(no_overload()),
-            (found, false) => Ok(Value::Optional(Some(Arc::new(found)))),
-        }
-    }
-
-    fn chosen(&mut self, elements: Vec<Value<'d>>, condition: &Expr) -> Result<Vec<Value<'d>>, Failure> {
-        let mut chosen = Vec::new();
-        for element in elements {
-            match self.with(element.clone(), condition)? {
-                Value::Bool(true) => chosen.push(element),
-                Value::Bool(false) => {}
-                _ => return Err(no_overload()),
-            }
-        }
-        Ok(chosen)
-    }
-
-    fn binary(&mut self, operator: Operator, left: Value<'d>, right: Value<'d>) -> Evaluated<'d> {
-        let order = |wanted: fn(Ordering) -> bool| {
-            // What is not a number is not in any order, and no error.
-            let undefined = matches!((&left, &right), (Value::Double(_), _) | (_, Value::Double(_)));
-            match left.compare(&right) {
-                Some(order) if comparable(&left) => Ok(Value::Bool(wanted(order))),
-                None if undefined && comparable(&left) && comparable(&right) => Ok(Value::Bool(false)),
-                _ => Err(no_overload()),
-            }
-        };
-        match operator {
-            Operator::Equal | Operator::NotEqual => {
-                self.pay(size_of(&left).saturating_add(size_of(&right)))?;
-                Ok(Value::Bool(left.equals(&right) == (operator == Operator::Equal)))
-            }
-            Operator::Less => order(Ordering::is_lt),
-            Operator::LessOrEqual => order(Ordering::is_le),
-            Operator::Greater => order(Ordering::is_gt),
-            Operator::GreaterOrEqual => order(Ordering::is_ge),
-            Operator::In => self.contains(&right, &left).map(Value::Bool),
-            _ => self.arithmetic(operator, &left, &right),
-        }
-    }
-
-    pub(super) fn contains(&mut self, whole: &Value<'d>, element: &Value<'d>) -> Result<bool, Failure> {
-        match whole {
-            // A domain without facts can be looked up, but is not there.
-            Value::Domains(..) | Value::List(_) | Value::Map(_) => {
-                let elements = whole.elements().unwrap_or_default();
-                self.pay(size_of(whole).saturating_add(10 * elements.len()))?;
-                Ok(elements.iter().any(|other| other.equals(element)))
-            }
-            Value::Domain(..) => Ok(whole.at(element)?.is_some()),
-            _ => Err(no_overload()),
-        }
-    }
-
-    fn arithmetic(&mut self, operator: Operator, left: &Value<'d>, right: &Value<'d>) -> Evaluated<'d> {
-        match (left, right) {
-            (Value::Int(a), Value::Int(b)) => whole(operator, *b == 0, || match operator {
-                Operator::Add => a.checked_add(*b),
-                Operator::Subtract => a.checked_sub(*b),
-                Operator::Multiply => a.checked_mul(*b),
-                Operator::Divide => a.checked_div(*b),
-                _ => a.checked_rem(*b),
-            })
-            .map(Value::Int),
-            (Value::Uint(a), Value::Uint(b)) => whole(operator, *b == 0, || match operator {
-                Operator::Add => a.checked_add(*b),
-                Operator::Subtract => a.checked_sub(*b),
-                Operator::Multiply => a.checked_mul(*b),
-                Operator::Divide => a.checked_div(*b),
-                _ => a.checked_rem(*b),
-            })
-            .map(Value::Uint),
-            (Value::Double(a), Value::Double(b)) => Ok(Value::Double(match operator {
-                Operator::Add => a + b,
-                Operator::Subtract => a - b,
-                Operator::Multiply => a * b,
-                Operator::Divide => a / b,
-                _ => return Err(no_overload()),
-            })),
-            (Value::Text(a), Value::Text(b)) if operator == Operator::Add => {
-                self.pay(a.len() + b.len())?;
-                Ok(Value::text(format!("{a}{b}")))
-            }
-            (Value::List(a), Value::List(b)) if operator == Operator::Add => {
-                self.pay(10 * (a.len() + b.len()))?;
-                Ok(Value::list(a.iter().chain(b.iter()).cloned().collect()))
-            }
-            _ => Err(no_overload()),
-        }
+        (_, value) => Ok(Some(value)),
     }
 }
 
-fn whole<T>(operator: Operator, by_zero: bool, compute: impl Fn() -> Option<T>) -> Result<T, Failure> {
-    match operator {
-        Operator::Divide if by_zero => Err("division by zero".to_owned().into()),
-        Operator::Remainder if by_zero => Err("modulus by zero".to_owned().into()),
-        _ => compute().ok_or_else(overflow),
-    }
-}
-
-fn overflow() -> Failure {
-    "integer overflow".to_owned().into()
-}
-
-/// Whether values of this type have an order that operators know. Quantities and versions have methods for that.
-fn comparable(value: &Value<'_>) -> bool {
-    matches!(value, Value::Bool(_) | Value::Int(_) | Value::Uint(_) | Value::Double(_) | Value::Text(_))
+fn negated<'d>(value: &Value<'d>) -> Evaluated<'d> {
+    let overflow = |what: &str| Failure::Error(format!("{what} overflow"));
+    Ok(match value {
+        Value::Int(value) => Value::Int(value.checked_neg().ok_or_else(|| overflow("integer"))?),
+        Value::Double(value) => Value::Double(-value),
+        Value::Duration(span) => Value::Duration(span.checked_neg().ok_or_else(|| overflow("duration"))?),
+        _ => return Err(no_overload()),
+    })
 }
 
 /// Bytes and elements, to bound the work of comparing. A list in which others occur again and again is larger than the memory it
@@ -324,6 +252,8 @@ pub(super) fn size_of(value: &Value<'_>) -> usize {
 fn count(value: &Value<'_>, left: &mut usize) {
     let own = match value {
         Value::Text(text) => text.len(),
+        Value::Bytes(bytes) => bytes.len(),
+        Value::Url(url) => url.len(),
         Value::List(items) => 10 * items.len(),
         // Each entry is looked for among all.
         Value::Map(entries) => 20_usize.saturating_mul(entries.len()).saturating_mul(entries.len()),

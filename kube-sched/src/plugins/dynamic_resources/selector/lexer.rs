@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Token {
-    Int(i64),
+    /// As large as the smallest integer is without its sign, at most.
+    Int(i128),
     Uint(u64),
     Double(f64),
     Text(Arc<str>),
+    Bytes(Arc<[u8]>),
     Name(Arc<str>),
     /// Operators and punctuation.
     Sign(&'static str),
@@ -24,7 +26,9 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Token>, String> {
     loop {
         rest = skip_blanks(rest);
         let Some(first) = rest.chars().next() else { return Ok(tokens) };
-        let (token, left) = if first.is_ascii_digit() {
+        let point_first =
+            rest.strip_prefix('.').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+        let (token, left) = if first.is_ascii_digit() || point_first {
             number(rest)?
         } else if let Some(quoted) = quoted(rest)? {
             quoted
@@ -50,93 +54,113 @@ fn skip_blanks(mut text: &str) -> &str {
 }
 
 fn number(text: &str) -> Result<(Token, &str), String> {
-    let bad = |_| format!("invalid number at: '{}'", text.chars().take(20).collect::<String>());
-    if let Some(hex) = text.strip_prefix("0x") {
-        let end = hex.find(|c: char| !c.is_ascii_hexdigit()).unwrap_or(hex.len());
-        let (digits, rest) = hex.split_at(end);
-        return Ok(match rest.strip_prefix(['u', 'U']) {
-            Some(rest) => (Token::Uint(u64::from_str_radix(digits, 16).map_err(bad)?), rest),
-            None => (Token::Int(i64::from_str_radix(digits, 16).map_err(bad)?), rest),
-        });
-    }
-    let digits = |text: &str| text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let mut end = digits(text);
+    let (hex, body) = text.strip_prefix("0x").map_or((false, text), |body| (true, body));
+    let digits = |text: &str| {
+        text.find(|c: char| !(c.is_ascii_digit() || hex && c.is_ascii_hexdigit())).unwrap_or(text.len())
+    };
+    let mut end = digits(body);
     let mut whole = true;
-    if let Some(fraction) = text[end..].strip_prefix('.').filter(|rest| digits(rest) > 0) {
+    if let Some(fraction) = body[end..].strip_prefix('.').filter(|rest| !hex && digits(rest) > 0) {
         end += 1 + digits(fraction);
         whole = false;
     }
-    if let Some(exponent) = text[end..].strip_prefix(['e', 'E']) {
+    if let Some(exponent) = body[end..].strip_prefix(['e', 'E']).filter(|_| !hex) {
         let signed = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
         if digits(signed) > 0 {
             end += 1 + (exponent.len() - signed.len()) + digits(signed);
             whole = false;
         }
     }
-    let (number, rest) = text.split_at(end);
+    let (number, rest) = body.split_at(end);
     if !whole {
-        return Ok((Token::Double(number.parse().map_err(|_| format!("invalid number '{number}'"))?), rest));
+        return Ok((Token::Double(number.parse().map_err(|_| "invalid double literal")?), rest));
     }
-    Ok(match rest.strip_prefix(['u', 'U']) {
-        Some(rest) => (Token::Uint(number.parse().map_err(bad)?), rest),
-        // The smallest integer has no positive counterpart; nobody's device has it.
-        None => (Token::Int(number.parse().map_err(bad)?), rest),
-    })
+    let radix = if hex { 16 } else { 10 };
+    if let Some(rest) = rest.strip_prefix(['u', 'U']) {
+        let value = u64::from_str_radix(number, radix).map_err(|_| "invalid uint literal")?;
+        return Ok((Token::Uint(value), rest));
+    }
+    // The smallest integer has no positive counterpart.
+    match i128::from_str_radix(number, radix) {
+        Ok(value) if value <= 1 << 63 => Ok((Token::Int(value), rest)),
+        _ => Err("invalid int literal".to_owned()),
+    }
 }
 
-/// A string, if there is one: in single, double or triple quotes, raw if an `r` is in front.
+/// A string, if there is one: in single, double or triple quotes, raw if an `r` is in front, and of bytes if a `b` is.
 fn quoted(text: &str) -> Result<Option<(Token, &str)>, String> {
-    let (raw, body) = match text.strip_prefix(['r', 'R']) {
-        Some(body) if body.starts_with(['"', '\'']) => (true, body),
-        _ => (false, text),
-    };
+    let (bytes, body) = text.strip_prefix(['b', 'B']).map_or((false, text), |body| (true, body));
+    let (raw, body) = body.strip_prefix(['r', 'R']).map_or((false, body), |body| (true, body));
     let Some(quote) = ["\"\"\"", "'''", "\"", "'"].into_iter().find(|quote| body.starts_with(quote)) else {
         return Ok(None);
     };
     let unterminated = || "Syntax error: unterminated string".to_owned();
-    let (mut rest, mut content) = (&body[quote.len()..], String::new());
+    let (mut rest, mut content) = (&body[quote.len()..], Vec::new());
     loop {
         if let Some(rest) = rest.strip_prefix(quote) {
-            return Ok(Some((Token::Text(content.into()), rest)));
+            return Ok(Some((token(bytes, content)?, rest)));
         }
         let mut chars = rest.chars();
         match chars.next().ok_or_else(unterminated)? {
-            '\n' if quote.len() == 1 => return Err(unterminated()),
+            '\n' | '\r' if quote.len() == 1 => return Err(unterminated()),
             '\\' if !raw => {
-                rest = escape(chars.as_str(), &mut content).ok_or("Syntax error: invalid escape")?
+                rest = escape(chars.as_str(), bytes, &mut content).ok_or("unable to unescape string")?;
+            }
+            '\r' => {
+                // All ends of lines are the same.
+                content.push(b'\n');
+                rest = chars.as_str().strip_prefix('\n').unwrap_or(chars.as_str());
             }
             plain => {
-                content.push(plain);
+                push(plain, &mut content);
                 rest = chars.as_str();
             }
         }
     }
 }
 
-/// Reads what stands after a backslash.
-fn escape<'t>(text: &'t str, content: &mut String) -> Option<&'t str> {
+fn token(bytes: bool, content: Vec<u8>) -> Result<Token, String> {
+    if bytes {
+        return Ok(Token::Bytes(content.into()));
+    }
+    String::from_utf8(content).map(|text| Token::Text(text.into())).map_err(|error| error.to_string())
+}
+
+fn push(char: char, content: &mut Vec<u8>) {
+    content.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes());
+}
+
+/// Reads what stands after a backslash. Codes are those of bytes among bytes, and of characters otherwise.
+fn escape<'t>(text: &'t str, bytes: bool, content: &mut Vec<u8>) -> Option<&'t str> {
     let mut chars = text.chars();
     let kind = chars.next()?;
     let rest = chars.as_str();
-    let coded = |rest: &'t str, length: usize, radix: u32| {
-        let code = u32::from_str_radix(rest.get(..length)?, radix).ok()?;
-        Some((char::from_u32(code)?, rest.get(length..)?))
+    let plain = match kind {
+        'n' => '\n',
+        't' => '\t',
+        'r' => '\r',
+        'a' => '\u{7}',
+        'b' => '\u{8}',
+        'f' => '\u{c}',
+        'v' => '\u{b}',
+        '\\' | '"' | '\'' | '`' | '?' => kind,
+        _ => {
+            let (from, length, radix) = match kind {
+                'x' | 'X' => (rest, 2, 16),
+                'u' if !bytes => (rest, 4, 16),
+                'U' if !bytes => (rest, 8, 16),
+                '0'..='3' => (text, 3, 8),
+                _ => return None,
+            };
+            let (code, rest) = from.split_at_checked(length)?;
+            let code = u32::from_str_radix(code.strip_prefix('+').map_or(code, |_| ""), radix).ok()?;
+            match bytes {
+                true => content.push(u8::try_from(code).ok()?),
+                false => push(char::from_u32(code)?, content),
+            }
+            return Some(rest);
+        }
     };
-    let (char, rest) = match kind {
-        'n' => ('\n', rest),
-        't' => ('\t', rest),
-        'r' => ('\r', rest),
-        'a' => ('\u{7}', rest),
-        'b' => ('\u{8}', rest),
-        'f' => ('\u{c}', rest),
-        'v' => ('\u{b}', rest),
-        '\\' | '"' | '\'' | '`' | '?' => (kind, rest),
-        'x' | 'X' => coded(rest, 2, 16)?,
-        'u' => coded(rest, 4, 16)?,
-        'U' => coded(rest, 8, 16)?,
-        '0'..='3' => coded(text, 3, 8)?,
-        _ => return None,
-    };
-    content.push(char);
+    push(plain, content);
     Some(rest)
 }

@@ -1,9 +1,9 @@
 //! Device selectors: expressions in the Common Expression Language (CEL) that say which devices suit.
 //!
-//! The language's part that makes sense for a device is evaluated here: all operators and macros, `cel.bind`, optional values,
-//! strings and `format`, lists, sets, regular expressions, quantities and semantic versions. What is missing is refused when the expression
-//! is compiled: timestamps, durations, bytes, URLs, addresses, named formats and macros of two variables. There is no type checker: what upstream finds when it compiles, such as a sum of a
-//! text and a number, is found here when the expression is evaluated.
+//! What upstream gives device selectors in v1.35 is here: the language itself, `cel.bind`, optional values, macros of one and of two
+//! variables, and the libraries for strings, lists, sets, regular expressions, quantities, semantic versions, addresses, URLs and named formats.
+//! There is no type checker: what upstream finds when it compiles, such as a sum of a text and a number, is found here when the expression
+//! is evaluated.
 //!
 //! Selectors come from users and are evaluated inside the scheduling loop, so each has a budget, and nesting is bounded. The `cel` crate has
 //! neither a budget nor bounded nesting (200 nested parentheses overflow the stack), and costs some 17 seconds of compilation; that is why it is
@@ -15,8 +15,14 @@ mod evaluate;
 mod format;
 mod functions;
 mod lexer;
+mod macros;
+mod moment;
+mod named;
+mod names;
+mod operate;
 mod parser;
 mod semver;
+mod url;
 mod value;
 
 #[cfg(test)]

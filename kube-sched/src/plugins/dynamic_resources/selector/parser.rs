@@ -2,23 +2,20 @@
 
 use std::sync::Arc;
 
-use super::ast::{Access, Comprehension, Expr, Macro, Operator};
-use super::functions::Function;
+use super::ast::{Access, Expr, Operator};
 use super::lexer::{Token, tokens};
 use super::value::Value;
 
 /// How deep brackets may be nested, and how deep an expression may be.
 const MAX_NESTING: usize = 40;
 const MAX_DEPTH: usize = 150;
-/// What may stand before a function's name.
-const NAMESPACES: [&str; 4] = ["cel", "optional", "sets", "strings"];
 const DEVICE_FIELDS: [&str; 3] = ["driver", "attributes", "capacity"];
 
 /// An expression and how deep it is.
-type Node = (Expr, usize);
+pub(super) type Node = (Expr, usize);
 
 pub(super) fn parse(text: &str) -> Result<Expr, String> {
-    let mut parser = Parser { tokens: tokens(text)?, at: 0, nesting: 0, variables: Vec::new() };
+    let mut parser = Parser { tokens: tokens(text)?, at: 0, nesting: 0, variables: Vec::new(), patterns: 0 };
     let (expr, _) = parser.expression()?;
     match parser.peek() {
         None => Ok(expr),
@@ -26,12 +23,14 @@ pub(super) fn parse(text: &str) -> Result<Expr, String> {
     }
 }
 
-struct Parser {
+pub(super) struct Parser {
     tokens: Vec<Token>,
     at: usize,
     nesting: usize,
     /// The variables that are visible, in the order of their places.
-    variables: Vec<Arc<str>>,
+    pub(super) variables: Vec<Arc<str>>,
+    /// How many regular expressions have been compiled to be kept.
+    pub(super) patterns: usize,
 }
 
 fn unexpected(token: Option<&Token>) -> String {
@@ -41,6 +40,7 @@ fn unexpected(token: Option<&Token>) -> String {
         Some(Token::Uint(value)) => value.to_string(),
         Some(Token::Double(value)) => value.to_string(),
         Some(Token::Text(text)) => format!("{text:?}"),
+        Some(Token::Bytes(bytes)) => format!("b{:?}", String::from_utf8_lossy(bytes)),
         Some(Token::Name(name)) => name.to_string(),
         Some(Token::Sign(sign)) => (*sign).to_owned(),
     };
@@ -84,7 +84,7 @@ fn operator(token: &Token) -> Option<Operator> {
     })
 }
 
-fn deeper(expr: Expr, depths: impl IntoIterator<Item = usize>) -> Result<Node, String> {
+pub(super) fn deeper(expr: Expr, depths: impl IntoIterator<Item = usize>) -> Result<Node, String> {
     let depth = depths.into_iter().max().unwrap_or_default() + 1;
     if depth > MAX_DEPTH {
         return Err("expression recursion limit exceeded".to_owned());
@@ -92,13 +92,23 @@ fn deeper(expr: Expr, depths: impl IntoIterator<Item = usize>) -> Result<Node, S
     Ok((expr, depth))
 }
 
-fn constant(value: Value<'static>) -> Node {
+pub(super) fn constant(value: Value<'static>) -> Node {
     (Expr::Constant(value), 1)
 }
 
 impl Parser {
-    fn peek(&self) -> Option<&Token> {
+    pub(super) fn peek(&self) -> Option<&Token> {
         self.tokens.get(self.at)
+    }
+
+    /// What stands so many tokens further.
+    pub(super) fn ahead(&self, tokens: usize) -> Option<&Token> {
+        self.tokens.get(self.at + tokens)
+    }
+
+    /// Passes so many tokens.
+    pub(super) fn pass(&mut self, tokens: usize) {
+        self.at += tokens;
     }
 
     fn next(&mut self) -> Option<Token> {
@@ -107,24 +117,24 @@ impl Parser {
         token
     }
 
-    fn skip(&mut self, sign: &'static str) -> bool {
+    pub(super) fn skip(&mut self, sign: &'static str) -> bool {
         let found = self.peek() == Some(&Token::Sign(sign));
         self.at += usize::from(found);
         found
     }
 
-    fn expect(&mut self, sign: &'static str) -> Result<(), String> {
+    pub(super) fn expect(&mut self, sign: &'static str) -> Result<(), String> {
         if self.skip(sign) { Ok(()) } else { Err(unexpected(self.peek())) }
     }
 
-    fn name(&mut self) -> Result<Arc<str>, String> {
+    pub(super) fn name(&mut self) -> Result<Arc<str>, String> {
         match self.next() {
             Some(Token::Name(name)) => Ok(name),
             other => Err(unexpected(other.as_ref())),
         }
     }
 
-    fn expression(&mut self) -> Result<Node, String> {
+    pub(super) fn expression(&mut self) -> Result<Node, String> {
         self.nesting += 1;
         if self.nesting > MAX_NESTING {
             return Err("expression recursion limit exceeded".to_owned());
@@ -163,6 +173,20 @@ impl Parser {
         while nots == 0 && self.skip("-") {
             minuses += 1;
         }
+        // A sign before a number belongs to it, so that the smallest integer can be written.
+        if minuses > 0 {
+            minuses -= match self.tokens.get_mut(self.at) {
+                Some(Token::Int(value)) => {
+                    *value = -*value;
+                    1
+                }
+                Some(Token::Double(value)) => {
+                    *value = -*value;
+                    1
+                }
+                _ => 0,
+            };
+        }
         let (mut expr, mut depth) = self.member()?;
         // Every further pair changes nothing but the demand on the type, which the first makes already.
         let wraps = if nots > 0 { 2 - nots % 2 } else { minuses % 2 };
@@ -200,18 +224,26 @@ impl Parser {
     fn primary(&mut self) -> Result<Node, String> {
         let token = self.next();
         Ok(match token {
-            Some(Token::Int(value)) => constant(Value::Int(value)),
+            Some(Token::Int(value)) => {
+                constant(Value::Int(i64::try_from(value).map_err(|_| "invalid int literal")?))
+            }
             Some(Token::Uint(value)) => constant(Value::Uint(value)),
             Some(Token::Double(value)) => constant(Value::Double(value)),
             Some(Token::Text(text)) => constant(Value::Text(text)),
+            Some(Token::Bytes(bytes)) => constant(Value::Bytes(bytes)),
             Some(Token::Name(name)) => self.named(name)?,
+            // A name from the root, which is where all are.
+            Some(Token::Sign(".")) => {
+                let name = self.name()?;
+                self.named(name)?
+            }
             Some(Token::Sign("(")) => {
                 let node = self.expression()?;
                 self.expect(")")?;
                 node
             }
             Some(Token::Sign("[")) => {
-                let (items, depth) = self.list("]")?;
+                let (items, depth) = self.items("]")?;
                 deeper(Expr::List(items), [depth])?
             }
             Some(Token::Sign("{")) => self.map()?,
@@ -220,12 +252,29 @@ impl Parser {
     }
 
     /// Expressions up to a closing bracket, and how deep the deepest is.
-    fn list(&mut self, end: &'static str) -> Result<(Vec<Expr>, usize), String> {
+    pub(super) fn list(&mut self, end: &'static str) -> Result<(Vec<Expr>, usize), String> {
+        self.several(end, Self::expression)
+    }
+
+    /// The same, each of which may be optional.
+    fn items(&mut self, end: &'static str) -> Result<(Vec<Expr>, usize), String> {
+        self.several(end, |parser| {
+            let optional = parser.skip("?");
+            let item = parser.expression()?;
+            if_present(optional, item)
+        })
+    }
+
+    fn several<T>(
+        &mut self,
+        end: &'static str,
+        mut item: impl FnMut(&mut Self) -> Result<(T, usize), String>,
+    ) -> Result<(Vec<T>, usize), String> {
         let (mut items, mut depth) = (Vec::new(), 0);
         while !self.skip(end) {
-            let item = self.expression()?;
-            items.push(item.0);
-            depth = depth.max(item.1);
+            let (item, its_depth) = item(self)?;
+            items.push(item);
+            depth = depth.max(its_depth);
             if !self.skip(",") {
                 self.expect(end)?;
                 break;
@@ -235,112 +284,20 @@ impl Parser {
     }
 
     fn map(&mut self) -> Result<Node, String> {
-        let (mut entries, mut depth) = (Vec::new(), 0);
-        while !self.skip("}") {
-            let key = self.expression()?;
-            self.expect(":")?;
-            let value = self.expression()?;
-            depth = depth.max(key.1).max(value.1);
-            entries.push((key.0, value.0));
-            if !self.skip(",") {
-                self.expect("}")?;
-                break;
-            }
-        }
+        let (entries, depth) = self.several("}", |parser| {
+            let optional = parser.skip("?");
+            let (key, depth_of_key) = parser.expression()?;
+            parser.expect(":")?;
+            let value = parser.expression()?;
+            let (value, depth) = if_present(optional, value)?;
+            Ok(((key, value), depth.max(depth_of_key)))
+        })?;
         deeper(Expr::Map(entries), [depth])
     }
+}
 
-    /// What begins with a name: a constant, a variable, a function.
-    fn named(&mut self, name: Arc<str>) -> Result<Node, String> {
-        if let Some(place) = self.variables.iter().rposition(|other| *other == name) {
-            return Ok((Expr::Variable(place), 1));
-        }
-        let value = match &*name {
-            "true" => Some(Value::Bool(true)),
-            "false" => Some(Value::Bool(false)),
-            "null" => Some(Value::Null),
-            _ => None,
-        };
-        if let Some(value) = value {
-            return Ok(constant(value));
-        }
-        if self.skip("(") {
-            return if &*name == "has" { self.has() } else { self.call(&name, None) };
-        }
-        if &*name == "device" {
-            return Ok((Expr::Device, 1));
-        }
-        if NAMESPACES.contains(&&*name) && self.skip(".") {
-            let full = format!("{name}.{}", self.name()?);
-            self.expect("(")?;
-            return if full == "cel.bind" { self.bind() } else { self.call(&full, None) };
-        }
-        Err(format!("undeclared reference to '{name}' (in container '')"))
-    }
-
-    /// A function with its arguments, the opening parenthesis of which has been read.
-    fn call(&mut self, name: &str, receiver: Option<Node>) -> Result<Node, String> {
-        let method = receiver.is_some();
-        let (mut args, mut depth) = receiver.map_or((Vec::new(), 0), |(expr, depth)| (vec![expr], depth));
-        let (more, depth_of_more) = self.list(")")?;
-        depth = depth.max(depth_of_more);
-        args.extend(more);
-        let function = Function::find(name, method, args.len())
-            .ok_or_else(|| format!("undeclared reference to '{name}' (in container '')"))?;
-        deeper(Expr::Call(function, args), [depth])
-    }
-
-    fn has(&mut self) -> Result<Node, String> {
-        let (arg, depth) = self.expression()?;
-        self.expect(")")?;
-        let invalid = || "invalid argument to has() macro".to_owned();
-        let Expr::Get(Access { of, key, optional: false }) = arg else { return Err(invalid()) };
-        let Expr::Constant(Value::Text(field)) = *key else { return Err(invalid()) };
-        deeper(Expr::Has(of, field), [depth])
-    }
-
-    fn bind(&mut self) -> Result<Node, String> {
-        let name = self.name()?;
-        self.expect(",")?;
-        let value = self.expression()?;
-        self.expect(",")?;
-        self.variables.push(name);
-        let body = self.expression()?;
-        self.variables.pop();
-        self.expect(")")?;
-        let depths = [value.1, body.1];
-        deeper(Expr::Bind(Box::new([value.0, body.0])), depths)
-    }
-
-    /// A method or macro of what stands before it, the opening parenthesis of which has been read.
-    fn method(&mut self, receiver: Node, name: &str) -> Result<Node, String> {
-        let kind = match name {
-            "all" => Macro::All,
-            "exists" => Macro::Exists,
-            "exists_one" | "existsOne" => Macro::ExistsOne,
-            "filter" => Macro::Filter,
-            "map" => Macro::Map,
-            "optMap" => Macro::OptMap,
-            "optFlatMap" => Macro::OptFlatMap,
-            _ => return self.call(name, Some(receiver)),
-        };
-        let variable = self.name()?;
-        self.expect(",")?;
-        self.variables.push(variable);
-        let first = self.expression()?;
-        let second = if kind == Macro::Map && self.skip(",") { Some(self.expression()?) } else { None };
-        self.variables.pop();
-        self.expect(")")?;
-        let depths = [receiver.1, first.1, second.as_ref().map_or(0, |second| second.1)];
-        let (condition, body) = match second {
-            Some(second) => (Some(first.0), second.0),
-            None => (None, first.0),
-        };
-        deeper(
-            Expr::Comprehension(Box::new(Comprehension { kind, over: receiver.0, condition, body })),
-            depths,
-        )
-    }
+fn if_present(optional: bool, (expr, depth): Node) -> Result<Node, String> {
+    if optional { deeper(Expr::IfPresent(Box::new(expr)), [depth]) } else { Ok((expr, depth)) }
 }
 
 fn field((of, depth): Node, name: Arc<str>, optional: bool) -> Result<Node, String> {

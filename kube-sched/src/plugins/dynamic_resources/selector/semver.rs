@@ -17,39 +17,53 @@ enum Identifier {
 }
 
 impl Version {
-    pub(super) fn parse(text: &str) -> Option<Self> {
-        let (text, build) = text.split_once('+').map_or((text, None), |(text, build)| (text, Some(build)));
-        if build.is_some_and(|build| !build.split('.').all(is_identifier)) {
-            return None;
+    /// Reads a version, or says in upstream's words why it is none.
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        if text.is_empty() {
+            return Err("Version string empty".to_owned());
         }
-        let (numbers, before) =
-            text.split_once('-').map_or((text, None), |(text, before)| (text, Some(before)));
-        let mut parts = numbers.split('.');
-        let mut next = || number(parts.next()?);
-        let numbers = [next()?, next()?, next()?];
-        if parts.next().is_some() {
-            return None;
-        }
+        let parts: Vec<&str> = text.splitn(3, '.').collect();
+        let [major, minor, rest] = parts[..] else {
+            return Err("No Major.Minor.Patch elements found".to_owned());
+        };
+        let (rest, build) = rest.split_once('+').map_or((rest, None), |(rest, build)| (rest, Some(build)));
+        let (patch, before) =
+            rest.split_once('-').map_or((rest, None), |(patch, before)| (patch, Some(before)));
+        let numbers = [number("major", major)?, number("minor", minor)?, number("patch", patch)?];
         let before =
-            before.map_or_else(|| Some(Vec::new()), |text| text.split('.').map(identifier).collect());
-        Some(Self { numbers, before: before? })
+            before.map_or_else(|| Ok(Vec::new()), |text| text.split('.').map(identifier).collect())?;
+        for part in build.iter().flat_map(|build| build.split('.')) {
+            if part.is_empty() {
+                return Err("Build meta data is empty".to_owned());
+            }
+            if !is_identifier(part) {
+                return Err(format!("Invalid character(s) found in build meta data {part:?}"));
+            }
+        }
+        Ok(Self { numbers, before })
     }
 
     /// Reads what people write: a leading `v`, missing numbers and leading zeros are mended.
-    pub(super) fn parse_tolerantly(text: &str) -> Option<Self> {
-        let text = text.trim();
+    pub(super) fn parse_tolerantly(text: &str) -> Result<Self, String> {
         let text = text.strip_prefix('v').unwrap_or(text);
-        let end = text.find(['-', '+']).unwrap_or(text.len());
-        let (numbers, rest) = text.split_at(end);
-        let mend = |part: &str| {
-            let mended = part.trim_start_matches('0');
-            if mended.is_empty() && !part.is_empty() { "0".to_owned() } else { mended.to_owned() }
-        };
-        let mut parts: Vec<_> = numbers.split('.').map(mend).collect();
-        while parts.len() < 3 {
-            parts.push("0".to_owned());
+        let mut parts: Vec<_> = text.splitn(3, '.').map(without_zeros).collect();
+        if parts.len() < 3 {
+            if parts.last().is_some_and(|part| part.contains(['+', '-'])) {
+                return Err("short version cannot contain PreRelease/Build meta data".to_owned());
+            }
+            parts.resize(3, "0".to_owned());
         }
-        Self::parse(&format!("{}{rest}", parts.join(".")))
+        Self::parse(&parts.join("."))
+    }
+}
+
+/// A number without leading zeros, but for one that stands alone.
+fn without_zeros(part: &str) -> String {
+    let mended = part.trim_start_matches('0');
+    match mended.bytes().next() {
+        _ if part.len() < 2 => part.to_owned(),
+        Some(first) if first.is_ascii_digit() => mended.to_owned(),
+        _ => format!("0{mended}"),
     }
 }
 
@@ -68,21 +82,41 @@ impl PartialOrd for Version {
     }
 }
 
-fn number(text: &str) -> Option<u64> {
-    let plain = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    (plain && (text.len() == 1 || !text.starts_with('0'))).then(|| text.parse().ok())?
+fn only_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
+}
+
+fn number(name: &str, text: &str) -> Result<u64, String> {
+    if !only_digits(text) {
+        return Err(format!("Invalid character(s) found in {name} number {text:?}"));
+    }
+    if text.len() > 1 && text.starts_with('0') {
+        let name = format!("{}{}", name[..1].to_ascii_uppercase(), &name[1..]);
+        return Err(format!("{name} number must not contain leading zeroes {text:?}"));
+    }
+    text.parse().map_err(|_| out_of_range(text))
+}
+
+fn out_of_range(text: &str) -> String {
+    format!("strconv.ParseUint: parsing {text:?}: value out of range")
 }
 
 fn is_identifier(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
 }
 
-fn identifier(text: &str) -> Option<Identifier> {
+fn identifier(text: &str) -> Result<Identifier, String> {
+    if text.is_empty() {
+        return Err("Prerelease is empty".to_owned());
+    }
     if !is_identifier(text) {
-        return None;
+        return Err(format!("Invalid character(s) found in prerelease {text:?}"));
     }
-    if text.bytes().all(|b| b.is_ascii_digit()) {
-        return number(text).map(Identifier::Number);
+    if !only_digits(text) {
+        return Ok(Identifier::Text(text.to_owned()));
     }
-    Some(Identifier::Text(text.to_owned()))
+    if text.len() > 1 && text.starts_with('0') {
+        return Err(format!("Numeric PreRelease version must not contain leading zeroes {text:?}"));
+    }
+    text.parse().map(Identifier::Number).map_err(|_| out_of_range(text))
 }

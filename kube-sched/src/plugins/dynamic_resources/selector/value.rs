@@ -1,11 +1,20 @@
 //! What expressions compute with.
 
 use std::cmp::Ordering;
+use std::net::IpAddr;
 use std::sync::Arc;
 
+use ipnet::IpNet;
+use regex::Regex;
+
+use super::moment::Moment;
+use super::named::NamedFormat;
 use super::semver::Version;
-use crate::resources::nano_value;
+use super::url::Url;
 use crate::snapshot::{DeviceFacts, Fact};
+
+pub(super) const DURATION: &str = "google.protobuf.Duration";
+pub(super) const TIMESTAMP: &str = "google.protobuf.Timestamp";
 
 /// A value of an expression or of its evaluation. The device's own maps are looked up where they are.
 #[derive(Debug, Clone)]
@@ -16,11 +25,23 @@ pub(super) enum Value<'d> {
     Uint(u64),
     Double(f64),
     Text(Arc<str>),
+    Bytes(Arc<[u8]>),
+    /// In thousand-millionths of a second.
+    Duration(i64),
+    Timestamp(Moment),
+    /// A type, by its name.
+    Type(&'static str),
     List(Arc<Vec<Value<'d>>>),
     Map(Arc<Vec<(Value<'d>, Value<'d>)>>),
     /// In thousand-millionths.
     Quantity(i128),
     Version(Arc<Version>),
+    Ip(IpAddr),
+    Cidr(IpNet),
+    Url(Arc<Url>),
+    Format(NamedFormat),
+    /// A regular expression that stands in the expression, compiled.
+    Pattern(Arc<Regex>),
     Optional(Option<Arc<Value<'d>>>),
     Device(&'d DeviceFacts),
     /// Attributes or capacities by domain.
@@ -53,11 +74,19 @@ impl<'d> Value<'d> {
             Self::Int(_) => "int",
             Self::Uint(_) => "uint",
             Self::Double(_) => "double",
-            Self::Text(_) => "string",
+            Self::Text(_) | Self::Pattern(_) => "string",
+            Self::Bytes(_) => "bytes",
+            Self::Duration(_) => DURATION,
+            Self::Timestamp(_) => TIMESTAMP,
+            Self::Type(_) => "type",
             Self::List(_) => "list",
             Self::Map(_) | Self::Domains(..) | Self::Domain(..) => "map",
             Self::Quantity(_) => "kubernetes.Quantity",
             Self::Version(_) => "kubernetes.Semver",
+            Self::Ip(_) => "net.IP",
+            Self::Cidr(_) => "net.CIDR",
+            Self::Url(_) => "kubernetes.URL",
+            Self::Format(_) => "kubernetes.NamedFormat",
             Self::Optional(_) => "optional_type",
             Self::Device(_) => "kubernetes.DRADevice",
         }
@@ -69,8 +98,8 @@ impl<'d> Value<'d> {
             Fact::Int(value) => Self::Int(*value),
             Fact::Text(value) => Self::Text(Arc::clone(value)),
             Fact::Version(text) => match Version::parse(text) {
-                Some(version) => Self::Version(Arc::new(version)),
-                None => return Err(format!("parse semantic version: {text:?}")),
+                Ok(version) => Self::Version(Arc::new(version)),
+                Err(reason) => return Err(format!("parse semantic version: {reason}")),
             },
             Fact::Quantity(amount) => Self::Quantity(*amount),
             Fact::Unknown => return Err("unsupported attribute value".to_owned()),
@@ -110,6 +139,23 @@ impl<'d> Value<'d> {
         }
     }
 
+    /// What stands at each index of a list or under each key of a map.
+    pub(super) fn pairs(&self) -> Result<Option<Vec<(Self, Self)>>, String> {
+        Ok(Some(match self {
+            Self::List(items) => (0_i64..).map(Self::Int).zip(items.iter().cloned()).collect(),
+            Self::Map(entries) => entries.to_vec(),
+            Self::Domains(..) | Self::Domain(..) => {
+                let mut pairs = Vec::new();
+                for key in self.elements().unwrap_or_default() {
+                    let value = self.at(&key)?.unwrap_or(Self::Null);
+                    pairs.push((key, value));
+                }
+                pairs
+            }
+            _ => return Ok(None),
+        }))
+    }
+
     /// The elements of a list or the keys of a map.
     pub(super) fn elements(&self) -> Option<Vec<Self>> {
         Some(match self {
@@ -136,6 +182,11 @@ impl<'d> Value<'d> {
                 (Some(a), Some(b)) => a.equals(b),
                 (a, b) => a.is_none() && b.is_none(),
             },
+            (Self::Type(a), Self::Type(b)) => a == b,
+            (Self::Ip(a), Self::Ip(b)) => a == b,
+            (Self::Cidr(a), Self::Cidr(b)) => a == b,
+            (Self::Url(a), Self::Url(b)) => a == b,
+            (Self::Format(a), Self::Format(b)) => a == b,
             (a, b) => a.compare(b) == Some(Ordering::Equal),
         }
     }
@@ -144,6 +195,9 @@ impl<'d> Value<'d> {
     pub(super) fn is_zero(&self) -> bool {
         match self {
             Self::Null | Self::Bool(false) | Self::Int(0) | Self::Uint(0) | Self::Optional(None) => true,
+            Self::Duration(span) => *span == 0,
+            Self::Timestamp(moment) => moment.is_first(),
+            Self::Bytes(bytes) => bytes.is_empty(),
             Self::Double(value) => *value == 0.0,
             Self::Text(text) => text.is_empty(),
             Self::List(items) => items.is_empty(),
@@ -152,11 +206,33 @@ impl<'d> Value<'d> {
         }
     }
 
+    /// Whether values of this type have an order that operators and lists know. Quantities and versions have methods for that.
+    pub(super) fn is_comparable(&self) -> bool {
+        matches!(
+            self,
+            Self::Bool(_)
+                | Self::Int(_)
+                | Self::Uint(_)
+                | Self::Double(_)
+                | Self::Text(_)
+                | Self::Bytes(_)
+                | Self::Duration(_)
+                | Self::Timestamp(_)
+        )
+    }
+
+    pub(super) fn is_number(&self) -> bool {
+        matches!(self, Self::Int(_) | Self::Uint(_) | Self::Double(_))
+    }
+
     /// The order of two values, if they have one.
     pub(super) fn compare(&self, other: &Self) -> Option<Ordering> {
         Some(match (self, other) {
             (Self::Bool(a), Self::Bool(b)) => a.cmp(b),
             (Self::Text(a), Self::Text(b)) => a.cmp(b),
+            (Self::Bytes(a), Self::Bytes(b)) => a.cmp(b),
+            (Self::Duration(a), Self::Duration(b)) => a.cmp(b),
+            (Self::Timestamp(a), Self::Timestamp(b)) => a.cmp(b),
             (Self::Quantity(a), Self::Quantity(b)) => a.cmp(b),
             (Self::Version(a), Self::Version(b)) => a.cmp(b),
             (Self::Double(a), Self::Double(b)) => return a.partial_cmp(b),
@@ -195,9 +271,4 @@ impl Side {
             Self::Capacity => &device.capacity,
         }
     }
-}
-
-/// Reads a quantity as `quantity()` does.
-pub(super) fn quantity<'d>(text: &str) -> Option<Value<'d>> {
-    nano_value(text).map(Value::Quantity)
 }
