@@ -1,12 +1,10 @@
 //! Where the memory of all binaries comes from.
 //!
 //! The C library's allocator took a quarter of the store's processor time: whatever is larger than a kilobyte, as most objects are,
-//! is neither kept by a thread nor had without asking the kernel. Libraries leave the choice to the program.
+//! is neither kept by a thread nor had without asking the kernel. Libraries leave the choice to the program, and so does this one: each
+//! binary names it.
 
-use mimalloc::MiMalloc;
-
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
+pub use mimalloc::MiMalloc as Allocator;
 
 /// `mi_option_purge_delay` of mimalloc 3, which its bindings do not name.
 const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;

@@ -14,5 +14,7 @@ pub mod node_role;
 pub mod progress;
 pub mod roles;
 
+pub use allocator::Allocator;
+
 /// Why a binary ends early: for a person to read.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;

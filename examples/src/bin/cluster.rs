@@ -3,7 +3,10 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use examples::{cluster, demo, roles};
+use examples::{Allocator, cluster, demo, roles};
+
+#[global_allocator]
+static ALLOCATOR: Allocator = Allocator;
 
 fn main() -> ExitCode {
     // This executable is also the supervisor of each pod and the program in the demo image.

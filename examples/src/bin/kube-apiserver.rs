@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser;
-use examples::{Failure, machine, roles};
+use examples::{Allocator, Failure, machine, roles};
 use ipnet::IpNet;
 use kube_api::node::TlsConnector;
 use kube_api::pki::Identity;
@@ -14,6 +14,9 @@ use kube_api::serve::{ServeConfig, serve, tls_config};
 use kube_api::{ApiServer, Config};
 use kube_store::{EtcdStore, MemoryStore, Store};
 use tokio::net::TcpListener;
+
+#[global_allocator]
+static ALLOCATOR: Allocator = Allocator;
 
 /// Serves the Kubernetes API. Certificates are made by `cluster`, `kubeadm` or any other tool.
 #[derive(Parser)]

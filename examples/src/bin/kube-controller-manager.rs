@@ -4,8 +4,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use examples::{client, roles};
+use examples::{Allocator, client, roles};
 use kube_ctrl::{Config, ControllerManager};
+
+#[global_allocator]
+static ALLOCATOR: Allocator = Allocator;
 
 /// Moves a cluster from what it is to what its objects say.
 #[derive(Parser)]

@@ -5,9 +5,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Parser, ValueEnum};
-use examples::{Failure, client, machine, roles};
+use examples::{Allocator, Failure, client, machine, roles};
 use ipnet::IpNet;
 use kube_netproxy::{Config, Dataplane, Nftables, Proxy, Userspace, UserspaceConfig};
+
+#[global_allocator]
+static ALLOCATOR: Allocator = Allocator;
 
 /// Carries traffic for Services to their endpoints.
 #[derive(Parser)]

@@ -7,13 +7,16 @@ use std::sync::Arc;
 
 use clap::Parser;
 use examples::node_role::{open_embedded, serve_kubelet};
-use examples::{Failure, client, demo, machine, roles};
+use examples::{Allocator, Failure, client, demo, machine, roles};
 use ipnet::IpNet;
 use kube_api::pki::Identity;
 use kube_node::adapter::cri::CriRuntime;
 use kube_node::runtime::fake::FakeRuntime;
 use kube_node::seam::Runtime;
 use kube_node::{Agent, Clock, Config, EvictionHard, Files};
+
+#[global_allocator]
+static ALLOCATOR: Allocator = Allocator;
 
 /// Runs the pods of one node.
 #[derive(Parser)]

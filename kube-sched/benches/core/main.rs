@@ -7,6 +7,7 @@
 
 mod alloc;
 
+use std::alloc::System as Inner;
 use std::hint::black_box;
 use std::sync::Arc;
 

@@ -9,12 +9,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use examples::health::{Check, Gate, Health};
-use examples::{Failure, roles};
+use examples::{Allocator, Failure, roles};
 use flags::Flags;
 use kube_sched::{Extender, Scheduler, Settings};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use tokio_util::sync::CancellationToken;
+
+#[global_allocator]
+static ALLOCATOR: Allocator = Allocator;
 
 const MASTER: &str = "Gauge of if the reporting system is master of the relevant lease, 0 indicates backup, 1 indicates master. 'name' is the \
     string used to identify the lease. Please make sure to group by name.";

@@ -6,6 +6,7 @@
 mod alloc;
 mod whole;
 
+use examples::Allocator as Inner;
 use kube_sched::framework::Profile;
 use kube_sched::testing::{Replay, SHAPES, Shape};
 use tokio::time::Instant;

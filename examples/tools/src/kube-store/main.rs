@@ -9,10 +9,13 @@ mod tls;
 use std::process::ExitCode;
 
 use clap::Parser;
-use examples::{Failure, roles};
+use examples::{Allocator, Failure, roles};
 
 use flags::{Command, Read, Refused};
 use kube_store::EtcdServer;
+
+#[global_allocator]
+static ALLOCATOR: Allocator = Allocator;
 
 /// What Go's flags end with when the command line is none.
 const USAGE: u8 = 2;
