@@ -3,6 +3,7 @@
 //! Nothing here decides anything about a cluster; that is in the crates. This is where versions are picked, flags are read and
 //! a log subscriber is installed.
 
+mod allocator;
 pub mod client;
 pub mod cluster;
 pub mod demo;

@@ -7,7 +7,7 @@ use kube::Client;
 use kube_ctrl::leader::{self, LeaderConfig};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Failure, machine};
+use crate::{Failure, allocator, machine};
 
 /// Runs a binary: logs to stderr, ends on SIGINT or SIGTERM, and says why it failed.
 pub fn main<F, W>(role: F) -> ExitCode
@@ -24,6 +24,7 @@ where
     F: FnOnce(CancellationToken) -> W,
     W: Future<Output = Result<(), Failure>>,
 {
+    allocator::keep_little();
     machine::log_to_stderr(level);
     machine::raise_open_files();
     let shutdown = CancellationToken::new();
