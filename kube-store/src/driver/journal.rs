@@ -13,8 +13,9 @@
 //! earlier write, and a failure of that would have to undo a later one that has succeeded. Where a sync takes 50 to 90 µs the
 //! processor is busy all the time, and there is nothing to win.
 //!
-//! A caller blocks its worker while it commits, as long as a task may. Where the disk takes longer, where there is one worker
-//! for everything, and outside of a runtime, the thread does all.
+//! A caller blocks its worker while it commits, as long as a task may, also where that is the only one: what comes meanwhile
+//! goes into the next batch together, and changing threads for each commit takes longer. Where the disk takes longer, in a runtime
+//! that has no workers, and outside of one, the thread does all.
 
 use std::io;
 use std::sync::Arc;
@@ -83,7 +84,7 @@ impl Journal {
     /// Asks for what is applied to be made durable; call it under the state's lock.
     pub(super) fn enqueue(&self) -> Durable<'_> {
         let mut queue = self.queue.lock();
-        if !queue.stop && queue.turn == Holder::Nobody && self.pace.is_short() {
+        if !queue.stop && queue.turn == Holder::Nobody && self.pace.is_short(1) {
             queue.turn = Holder::Caller;
             return Durable::Commit(Turn(self));
         }

@@ -12,8 +12,13 @@ pub(super) const HEADER: u32 = 64;
 const MAGIC: &[u8; 16] = b"kube-store log 1";
 /// A segment in the making.
 const UNFINISHED: &str = "next";
-/// How much is filled with zeros at once; each step is synced, so that commits do not wait behind all of it.
+/// How much is filled with zeros before it is synced, so that commits do not wait behind all of it.
 const FILL: u32 = 1 << 20;
+/// How much of that is written at once. The kernel keeps what one call writes together, and looks at all of it for each small
+/// write into it: after a call for 1 MiB that takes 10 of a commit's 60 microseconds.
+const PIECE: u32 = 64 << 10;
+/// How a segment is written: every write is synced.
+const SYNCED: OFlags = OFlags::WRONLY.union(OFlags::DSYNC);
 
 /// A directory with the segments of a log, locked against other processes.
 #[derive(Debug, Clone)]
@@ -81,7 +86,7 @@ impl Disk {
 
     /// Opens a segment to write on in it. Every write is synced.
     pub(super) fn open_to_write(&self, segment: u32) -> io::Result<File> {
-        open(&self.path(segment), OFlags::WRONLY)
+        open(&self.path(segment), SYNCED)
     }
 
     /// Makes a segment of `capacity` bytes, out of a retired one if that is as large. It is whole and synced before it has
@@ -97,12 +102,12 @@ impl Disk {
             Some(old) => {
                 self.step()?;
                 std::fs::rename(self.path(old), &unfinished)?;
-                open(&unfinished, OFlags::WRONLY)?
+                open(&unfinished, SYNCED)?
             }
             None => {
-                let file = open(&unfinished, OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC)?;
-                self.fill(&file, capacity)?;
-                file
+                let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC;
+                self.fill(&open(&unfinished, flags)?, capacity)?;
+                open(&unfinished, SYNCED)?
             }
         };
         self.write(&file, &write_header(segment, capacity), 0)?;
@@ -114,18 +119,23 @@ impl Disk {
         Ok(file)
     }
 
+    /// Writes zeros to a file whose writes are not synced by themselves.
     fn fill(&self, file: &File, capacity: u32) -> io::Result<()> {
-        let zeros = vec![0; FILL.min(capacity) as usize];
+        let zeros = vec![0; PIECE.min(capacity) as usize];
         let mut at = 0;
         while at < capacity {
-            let now = FILL.min(capacity - at);
+            let now = PIECE.min(capacity - at);
             self.write(file, zeros.get(..now as usize).unwrap_or_default(), at)?;
             at += now;
+            if at.is_multiple_of(FILL) || at == capacity {
+                self.step()?;
+                file.sync_data()?;
+            }
         }
         Ok(())
     }
 
-    /// Writes, and returns when it is synced.
+    /// Writes; when it returns, a segment is synced too.
     pub(super) fn write(&self, file: &File, bytes: &[u8], offset: u32) -> io::Result<()> {
         #[cfg(test)]
         let bytes = match self.faults.cut(bytes.len()) {
@@ -160,10 +170,10 @@ impl Disk {
     }
 }
 
-/// Opens a file whose every write is synced.
+/// Opens a file of the log.
 fn open(path: &Path, flags: OFlags) -> io::Result<File> {
     let mode = Mode::RUSR | Mode::WUSR | Mode::RGRP;
-    Ok(rustix::fs::open(path, flags | OFlags::DSYNC | OFlags::CLOEXEC, mode)?.into())
+    Ok(rustix::fs::open(path, flags | OFlags::CLOEXEC, mode)?.into())
 }
 
 /// Magic, number, size, checksum of these; zeros behind.
