@@ -23,6 +23,17 @@ use futures::StreamExt;
 
 use crate::{KeyValue, Store, WatchResponse, WatchStream};
 
+/// Every entry of an etcd snapshot, in order, by its bucket: to compare two of them.
+///
+/// # Errors
+/// Those of the file, and [`Error::Corrupt`](crate::Error) for one that is no snapshot.
+#[cfg(feature = "server")]
+pub fn snapshot_entries(
+    snapshot: &std::path::Path,
+) -> crate::Result<std::collections::BTreeMap<Vec<u8>, Vec<(Vec<u8>, Vec<u8>)>>> {
+    crate::etcd::server::entries(snapshot)
+}
+
 /// Runs every check, each on a store of its own from `make`, which must be empty. Panics at the first deviation.
 pub async fn conformance<S: Store>(make: impl AsyncFn() -> S) {
     ranges::counters_follow_a_key(&make().await).await;

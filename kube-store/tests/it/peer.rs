@@ -1,6 +1,6 @@
 //! Debian's etcd, to compare with.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -17,10 +17,15 @@ pub(crate) struct Etcd {
     _dir: Option<tempfile::TempDir>,
 }
 
-/// A new folder; in memory where the machine allows, since nobody measures the disk here.
-pub(crate) fn scratch() -> tempfile::TempDir {
+/// Where files of tests go: into memory where the machine allows, since nobody measures the disk here.
+pub(crate) fn scratch_folder() -> PathBuf {
     let memory = Path::new("/dev/shm");
-    if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap()
+    if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() }
+}
+
+/// A new folder there.
+pub(crate) fn scratch() -> tempfile::TempDir {
+    tempfile::tempdir_in(scratch_folder()).unwrap()
 }
 
 /// Two addresses that were free a moment ago.

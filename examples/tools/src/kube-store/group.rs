@@ -62,13 +62,23 @@ pub(crate) async fn serve<E: Engine>(
         served = serving => served?,
         // Publishing ends; its end must not end the others.
         () = async { publish.await; std::future::pending().await } => {}
-        _ = store.wait_for(|_| false) => return Err("this member has stopped".into()),
+        _ = store.wait_for(|_| false) => return ended(&store),
     }
     hand_over(&store).await;
     stop.cancel();
     for peer in peers {
         peer.await??;
     }
+    Ok(())
+}
+
+/// What a member ends with that was not asked to: as etcd's, one that was removed has done what it had to.
+fn ended(store: &RaftStore) -> Result<(), Failure> {
+    let status = store.raft_status();
+    if status.members.iter().any(|member| member.id == status.id) {
+        return Err("this member has stopped".into());
+    }
+    tracing::warn!("this member was removed from the group");
     Ok(())
 }
 

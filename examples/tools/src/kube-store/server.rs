@@ -16,6 +16,9 @@ use crate::{Failure, group, tls};
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 1024;
 
+/// What etcd has in its data folder.
+const ETCDS: [&str; 2] = ["member/wal", "member/snap/db"];
+
 /// Where a server listens for its clients, and where for those of its pages alone.
 pub(crate) struct Listeners {
     clients: Vec<Listener>,
@@ -66,6 +69,13 @@ async fn serve_on<E: Engine>(
 ) -> Result<(), Failure> {
     let dir = settings.data_dir();
     let named = dir.display().to_string();
+    // Serving none of the keys that are in there would be worse than serving nothing.
+    if ETCDS.iter().any(|path| dir.join(path).exists()) {
+        return Err(format!(
+            "{named} is a folder of etcd's: save a snapshot of it, and fill another one by `kube-store snapshot restore`"
+        )
+        .into());
+    }
     let opened = tokio::task::spawn_blocking(move || {
         std::fs::create_dir_all(&dir)?;
         open(&dir)

@@ -1,4 +1,7 @@
 //! TLS from files, which are read again when they change.
+//!
+//! A certificate that may sign others is not taken for a client's own, as Go would take it: one that signs itself, and is given
+//! as the authority too, has to be replaced by two.
 
 mod allowed;
 mod limits;
@@ -65,11 +68,11 @@ impl TlsFiles {
     fn verifier(&self, provider: Arc<CryptoProvider>) -> Result<Arc<dyn ClientCertVerifier>, Failure> {
         let mut builder = WebPkiClientVerifier::builder_with_provider(Arc::new(self.roots()?), provider);
         if let Some(file) = &self.revoked {
-            let lists = CertificateRevocationListDer::pem_file_iter(file).map_err(|e| told(file, &e))?;
-            let lists = lists.collect::<Result<Vec<_>, _>>().map_err(|e| told(file, &e))?;
             // A list says what was revoked, and not that nothing else was.
-            builder =
-                builder.with_crls(lists).only_check_end_entity_revocation().allow_unknown_revocation_status();
+            builder = builder
+                .with_crls(revocations(file)?)
+                .only_check_end_entity_revocation()
+                .allow_unknown_revocation_status();
         }
         let any = builder.build()?;
         if self.allowed_names.is_empty() && self.allowed_hosts.is_empty() {
@@ -112,6 +115,15 @@ impl TlsFiles {
 fn load((chain, key): &Pair) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), Failure> {
     let pem = PrivateKeyDer::from_pem_file(key).map_err(|e| told(key, &e))?;
     Ok((certificates(chain)?, pem))
+}
+
+/// The lists of a file, in PEM, or one in DER, as etcd takes it. What is neither is refused when the list is used: taken for no
+/// list at all, it would let in whom it names.
+fn revocations(file: &std::path::Path) -> Result<Vec<CertificateRevocationListDer<'static>>, Failure> {
+    let bytes = std::fs::read(file).map_err(|e| told(file, &e))?;
+    let lists = CertificateRevocationListDer::pem_slice_iter(&bytes).collect::<Result<Vec<_>, _>>();
+    let lists = lists.map_err(|e| told(file, &e))?;
+    Ok(if lists.is_empty() { vec![bytes.into()] } else { lists })
 }
 
 fn told(file: &std::path::Path, error: &dyn std::fmt::Display) -> Failure {

@@ -150,6 +150,7 @@ impl Default for ServerConfig {
 /// - That a member is not removed since too few would be left is `FailedPrecondition`, as in 3.4; `Unknown` in 3.5.
 /// - Addresses of members that are none, and schemes but `http` and `https`, are refused; etcd takes any when a member is
 ///   updated, and stops when it cannot use them.
+/// - A learner whose addresses are changed stays one; etcd forgets that it is.
 /// - A snapshot names no members: who restores it names the new ones. It holds the key with which tokens are signed, and not the
 ///   deletions of the very revision at which history starts, as in 3.4; those of 3.5.30 hold them.
 /// - Outside of a group, the member and the cluster are both 1, the term is always 1, and the index of the log is the

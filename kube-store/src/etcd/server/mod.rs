@@ -39,6 +39,6 @@ pub use self::listen::Keepalive;
 #[cfg(feature = "raft")]
 pub(crate) use self::listen::{Io, Terms, connections};
 pub use self::restore::SnapshotCheck;
-#[cfg(any(test, feature = "testing"))]
-pub(crate) use self::restore::fill;
 pub(crate) use self::restore::restore;
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use self::restore::{entries, fill};

@@ -83,6 +83,28 @@ fn checked_length(file: &mut File, check: SnapshotCheck) -> Result<u64> {
     Ok(length)
 }
 
+/// Every entry of a snapshot by its bucket; refuses one whose checksum is wrong.
+#[cfg(any(test, feature = "testing"))]
+pub(crate) fn entries(snapshot: &Path) -> Result<std::collections::BTreeMap<Vec<u8>, Entries>> {
+    let mut file = File::open(snapshot).map_err(Error::storage)?;
+    let length = checked_length(&mut file, SnapshotCheck::Required)?;
+    let mut reader = Reader::open(BufReader::new(file), length)?;
+    let mut all = std::collections::BTreeMap::new();
+    for bucket in reader.buckets()? {
+        let mut entries = Entries::new();
+        reader.visit(&bucket, &mut |key, value| {
+            entries.push((key.to_vec(), value.to_vec()));
+            Ok(())
+        })?;
+        all.insert(bucket, entries);
+    }
+    Ok(all)
+}
+
+/// Keys and values in order.
+#[cfg(any(test, feature = "testing"))]
+pub(crate) type Entries = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// Translates every entry of a database into changes, and commits them.
 pub(crate) fn fill(source: impl Read + Seek, length: u64, engine: &mut dyn Engine) -> Result<()> {
     let mut reader = Reader::open(source, length)?;

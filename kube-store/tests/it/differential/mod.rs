@@ -4,43 +4,66 @@
 
 mod accounts;
 mod hashes;
+mod members;
+mod queues;
 mod side;
+mod snapshots;
 mod traffic;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use kube_store::engine::MemoryEngine;
+use kube_store::raft::{LocalNetwork, MemberInfo, RaftConfig, RaftStore, Start};
 use kube_store::{AutoCompaction, Config, EtcdServer, Member, MemoryStore, ServerConfig};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use self::side::{Answer, Side};
-use self::traffic::{Call, Traffic};
+use self::traffic::{Call, Kind, Traffic};
 use crate::peer::Etcd;
 
 /// Calls between two looks at what the watches reported.
 const ROUND: usize = 40;
 
+/// Calls between two snapshots.
+const SNAPSHOT: usize = 5 * ROUND;
+
 /// Differences after which a run ends.
 const MOST: usize = 20;
 
+/// Where the only member says that others find it.
+const PEER_URL: &str = "http://127.0.0.1:9";
+
 /// Starts this crate's server on an empty store; answers its endpoint.
-async fn serve() -> String {
+async fn serve(kind: Kind) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    let config = Config { auto_compaction: AutoCompaction::Off, ..Config::default() };
-    let store = Arc::new(MemoryStore::with_config(config).unwrap());
-    let member = Member { name: "default".into(), ..Member::default() };
+    let store = Config { auto_compaction: AutoCompaction::Off, ..Config::default() };
+    let (name, peer_urls) = ("default".to_owned(), vec![PEER_URL.to_owned()]);
+    let member = Member { name: name.clone(), peer_urls: peer_urls.clone(), ..Member::default() };
     let config = ServerConfig { member, bcrypt_cost: 4, ..ServerConfig::default() };
-    tokio::spawn(EtcdServer::with_config(store, config).serve(listener, CancellationToken::new()));
+    let server = match kind {
+        Kind::Alone => EtcdServer::with_config(Arc::new(MemoryStore::with_config(store).unwrap()), config),
+        Kind::Group => {
+            let start = Start::New(vec![MemberInfo { name, peer_urls, ..MemberInfo::new(1) }]);
+            let tick = Duration::from_millis(20);
+            let raft = RaftConfig { start, tick, store, ..RaftConfig::member(1, 1) };
+            let network = LocalNetwork::default();
+            let store = RaftStore::open(MemoryEngine::default(), raft, network.transport(1)).await.unwrap();
+            network.attach(1, store.inbox());
+            EtcdServer::of_group(Arc::new(store), config)
+        }
+    };
+    tokio::spawn(server.serve(listener, CancellationToken::new()));
     endpoint
 }
 
-async fn compare(seed: u64, calls: usize) {
+async fn compare(seed: u64, calls: usize, kind: Kind) {
     let Some(etcd) = Etcd::start().await else { return };
     let mut theirs = Side::of_etcd(&etcd.endpoint).await;
-    let mut ours = Side::ours(&serve().await).await;
-    let mut traffic = Traffic::new(seed);
+    let mut ours = Side::ours(&serve(kind).await).await;
+    let mut traffic = Traffic::new(seed, kind);
     let mut differences = Vec::new();
     for n in 0..calls {
         let was_free = traffic.is_free();
@@ -51,6 +74,9 @@ async fn compare(seed: u64, calls: usize) {
             traffic.revision = compare_watches(&mut ours, &mut theirs, n, &mut differences).await;
             for revision in [0, traffic.some_revision()] {
                 compare_hashes(&mut ours, &mut theirs, revision, &mut differences).await;
+            }
+            if n % SNAPSHOT == 0 {
+                snapshots::compare(&mut ours, &mut theirs, &mut differences).await;
             }
         }
         let (found, wanted) = tokio::join!(ours.call(call.clone()), theirs.call(call.clone()));
@@ -66,8 +92,9 @@ async fn compare(seed: u64, calls: usize) {
     }
     if traffic.is_free() && differences.is_empty() {
         compare_watches(&mut ours, &mut theirs, calls, &mut differences).await;
+        snapshots::compare(&mut ours, &mut theirs, &mut differences).await;
     }
-    assert!(differences.is_empty(), "seed {seed}:\n{}", differences.join("\n\n"));
+    assert!(differences.is_empty(), "seed {seed}, {kind:?}:\n{}", differences.join("\n\n"));
     assert!(traffic.revision > i64::try_from(calls / 10).unwrap(), "the traffic hardly wrote anything");
 }
 
@@ -114,13 +141,20 @@ async fn compare_hashes(ours: &mut Side, theirs: &mut Side, revision: i64, diffe
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_as_etcd() {
-    compare(1, 3_000).await;
+    compare(1, 3_000, Kind::Alone).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_of_one_is_the_same_as_etcd() {
+    compare(2, 3_000, Kind::Group).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "takes longer than a test should; run it after changes of the server"]
 async fn the_same_as_etcd_for_long() {
-    for seed in 2..6 {
-        compare(seed, 10_000).await;
+    for seed in 1..4 {
+        for kind in [Kind::Alone, Kind::Group] {
+            compare(seed, 10_000, kind).await;
+        }
     }
 }

@@ -12,8 +12,11 @@ use tonic::transport::Channel;
 use tonic::{Response, Status, Streaming};
 
 use super::accounts::Token;
+use super::members::Names;
 use super::traffic::Call;
 use crate::wire::etcdserverpb as pb;
+use crate::wire::v3electionpb::election_client::ElectionClient;
+use crate::wire::v3lockpb::lock_client::LockClient;
 use pb::auth_client::AuthClient;
 use pb::cluster_client::ClusterClient;
 use pb::kv_client::KvClient;
@@ -21,6 +24,8 @@ use pb::lease_client::LeaseClient;
 use pb::maintenance_client::MaintenanceClient;
 use pb::watch_client::WatchClient;
 use pb::watch_request::RequestUnion;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_client::HealthClient;
 
 /// What a server said to a call.
 #[derive(Debug, PartialEq, Eq)]
@@ -49,10 +54,14 @@ const FENCES: usize = 3;
 pub(super) struct Side {
     address: String,
     is_ours: bool,
-    kv: KvClient<Authed>,
+    pub(super) kv: KvClient<Authed>,
     lease: LeaseClient<Authed>,
-    maintenance: MaintenanceClient<Authed>,
-    cluster: ClusterClient<Authed>,
+    pub(super) maintenance: MaintenanceClient<Authed>,
+    pub(super) cluster: ClusterClient<Authed>,
+    pub(super) names: Names,
+    pub(super) lock: LockClient<Authed>,
+    pub(super) election: ElectionClient<Authed>,
+    health: HealthClient<Authed>,
     pub(super) auth: AuthClient<Authed>,
     pub(super) token: Token,
     requests: mpsc::UnboundedSender<pb::WatchRequest>,
@@ -101,17 +110,6 @@ fn status(message: &mut pb::StatusResponse) -> Option<i64> {
     header(&mut message.header)
 }
 
-/// Numbers and addresses are everybody's own.
-fn members(message: &mut pb::MemberListResponse) -> Option<i64> {
-    for member in &mut message.members {
-        let name = std::mem::take(&mut member.name);
-        *member = pb::Member { id: member.id.min(1), name, ..Default::default() };
-    }
-    // etcd says nothing of its revision here.
-    message.header = None;
-    None
-}
-
 fn leases(message: &mut pb::LeaseLeasesResponse) -> Option<i64> {
     message.leases.sort_by_key(|lease| lease.id);
     header(&mut message.header)
@@ -140,12 +138,18 @@ impl Side {
         let responses = watches.watch(UnboundedReceiverStream::new(receiver)).await.unwrap().into_inner();
         let token = Token::default();
         let authed = InterceptedService::new(channel, token.clone());
+        let mut cluster = ClusterClient::new(authed.clone());
+        let members = cluster.member_list(pb::MemberListRequest::default()).await.unwrap();
         let mut side = Self {
             address: endpoint.trim_start_matches("http://").to_owned(),
             is_ours,
             kv: KvClient::new(authed.clone()),
             maintenance: MaintenanceClient::new(authed.clone()),
-            cluster: ClusterClient::new(authed.clone()),
+            cluster,
+            names: Names::of(members.into_inner()),
+            lock: LockClient::new(authed.clone()),
+            election: ElectionClient::new(authed.clone()),
+            health: HealthClient::new(authed.clone()),
             auth: AuthClient::new(authed.clone()),
             lease: LeaseClient::new(authed),
             token,
@@ -172,10 +176,13 @@ impl Side {
             Call::KeepAlive(id) => answer(self.keep_alive(id).await, |m| header(&mut m.header)),
             Call::TimeToLive(request) => answer(self.lease.lease_time_to_live(request).await, time_to_live),
             Call::Leases => answer(self.lease.lease_leases(pb::LeaseLeasesRequest {}).await, leases),
-            Call::Members => {
-                let request = pb::MemberListRequest::default();
-                answer(self.cluster.member_list(request).await, members)
+            Call::Membership(call) => self.membership(call).await,
+            Call::Queue(queue) => self.queue(queue).await,
+            Call::Health(service) => {
+                let request = HealthCheckRequest { service: service.into() };
+                answer(self.health.check(request).await, |_| None)
             }
+            Call::Hash => self.hash_all().await,
             Call::Status => answer(self.maintenance.status(pb::StatusRequest {}).await, status),
             Call::Alarm(request) => {
                 // There is no header in 3.4's answer, nor in that to a defragmentation.

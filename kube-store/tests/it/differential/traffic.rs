@@ -3,6 +3,8 @@
 use bytes::Bytes;
 
 use super::accounts::Account;
+use super::members::Membership;
+use super::queues::{Queue, Service};
 use crate::wire::etcdserverpb as pb;
 use pb::compare::{CompareResult, CompareTarget, TargetUnion};
 use pb::range_request::{SortOrder, SortTarget};
@@ -23,11 +25,24 @@ pub(super) enum Call {
     Leases,
     CreateWatch(pb::WatchCreateRequest),
     CancelWatch(i64),
-    Members,
+    Membership(Membership),
+    Queue(Queue),
+    /// Of a service of this name, or of all.
+    Health(&'static str),
+    Hash,
     Status,
     Alarm(pb::AlarmRequest),
     Defragment,
     Account(Account),
+}
+
+/// What this crate's server is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A store by itself, whose members cannot be changed.
+    Alone,
+    /// A member of a group, which has no other that runs.
+    Group,
 }
 
 /// What the server lets the traffic do at the moment.
@@ -48,6 +63,9 @@ const KEYS: [&[u8]; 11] =
 /// A source of calls.
 pub(super) struct Traffic {
     rng: fastrand::Rng,
+    kind: Kind,
+    /// Whether the etcd is 3.4, which lacks a call.
+    is_old: bool,
     /// The current revision.
     pub(super) revision: i64,
     compacted: i64,
@@ -61,9 +79,11 @@ fn alarm(action: pb::alarm_request::AlarmAction, kind: pb::AlarmType) -> Call {
 }
 
 impl Traffic {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(super) fn new(seed: u64, kind: Kind) -> Self {
         Self {
             rng: fastrand::Rng::with_seed(seed),
+            kind,
+            is_old: super::is_old(),
             revision: 1,
             compacted: 0,
             mode: Mode::Free,
@@ -115,6 +135,7 @@ impl Traffic {
             60..80 if kind == pb::AlarmType::Nospace => Call::Txn(self.txn(0)),
             60..85 => Call::Grant(self.grant()),
             85..90 => Call::Status,
+            90..95 if kind == pb::AlarmType::Nospace => Call::Queue(self.queue()),
             _ => alarm(pb::alarm_request::AlarmAction::Get, pb::AlarmType::None),
         }
     }
@@ -134,6 +155,9 @@ impl Traffic {
             40..60 => Call::Range(self.range()),
             60..68 => Call::Delete(self.delete()),
             68..80 => Call::Txn(self.guarded_txn()),
+            80..83 if self.kind == Kind::Group => Call::Membership(Membership::change(&mut self.rng)),
+            80..83 if !self.is_old => Call::Account(Account::Status),
+            83 => Call::Health(""),
             _ => self.account(),
         }
     }
@@ -157,11 +181,15 @@ impl Traffic {
     /// What the other services are asked, and what opens a stretch of calls that not everybody may do.
     fn rare(&mut self) -> Call {
         match self.rng.u32(0..100) {
-            0..70 => self.account(),
-            70..76 => Call::Members,
-            76..84 => Call::Status,
-            84..86 => Call::Defragment,
-            86..90 => {
+            0..48 => self.account(),
+            48..60 => Call::Membership(Membership::any(&mut self.rng, self.kind)),
+            60..68 => Call::Queue(self.queue()),
+            68..71 => Call::Hash,
+            71..73 => Call::Health(if self.rng.bool() { "" } else { "etcdserverpb.KV" }),
+            73..82 => Call::Status,
+            82..84 => Call::Defragment,
+            84..86 if !self.is_old => Call::Account(Account::Status),
+            84..90 => {
                 self.ahead = Account::preparations().into_iter().rev().map(Call::Account).collect();
                 self.next()
             }
@@ -195,6 +223,11 @@ impl Traffic {
             91..97 => Call::CreateWatch(self.watch()),
             _ => Call::CancelWatch(self.rng.i64(0..30)),
         }
+    }
+
+    fn queue(&mut self) -> Queue {
+        let kind = if self.rng.bool() { Service::Lock } else { Service::Election };
+        Queue { first: self.lease(), second: self.lease(), kind }
     }
 
     fn chance(&mut self, percent: u32) -> bool {

@@ -45,6 +45,18 @@ impl<R: Read + Seek> Reader<R> {
         Ok(Self { source, page_size: newest.page_size, pages, root: newest.root, budget: 0 })
     }
 
+    /// The names of all buckets.
+    #[cfg(any(test, feature = "testing"))]
+    pub(in crate::etcd::server) fn buckets(&mut self) -> Result<Vec<Vec<u8>>> {
+        let mut names = Vec::new();
+        self.budget = self.pages;
+        self.tree(self.root, 0, &mut |is_bucket, key, _| {
+            names.extend(is_bucket.then(|| key.to_vec()));
+            Ok(())
+        })?;
+        Ok(names)
+    }
+
     /// Calls `visit` with the entries of a bucket in order; answers whether there is such a bucket.
     pub(in crate::etcd::server) fn visit(&mut self, bucket: &[u8], visit: &mut Visit<'_>) -> Result<bool> {
         let mut found: Option<Vec<u8>> = None;
