@@ -217,9 +217,6 @@ fn no_expression_costs_more_than_its_budget() {
     // Every look into a map passes all its entries.
     let map = "lists.range(20000).transformMap(i, v, v)";
     assert_eq!(ask(&format!("cel.bind(m, {map}, m.all(k, m[k] == k))")), too_dear);
-    let query =
-        "cel.bind(q, lists.range(9000).map(i, string(i)).join('&'), url('/?' + q).getQuery().size() == 9000)";
-    assert_eq!(ask(query), "true");
     let brackets = format!("{}true{}", "(".repeat(5000), ")".repeat(5000));
     assert_eq!(ask(&brackets), "compilation failed: expression recursion limit exceeded");
     let sums = format!("{}1 == 0", "1 + ".repeat(2000));
