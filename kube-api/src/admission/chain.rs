@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde_json::Value;
 
+use super::admin_access::DeviceAdminAccess;
 use super::limit_range::LimitRanger;
 use super::namespace::NamespaceLifecycle;
 use super::node_taint::TaintNodesByCondition;
@@ -23,6 +24,7 @@ pub(crate) fn builtin() -> Vec<Arc<dyn Admission>> {
         Arc::new(TaintNodesByCondition),
         Arc::new(Priority),
         Arc::new(DefaultTolerationSeconds),
+        Arc::new(DeviceAdminAccess),
     ]
 }
 

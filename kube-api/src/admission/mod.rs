@@ -2,6 +2,7 @@
 //!
 //! A chain of [`Admission`] steps: each may change the new object, then, when it is complete, each may refuse it.
 
+mod admin_access;
 mod chain;
 mod limit_range;
 mod namespace;

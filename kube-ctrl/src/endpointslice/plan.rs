@@ -217,7 +217,7 @@ fn create(view: &View, address_type: &str, endpoints: Vec<Endpoint>, ports: Vec<
 
 /// Creating and changing slices is daily business; only failures are told.
 fn failures(service: &Service) -> Announce {
-    let failed = ("FailedToUpdateEndpointSlices", "Error updating Endpoint Slices for Service: ");
+    let failed = ("FailedToUpdateEndpointSlices", "Error updating Endpoint Slices for Service: ".into());
     Announce { about: reference(service), done: None, failed }
 }
 

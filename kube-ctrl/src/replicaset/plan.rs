@@ -35,12 +35,12 @@ pub(super) fn plan(view: &View, now: Timestamp) -> Plan {
 
 /// Events about pods created and deleted for an owner.
 pub(crate) fn announce<O: Kind>(owner: &O) -> Announce {
-    let (done, failed) = (("SuccessfulCreate", "Created pod: "), ("FailedCreate", "Error creating: "));
+    let (done, failed) = (("SuccessfulCreate", "Created pod: "), ("FailedCreate", "Error creating: ".into()));
     Announce { about: reference(owner), done: Some(done), failed }
 }
 
 fn delete<O: Kind>(owner: &O, pod: &Arc<Pod>) -> Action {
-    let (done, failed) = (("SuccessfulDelete", "Deleted pod: "), ("FailedDelete", "Error deleting: "));
+    let (done, failed) = (("SuccessfulDelete", "Deleted pod: "), ("FailedDelete", "Error deleting: ".into()));
     let announce = Announce { about: reference(owner), done: Some(done), failed };
     Action::from(Delete { announce: Some(announce), ..Delete::of(Target::of(pod.as_ref())) })
 }

@@ -4,6 +4,7 @@ use crate::pods;
 use crate::runner::{Key, controller_of};
 use k8s_openapi::api::core::v1::{Pod, PodResourceClaim};
 use k8s_openapi::api::resource::v1::{ResourceClaim, ResourceClaimConsumerReference};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 
 /// Says for which entry of its pod a claim was made.
 pub(super) const ANNOTATION: &str = "resource.kubernetes.io/pod-claim-name";
@@ -69,10 +70,14 @@ pub(super) fn named_words(pod: &Pod) -> Vec<String> {
     claim_keys(pod).iter().map(claim_word).chain(templates).collect()
 }
 
+/// The pod that a claim was made for.
+pub(super) fn owner(claim: &ResourceClaim) -> Option<&OwnerReference> {
+    controller_of(claim).filter(|owner| owner.kind == "Pod" && owner.api_version == "v1")
+}
+
 /// Index words of a claim: the pod that it was made for.
 pub(super) fn owner_words(claim: &ResourceClaim) -> Vec<String> {
-    let owner = controller_of(claim).filter(|owner| owner.kind == "Pod");
-    owner.map(|owner| owner.uid.clone()).into_iter().collect()
+    owner(claim).map(|owner| owner.uid.clone()).into_iter().collect()
 }
 
 /// Whether a claim was made for this very pod.

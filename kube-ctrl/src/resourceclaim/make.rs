@@ -75,7 +75,8 @@ fn make(pod: &Pod, entry: &PodResourceClaim, template: &ResourceClaimTemplate) -
     let announce = Announce {
         about: reference(pod),
         done: None,
-        failed: (FAILED, "PodResourceClaim: create ResourceClaim: "),
+        // The claim has no name yet, which upstream's message leaves room for.
+        failed: (FAILED, format!("PodResourceClaim {}: create ResourceClaim : ", entry.name).into()),
     };
     Action::Create(claim.into(), Some(Box::new(announce)))
 }

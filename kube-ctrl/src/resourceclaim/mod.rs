@@ -9,7 +9,7 @@ mod release;
 #[cfg(test)]
 mod tests;
 
-use crate::runner::{Change, Informer, Informers, Key, Plan, Reconcile, Wiring, controller_of};
+use crate::runner::{Change, Informer, Informers, Key, Plan, Reconcile, Wiring};
 use crate::{Result, pods};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
@@ -88,7 +88,7 @@ impl ClaimReleaseController {
 
     /// Whether the claim was made for a pod that is done or has a successor. A pod that is gone takes its claims along.
     fn is_orphaned(&self, claim: &ResourceClaim) -> bool {
-        let Some(owner) = controller_of(claim).filter(|owner| owner.kind == "Pod") else { return false };
+        let Some(owner) = facts::owner(claim) else { return false };
         let namespace = claim.metadata.namespace.as_deref().unwrap_or_default();
         let pod = self.pods.get(&Key::new(namespace, &owner.name));
         pod.is_some_and(|pod| pod.metadata.uid.as_ref() != Some(&owner.uid) || facts::is_done(&pod))
@@ -100,7 +100,7 @@ fn pods_of(pods: &Informer<Pod>, change: &Change<ResourceClaim>) -> Vec<Key> {
     let mut keys = Vec::new();
     for claim in change.versions() {
         let namespace = claim.metadata.namespace.as_deref().unwrap_or_default();
-        let owner = controller_of(claim.as_ref()).filter(|owner| owner.kind == "Pod");
+        let owner = facts::owner(claim);
         keys.extend(owner.map(|owner| Key::new(namespace, &owner.name)));
         let named = pods.by_index(BY_NAMED, &facts::claim_word(&Key::of(claim.as_ref())));
         keys.extend(named.iter().map(|pod| Key::of(pod.as_ref())));
@@ -161,6 +161,8 @@ impl Reconcile for ClaimReleaseController {
         wiring.watch::<Pod>(|change| match (&change.old, &change.new) {
             (_, Some(pod)) if facts::is_done(pod) => facts::claim_keys(pod),
             (Some(pod), None) => facts::claim_keys(pod),
+            // One pod went and another took its name while nobody looked.
+            (Some(old), Some(new)) if old.metadata.uid != new.metadata.uid => facts::claim_keys(old),
             _ => Vec::new(),
         });
     }

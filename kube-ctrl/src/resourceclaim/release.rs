@@ -14,11 +14,12 @@ pub(super) fn plan(view: &ClaimView) -> Plan {
     let claim = view.claim.as_ref();
     let protected = claim.metadata.finalizers.iter().flatten().any(|finalizer| finalizer == FINALIZER);
     let (unused, leaving) = (view.users.is_empty(), claim.metadata.deletion_timestamp.is_some());
+    let allocated = claim.status.as_ref().is_some_and(|status| status.allocation.is_some());
     let mut actions = Vec::new();
-    if unused && protected && leaving {
-        actions.push(unprotect(claim));
-    } else if view.users.len() < facts::users(claim).len() {
+    if view.users.len() < facts::users(claim).len() || (unused && protected && leaving && allocated) {
         actions.push(release(view, unused && protected));
+    } else if unused && protected && leaving {
+        actions.push(unprotect(claim));
     }
     if unused && view.orphaned && !leaving {
         actions.push(Delete::of(Target::of(claim)).into());
@@ -26,7 +27,7 @@ pub(super) fn plan(view: &ClaimView) -> Plan {
     Plan::of(actions)
 }
 
-/// The claim goes, and its devices are free by that.
+/// The claim goes; what it had was given back before, as somebody else may keep it for a while.
 fn unprotect(claim: &ResourceClaim) -> Action {
     let mut claim = claim.clone();
     claim.metadata.finalizers.iter_mut().for_each(|list| list.retain(|finalizer| finalizer != FINALIZER));

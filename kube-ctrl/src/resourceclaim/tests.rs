@@ -52,9 +52,10 @@ fn named(claim: &str) -> Value {
 #[test]
 fn a_claim_is_made_from_its_template() {
     let plan = make::plan(&view(pod("", json!([])), vec![], vec![template()]));
-    let [Action::Create(Object::ResourceClaim(made), _)] = plan.actions.as_slice() else {
+    let [Action::Create(Object::ResourceClaim(made), Some(announce))] = plan.actions.as_slice() else {
         panic!("{plan:?}")
     };
+    assert_eq!(announce.failed.1, "PodResourceClaim gpu: create ResourceClaim : ");
     let metadata = &made.metadata;
     assert_eq!(metadata.generate_name.as_deref(), Some("p-gpu-"));
     let annotations = json!({"c": "d", "resource.kubernetes.io/pod-claim-name": "gpu"});
@@ -183,8 +184,15 @@ fn who_is_done_lets_go() {
     );
     assert_eq!(check(&[ours], false, 0, true), "0 users, allocated: false; deleted");
     assert_eq!(check(&[ours], false, 1, true), "1 users, allocated: true", "another pod uses it");
-    assert_eq!(check(&["x", ours], true, 0, true), "finalizers: [\"x\"]");
+    assert_eq!(check(&["x", ours], true, 0, true), "0 users, allocated: false", "somebody keeps it");
     assert_eq!(check(&[ours], true, 2, true), "", "it is protected while it is used");
+    let mut leaving = claim("c", "u", json!({}));
+    leaving.metadata.finalizers = Some(vec!["x".to_owned(), ours.to_owned()]);
+    leaving.metadata.deletion_timestamp = Some(from_value(json!("2026-01-01T00:00:00Z")).unwrap());
+    let view = ClaimView { claim: Arc::new(leaving), users: vec![], orphaned: true };
+    let plan = release::plan(&view);
+    let [Action::Update(Object::ResourceClaim(claim))] = plan.actions.as_slice() else { panic!("{plan:?}") };
+    assert_eq!(claim.metadata.finalizers.as_deref(), Some(&["x".to_owned()][..]));
 }
 
 #[test]

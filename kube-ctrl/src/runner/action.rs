@@ -4,6 +4,7 @@ use super::{Key, Object, Target};
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::api::PropagationPolicy;
 use serde_json::Value;
+use std::borrow::Cow;
 use std::time::Duration;
 
 /// One step of a plan. Steps run in order; the first that fails ends the plan.
@@ -126,7 +127,7 @@ pub struct Announce {
     /// Reason and beginning of the message on success; none if success is not worth an event.
     pub done: Option<(&'static str, &'static str)>,
     /// Reason and beginning of the message on failure.
-    pub failed: (&'static str, &'static str),
+    pub failed: (&'static str, Cow<'static, str>),
 }
 
 /// What a controller wants done for one key.

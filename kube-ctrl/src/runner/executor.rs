@@ -185,7 +185,7 @@ impl Executor {
                 Some(done) => note(about, Severity::Normal, done, name.clone()),
                 None => return,
             },
-            Err(error) => note(about, Severity::Warning, failed, error.to_string()),
+            Err(error) => note(about, Severity::Warning, (failed.0, &failed.1), error.to_string()),
         };
         self.recorder.record(self.controller, note);
     }

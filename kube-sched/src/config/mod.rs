@@ -7,6 +7,7 @@ mod extenders;
 mod point;
 mod profile;
 mod settings;
+mod shape;
 
 #[cfg(test)]
 mod tests;

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::document::{
     API_VERSION, ClientConnectionSection, Document, ExtenderSection, KIND, LeaderElectionSection,
 };
-use super::{check, complete, profile};
+use super::{check, complete, profile, shape};
 use crate::complaint::{Complaints, join};
 use crate::framework::{Profile, Registry};
 use crate::queue::QueueConfig;
@@ -234,6 +234,7 @@ fn decode(text: &str) -> Result<Document, Error> {
         };
         return Err(Error::Decode(text.into()));
     }
+    shape::check(&value).map_err(|reason| Error::Decode(reason.into()))?;
     serde_json::from_value(value).map_err(|error| Error::Decode(Box::new(error)))
 }
 

@@ -308,8 +308,36 @@ fn mistakes_are_named_in_upstreams_words() {
 
 #[test]
 fn what_is_no_such_document_is_refused() {
-    assert!(complaint("podMaxBackofSeconds: 3").contains("unknown field `podMaxBackofSeconds`"));
-    assert!(complaint("profiles: [{plugins: {filters: {}}}]").contains("unknown field `filters`"));
+    for (body, expected) in [
+        ("podMaxBackofSeconds: 3", "strict decoding error: unknown field \"podMaxBackofSeconds\""),
+        (
+            "profiles: [{}, {plugins: {filters: {}, score: {enabled: [{name: a, wait: 1}]}}}]",
+            "strict decoding error: unknown field \"profiles[1].plugins.filters\", unknown field \"profiles[1].plugins.score.enabled[0].wait\"",
+        ),
+        (
+            "podMaxBackoffSeconds: soon",
+            "json: cannot unmarshal string into Go struct field KubeSchedulerConfiguration.podMaxBackoffSeconds of type int64",
+        ),
+        (
+            "parallelism: 3000000000",
+            "json: cannot unmarshal number 3000000000 into Go struct field KubeSchedulerConfiguration.parallelism of type int32",
+        ),
+        (
+            "profiles: [{schedulerName: 3}]",
+            "json: cannot unmarshal number into Go struct field KubeSchedulerProfile.profiles.schedulerName of type string",
+        ),
+        (
+            "profiles: {schedulerName: a}",
+            "json: cannot unmarshal object into Go struct field KubeSchedulerConfiguration.profiles of type []v1.KubeSchedulerProfile",
+        ),
+        (
+            "leaderElection: false",
+            "json: cannot unmarshal bool into Go struct field KubeSchedulerConfiguration.leaderElection of type v1alpha1.LeaderElectionConfiguration",
+        ),
+        ("leaderElection: {retryPeriod: 3}", "json: cannot unmarshal number into Go value of type string"),
+    ] {
+        assert_eq!(complaint(body).trim_start_matches("cannot decode: "), expected, "{body}");
+    }
     let read = |text: &str| {
         std::error::Error::source(&Settings::from_yaml(text, &registry()).unwrap_err()).unwrap().to_string()
     };

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::Strategy;
-use super::validate::{endpoints, object, quota};
+use super::validate::{device, endpoints, object, quota};
 use crate::field::FieldError;
 use defaults::Defaults;
 
@@ -28,6 +28,7 @@ struct Rules {
     update: fn(&mut Value, &Value),
     validate: fn(&Value) -> Vec<FieldError>,
     validate_update: fn(&Value, &Value) -> Vec<FieldError>,
+    validate_status: fn(&Value, &Value) -> Vec<FieldError>,
 }
 
 impl fmt::Debug for Rules {
@@ -45,6 +46,7 @@ impl Rules {
         update: |_, _| {},
         validate: |_| Vec::new(),
         validate_update: |_, _| Vec::new(),
+        validate_status: |_, _| Vec::new(),
     };
 }
 
@@ -68,6 +70,10 @@ impl Strategy for Rules {
 
     fn validate_update(&self, new: &Value, old: &Value) -> Vec<FieldError> {
         (self.validate_update)(new, old)
+    }
+
+    fn validate_status_update(&self, new: &Value, old: &Value) -> Vec<FieldError> {
+        (self.validate_status)(new, old)
     }
 }
 
@@ -110,6 +116,15 @@ pub(super) fn strategy(group: &str, kind: &str) -> Option<Arc<dyn Strategy>> {
         ("apps", "DaemonSet" | "StatefulSet") => workload::other(),
         ("batch", "Job") => batch::job(),
         ("batch", "CronJob") => batch::cron_job(),
+        ("resource.k8s.io", "ResourceClaim") => Rules {
+            validate: device::claim,
+            validate_update: device::spec_update,
+            validate_status: device::claim_status,
+            ..Rules::NONE
+        },
+        ("resource.k8s.io", "ResourceClaimTemplate") => {
+            Rules { validate: device::claim_template, validate_update: device::spec_update, ..Rules::NONE }
+        }
         ("networking.k8s.io", "NetworkPolicy") => configuration::network_policy(),
         ("rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding") => configuration::role_binding(),
         _ if defaults.is_empty() => return None,

@@ -1,6 +1,7 @@
 //! What is wrong with objects of the built-in kinds, in upstream's words and, as far as clients can tell, its order.
 
 pub(super) mod container;
+pub(super) mod device;
 pub(super) mod endpoints;
 pub(super) mod object;
 pub(super) mod pod;

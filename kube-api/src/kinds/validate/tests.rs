@@ -313,3 +313,80 @@ fn resource_quotas_are_refused_in_upstreams_words() {
     let changed = kind.strategy.validate_update(&with(json!(["Terminating"])), &with(json!([])));
     assert_eq!(changed[0].to_string(), "spec.scopes: Invalid value: [\"Terminating\"]: field is immutable");
 }
+
+#[test]
+fn claims_for_devices_are_refused_in_upstreams_words() {
+    let claim = |requests: Value| json!({"devices": {"requests": requests}});
+    let exactly = |exactly: Value| claim(json!([{"name": "a", "exactly": exactly}]));
+    for (spec, expected) in [
+        (exactly(json!({"deviceClassName": "gpu"})), ""),
+        (claim(json!([{"name": "a", "firstAvailable": [{"name": "b", "deviceClassName": "gpu"}]}])), ""),
+        (
+            claim(json!([{"name": "a"}])),
+            "spec.devices.requests[0]: Required value: exactly one of `exactly` or `firstAvailable` is required",
+        ),
+        (exactly(json!({})), "spec.devices.requests[0].exactly.deviceClassName: Required value"),
+        (
+            exactly(json!({"deviceClassName": "gpu", "count": -1})),
+            "spec.devices.requests[0].exactly.count: Invalid value: -1: must be greater than zero",
+        ),
+        (
+            exactly(json!({"deviceClassName": "gpu", "allocationMode": "All", "count": 2})),
+            "spec.devices.requests[0].exactly.count: Invalid value: 2: must not be specified when allocationMode is 'All'",
+        ),
+        (
+            exactly(json!({"deviceClassName": "gpu", "allocationMode": "Some"})),
+            "spec.devices.requests[0].exactly.allocationMode: Unsupported value: \"Some\": supported values: \"All\", \"ExactCount\"",
+        ),
+        (
+            exactly(json!({"deviceClassName": "gpu", "selectors": [{}]})),
+            "spec.devices.requests[0].exactly.selectors[0].cel: Required value",
+        ),
+        (
+            claim(
+                json!([{"name": "a", "exactly": {"deviceClassName": "x"}}, {"name": "a", "exactly": {"deviceClassName": "x"}}]),
+            ),
+            "spec.devices.requests[1].name: Duplicate value: \"a\"",
+        ),
+    ] {
+        assert_eq!(first("resource.k8s.io", "resourceclaims", spec.clone()), expected, "{spec}");
+    }
+    let template = json!({"spec": {"devices": {"requests": [{"name": "a"}]}}});
+    assert!(
+        first("resource.k8s.io", "resourceclaimtemplates", template)
+            .starts_with("spec.spec.devices.requests[0]: ")
+    );
+}
+
+#[test]
+fn the_devices_of_a_claim_come_and_go_together() {
+    let kind = Kinds::builtin().find("resource.k8s.io", "v1", "resourceclaims").unwrap();
+    let claim = |status: Value| json!({"metadata": {"name": "a"}, "spec": {}, "status": status});
+    let user = |uid: &str| json!({"resource": "pods", "name": "p", "uid": uid});
+    let check = |new: &Value, old: &Value| {
+        let errors = kind.strategy.validate_status_update(new, old);
+        errors.first().map(ToString::to_string).unwrap_or_default()
+    };
+    let free = claim(json!({}));
+    let used = claim(json!({"allocation": {"devices": {}}, "reservedFor": [user("u")]}));
+    assert_eq!((check(&used, &free), check(&free, &used)), (String::new(), String::new()));
+    let moved = claim(json!({"allocation": {"nodeSelector": {}}}));
+    assert_eq!(
+        check(&moved, &used),
+        "status.allocation: Invalid value: {\"nodeSelector\":{}}: field is immutable"
+    );
+    assert_eq!(
+        check(&claim(json!({"reservedFor": [user("u")]})), &free),
+        "status.reservedFor: Forbidden: may not be specified when `allocated` is not set"
+    );
+    let mut leaving = claim(json!({"allocation": {"devices": {}}, "reservedFor": [user("u"), user("v")]}));
+    leaving["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+    assert!(
+        check(&leaving, &used).starts_with("status.reservedFor: Forbidden: new entries may not be added")
+    );
+    let changed = json!({"metadata": {"name": "a"}, "spec": {"devices": {}}});
+    assert_eq!(
+        kind.strategy.validate_update(&changed, &free)[0].to_string(),
+        "spec: Invalid value: {\"devices\":{}}: field is immutable"
+    );
+}

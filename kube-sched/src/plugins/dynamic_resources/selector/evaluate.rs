@@ -199,6 +199,7 @@ impl<'d> Run<'d, '_> {
             Value::Optional(Some(inner)) => ((*inner).clone(), true),
             of => (of, access.optional),
         };
+        self.pay_for_key(&of, &key)?;
         match (of.at(&key)?, optional) {
             (found, true) => Ok(Value::Optional(found.map(Arc::new))),
             (Some(found), false) => Ok(found),
@@ -215,7 +216,17 @@ impl<'d> Run<'d, '_> {
         if matches!(of, Value::List(_)) {
             return Err(no_overload());
         }
-        Ok(Value::Bool(of.at(&Value::Text(Arc::clone(field)))?.is_some()))
+        let field = Value::Text(Arc::clone(field));
+        self.pay_for_key(&of, &field)?;
+        Ok(Value::Bool(of.at(&field)?.is_some()))
+    }
+
+    /// A key is looked for among all of a map.
+    fn pay_for_key(&mut self, of: &Value<'d>, key: &Value<'d>) -> Result<(), Failure> {
+        match of {
+            Value::Map(entries) => self.pay(size_of(key).saturating_add(1).saturating_mul(entries.len())),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! URLs, read as Go's `net/url` reads them, which normalises nothing.
 
+use std::collections::BTreeMap;
+
 /// The parts of a URL.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Url {
@@ -89,17 +91,13 @@ impl Url {
         self.host.rsplit_once(':').map(|(_, port)| port).filter(|port| is_digits(port)).unwrap_or_default()
     }
 
-    /// The keys of the query in the order in which they come, each with its values. What is malformed is left out.
-    pub(super) fn query(&self) -> Vec<(String, Vec<String>)> {
-        let mut found: Vec<(String, Vec<String>)> = Vec::new();
+    /// The keys of the query, each with its values in their order. What is malformed is left out.
+    pub(super) fn query(&self) -> BTreeMap<String, Vec<String>> {
+        let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for pair in self.query.split('&').filter(|pair| !pair.is_empty() && !pair.contains(';')) {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let (Ok(key), Ok(value)) = (decoded(key, Place::Query), decoded(value, Place::Query)) else {
-                continue;
-            };
-            match found.iter_mut().find(|(other, _)| *other == key) {
-                Some((_, values)) => values.push(value),
-                None => found.push((key, vec![value])),
+            if let (Ok(key), Ok(value)) = (decoded(key, Place::Query), decoded(value, Place::Query)) {
+                found.entry(key).or_default().push(value);
             }
         }
         found

@@ -214,6 +214,9 @@ fn no_expression_costs_more_than_its_budget() {
         format!("cel.bind(v{}, [v{level}, v{level}], {inner})", level + 1)
     });
     assert_eq!(ask(&format!("cel.bind(v0, [1], {shared})")), too_dear);
+    // Every look into a map passes all its entries.
+    let map = "lists.range(20000).transformMap(i, v, v)";
+    assert_eq!(ask(&format!("cel.bind(m, {map}, m.all(k, m[k] == k))")), too_dear);
     let brackets = format!("{}true{}", "(".repeat(5000), ")".repeat(5000));
     assert_eq!(ask(&brackets), "compilation failed: expression recursion limit exceeded");
     let sums = format!("{}1 == 0", "1 + ".repeat(2000));
