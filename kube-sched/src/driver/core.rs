@@ -28,23 +28,31 @@ use crate::snapshot::{DevicePlan, GangKey, GateView, Snapshot, VolumePlan};
 #[derive(Debug)]
 pub(super) enum Command {
     /// Bind the pod, then report with [`Core::bound`].
-    Bind {
-        queued: QueuedPod,
-        node: Arc<str>,
-        profile: Arc<Profile>,
-        volumes: Option<Arc<VolumePlan>>,
-        devices: Option<Arc<DevicePlan>>,
-        waiter: Option<Waiter>,
-    },
+    Bind(Placement),
     /// Tell the user why the pod is not placed, and carry out a preemption.
-    Refuse {
-        pod: Arc<PodInfo>,
-        message: String,
-        reason: &'static str,
-        nomination: Nomination,
-        victims: Vec<Arc<PodInfo>>,
-        deallocation: Option<Arc<ResourceClaim>>,
-    },
+    Refuse(Refusal),
+}
+
+/// A pod and its node, and what has to be done for it there.
+#[derive(Debug)]
+pub(super) struct Placement {
+    pub(super) queued: QueuedPod,
+    pub(super) node: Arc<str>,
+    pub(super) profile: Arc<Profile>,
+    pub(super) volumes: Option<Arc<VolumePlan>>,
+    pub(super) devices: Option<Arc<DevicePlan>>,
+    pub(super) waiter: Option<Waiter>,
+}
+
+/// A pod without a node, and what may give it one.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub(super) pod: Arc<PodInfo>,
+    pub(super) message: String,
+    pub(super) reason: &'static str,
+    pub(super) nomination: Nomination,
+    pub(super) victims: Vec<Arc<PodInfo>>,
+    pub(super) deallocation: Option<Arc<ResourceClaim>>,
 }
 
 /// The scheduler's state.
@@ -283,9 +291,9 @@ impl Core {
         let profile = Arc::clone(&served(&mut self.profiles, &queued.pod)?.profile);
         let Some(node) = decision.node().cloned() else {
             let pod = Arc::clone(&queued.pod);
-            let command = self.refuse(queued, &decision, now);
+            let refusal = self.refuse(queued, &decision, now);
             self.recycle(&pod, decision);
-            return Some(command);
+            return Some(Command::Refuse(refusal));
         };
         let binding = Binding { pod: &queued.pod, node: &node, volumes: None, devices: None };
         let holds = match self.reserve(&profile, &binding) {
@@ -293,20 +301,32 @@ impl Core {
             Err((plugin, status)) => {
                 unreserve(&mut self.snapshot, &profile, &binding);
                 let refused = self.turned_down(decision, &node, plugin, status);
-                return Some(self.refuse(queued, &refused, now));
+                return Some(Command::Refuse(self.refuse(queued, &refused, now)));
             }
         };
         self.recycle(&queued.pod, decision);
+        Some(Command::Bind(self.place(queued, node, profile, &holds, now)))
+    }
+
+    /// The pod counts as placed from now on, also while somebody holds its binding back.
+    fn place(
+        &mut self,
+        queued: QueuedPod,
+        node: Arc<str>,
+        profile: Arc<Profile>,
+        holds: &Holds,
+        now: Instant,
+    ) -> Placement {
         self.snapshot.assume(&queued.pod, &node);
         self.queue.done(&queued.pod.key);
         if let Some(pod) = self.snapshot.pod(&queued.pod.key).cloned() {
             self.queue.on_event(&ClusterEvent::PodPlaced(pod), now);
         }
-        let wait = || self.waiting.add(Arc::clone(&queued.pod), Arc::clone(&node), &holds, now);
+        let wait = || self.waiting.add(Arc::clone(&queued.pod), Arc::clone(&node), holds, now);
         let waiter = (!holds.is_empty()).then(wait);
         let volumes = self.snapshot.storage().plan(&queued.pod.key).cloned();
         let devices = self.snapshot.devices().plan(&queued.pod.key).cloned();
-        Some(Command::Bind { queued, node, profile, volumes, devices, waiter })
+        Placement { queued, node, profile, volumes, devices, waiter }
     }
 
     /// Gives a decision's memory back to where it came from.
@@ -355,7 +375,7 @@ impl Core {
         }
     }
 
-    fn refuse(&mut self, queued: QueuedPod, decision: &Decision, now: Instant) -> Command {
+    fn refuse(&mut self, queued: QueuedPod, decision: &Decision, now: Instant) -> Refusal {
         let pod = Arc::clone(&queued.pod);
         let failed = matches!(decision.outcome, Outcome::Failed { .. });
         let rejected_by = if failed { Vec::new() } else { self.waits_for(decision) };
@@ -378,7 +398,7 @@ impl Core {
         }
         let reason = if failed { "SchedulerError" } else { UNSCHEDULABLE };
         let deallocation = decision.deallocation.clone();
-        Command::Refuse { pod, message: decision.message(), reason, nomination, victims, deallocation }
+        Refusal { pod, message: decision.message(), reason, nomination, victims, deallocation }
     }
 
     /// The plugins whose events wake the pod; the node name's when there is no node at all.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use futures::{StreamExt, future, stream};
+use jiff::Timestamp;
 use k8s_openapi::api::resource::v1::ResourceClaim;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
 use kube::Client;
@@ -68,17 +69,14 @@ impl Reporter {
     }
 
     async fn record(&self, report: Report) {
-        let result = match report {
+        match report {
             Report::Scheduled { pod, node } => {
                 let note = format!("Successfully assigned {} to {node}", pod.key);
-                self.event(&pod, None, "Normal", "Scheduled", "Binding", note).await
+                self.event(Told::new(&pod, "Normal", "Scheduled", "Binding", note)).await;
             }
             Report::Refused { pod, message } => {
-                self.event(&pod, None, "Warning", "FailedScheduling", "Scheduling", message).await
+                self.event(Told::new(&pod, "Warning", "FailedScheduling", "Scheduling", message)).await;
             }
-        };
-        if let Err(error) = result {
-            tracing::debug!(%error, "cannot record an event");
         }
     }
 
@@ -104,17 +102,10 @@ impl Reporter {
         }
     }
 
-    async fn event(
-        &self,
-        pod: &PodInfo,
-        related: Option<&PodInfo>,
-        kind: &str,
-        reason: &'static str,
-        action: &str,
-        note: String,
-    ) -> Result<(), kube::Error> {
-        let note = truncate(note);
-        let key = SeriesKey { uid: Arc::clone(&pod.uid), reason, note: note.clone() };
+    /// Records what is told of a pod, or counts it when it has been told lately.
+    async fn event(&self, told: Told<'_>) {
+        let Told { pod, reason, .. } = told;
+        let key = SeriesKey { uid: Arc::clone(&pod.uid), reason, note: told.note.clone() };
         let now = self.clock.now();
         let occurrence = self.series.lock().count(key.clone(), pod.name(), now);
         let events = Objects::events(&self.client.0, pod.namespace());
@@ -123,28 +114,12 @@ impl Reporter {
                 let series = json!({"count": count, "lastObservedTime": MicroTime(now)});
                 events.merge(&name, json!({"series": series})).await
             }
-            Occurrence::First { name } => {
-                let event = json!({
-                    "apiVersion": "events.k8s.io/v1",
-                    "kind": "Event",
-                    "metadata": {"name": name, "namespace": pod.namespace()},
-                    "action": action,
-                    "eventTime": MicroTime(now),
-                    "note": note,
-                    "reason": reason,
-                    "regarding": reference(pod),
-                    "related": related.map(reference),
-                    "reportingController": pod.scheduler_name(),
-                    "reportingInstance": self.instance,
-                    "type": kind,
-                });
-                events.create(&event).await
-            }
+            Occurrence::First { name } => events.create(&told.event(&name, now, &self.instance)).await,
         };
-        if result.is_err() {
+        if let Err(error) = result {
             self.series.lock().forget(&key);
+            tracing::debug!(%error, "cannot record an event");
         }
-        result
     }
 
     /// Sets `PodScheduled` to false, unless it says the same already.
@@ -199,9 +174,8 @@ impl Reporter {
 
     async fn preempted(&self, victim: &PodInfo, by: &PodInfo, node: &str) {
         let note = format!("Preempted by pod {} on node {node}", by.uid);
-        if let Err(error) = self.event(victim, Some(by), "Normal", "Preempted", "Preempting", note).await {
-            tracing::debug!(%error, "cannot record an event");
-        }
+        let told = Told::new(victim, "Normal", "Preempted", "Preempting", note);
+        self.event(Told { related: Some(by), ..told }).await;
     }
 
     /// Takes a claim's devices away, unless somebody has changed it since.
@@ -222,6 +196,46 @@ impl Reporter {
     async fn patch_status(&self, pod: &PodInfo, status: &Value) -> Result<(), kube::Error> {
         let patch = json!({"metadata": {"uid": *pod.uid}, "status": status});
         Objects::pods(&self.client.0, pod.namespace()).patch_status(pod.name(), patch).await
+    }
+}
+
+/// What users are told of a pod.
+struct Told<'a> {
+    pod: &'a PodInfo,
+    related: Option<&'a PodInfo>,
+    kind: &'static str,
+    reason: &'static str,
+    action: &'static str,
+    note: String,
+}
+
+impl<'a> Told<'a> {
+    fn new(
+        pod: &'a PodInfo,
+        kind: &'static str,
+        reason: &'static str,
+        action: &'static str,
+        note: String,
+    ) -> Self {
+        Self { pod, related: None, kind, reason, action, note: truncate(note) }
+    }
+
+    /// The object of this name that tells it.
+    fn event(&self, name: &str, now: Timestamp, instance: &str) -> Value {
+        json!({
+            "apiVersion": "events.k8s.io/v1",
+            "kind": "Event",
+            "metadata": {"name": name, "namespace": self.pod.namespace()},
+            "action": self.action,
+            "eventTime": MicroTime(now),
+            "note": self.note,
+            "reason": self.reason,
+            "regarding": reference(self.pod),
+            "related": self.related.map(reference),
+            "reportingController": self.pod.scheduler_name(),
+            "reportingInstance": instance,
+            "type": self.kind,
+        })
     }
 }
 

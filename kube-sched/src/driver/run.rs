@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::bind::{Binder, Failure};
 use super::consult::{Consultation, NodeTexts, failed};
-use super::core::{Command, Core};
+use super::core::{Command, Core, Placement, Refusal};
 use super::outbox::{Duty, Nomination, Outbox};
 use super::report::{ClientHandle, Report, Reporter};
 use super::series::Series;
@@ -268,40 +268,42 @@ impl<'a> Loop<'a> {
 
     fn carry_out(&mut self, command: Command, started: Instant) {
         match command {
-            Command::Bind { queued, node, profile, volumes, devices, waiter } => {
-                self.outbox.withdraw_condition(&queued.pod.key);
-                let (client, outbox) = (self.client.clone(), Arc::clone(&self.outbox));
-                let (metrics, extenders) = (self.metrics.clone(), Arc::clone(&self.extenders));
-                self.bindings.spawn(async move {
-                    outbox.settled(&queued.pod.key).await;
-                    let (volumes, devices) = (volumes.as_deref(), devices.as_deref());
-                    let binding = Binding { pod: &queued.pod, node: &node, volumes, devices };
-                    let binder = Binder {
-                        client: &client,
-                        profile: &profile,
-                        metrics: &metrics,
-                        extenders: &extenders,
-                    };
-                    let result = binder.bind(&binding, waiter).await;
-                    Bound { queued, node, profile, started, result }
-                });
-            }
-            Command::Refuse { pod, message, reason, nomination, victims, deallocation } => {
-                let attempt = if reason == UNSCHEDULABLE { Attempt::Unschedulable } else { Attempt::Error };
-                self.metrics.attempted(attempt, pod.scheduler_name(), started.elapsed());
-                tracing::debug!(pod = %pod.key, %message, "unable to schedule pod");
-                if let Nomination::Node(node) = &nomination {
-                    for victim in victims {
-                        let (by, node) = (Arc::clone(&pod), Arc::clone(node));
-                        self.outbox.put(Duty::Eviction { victim, by, node });
-                    }
-                }
-                if let Some(claim) = deallocation {
-                    self.outbox.put(Duty::deallocation(claim));
-                }
-                self.refused(pod, reason, message, nomination);
+            Command::Bind(placement) => self.bind(placement, started),
+            Command::Refuse(refusal) => self.refuse(refusal, started),
+        }
+    }
+
+    fn bind(&mut self, placement: Placement, started: Instant) {
+        let Placement { queued, node, profile, volumes, devices, waiter } = placement;
+        self.outbox.withdraw_condition(&queued.pod.key);
+        let (client, outbox) = (self.client.clone(), Arc::clone(&self.outbox));
+        let (metrics, extenders) = (self.metrics.clone(), Arc::clone(&self.extenders));
+        self.bindings.spawn(async move {
+            outbox.settled(&queued.pod.key).await;
+            let (volumes, devices) = (volumes.as_deref(), devices.as_deref());
+            let binding = Binding { pod: &queued.pod, node: &node, volumes, devices };
+            let binder =
+                Binder { client: &client, profile: &profile, metrics: &metrics, extenders: &extenders };
+            let result = binder.bind(&binding, waiter).await;
+            Bound { queued, node, profile, started, result }
+        });
+    }
+
+    fn refuse(&self, refusal: Refusal, started: Instant) {
+        let Refusal { pod, message, reason, nomination, victims, deallocation } = refusal;
+        let attempt = if reason == UNSCHEDULABLE { Attempt::Unschedulable } else { Attempt::Error };
+        self.metrics.attempted(attempt, pod.scheduler_name(), started.elapsed());
+        tracing::debug!(pod = %pod.key, %message, "unable to schedule pod");
+        if let Nomination::Node(node) = &nomination {
+            for victim in victims {
+                let (by, node) = (Arc::clone(&pod), Arc::clone(node));
+                self.outbox.put(Duty::Eviction { victim, by, node });
             }
         }
+        if let Some(claim) = deallocation {
+            self.outbox.put(Duty::deallocation(claim));
+        }
+        self.refused(pod, reason, message, nomination);
     }
 
     /// Tells the user why a pod is not placed.

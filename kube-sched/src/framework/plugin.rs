@@ -11,7 +11,8 @@ macro_rules! points {
     ($($(#[$doc:meta])* $method:ident: $point:ident),+ $(,)?) => {
         /// A scheduling plugin: a name and the extension points it takes part in.
         ///
-        /// Override the accessors of the extension points that the type implements with `Some(self)`.
+        /// Name the extension points that the type implements with [`takes_part!`](crate::takes_part), or override their accessors
+        /// with `Some(self)`.
         /// Plugins are shared between threads and called from the scheduling loop, so they must not block.
         pub trait Plugin: Debug + Send + Sync + 'static {
             /// The name under which profiles, decisions and metrics know it.
@@ -49,4 +50,27 @@ points! {
     as_post_bind: PostBind,
     /// Its knowledge of which events may help a pod that it refused.
     as_queueing_hints: QueueingHints,
+}
+
+/// Within an `impl` of [`Plugin`], says in which extension points the type takes part.
+#[macro_export]
+macro_rules! takes_part {
+    (@ $method:ident $point:ident) => {
+        fn $method(&self) -> Option<&dyn $crate::framework::$point> {
+            Some(self)
+        }
+    };
+    (QueueSort) => { $crate::takes_part!(@ as_queue_sort QueueSort); };
+    (PreEnqueue) => { $crate::takes_part!(@ as_pre_enqueue PreEnqueue); };
+    (PreFilter) => { $crate::takes_part!(@ as_pre_filter PreFilter); };
+    (Filter) => { $crate::takes_part!(@ as_filter Filter); };
+    (PostFilter) => { $crate::takes_part!(@ as_post_filter PostFilter); };
+    (Score) => { $crate::takes_part!(@ as_score Score); };
+    (Reserve) => { $crate::takes_part!(@ as_reserve Reserve); };
+    (Permit) => { $crate::takes_part!(@ as_permit Permit); };
+    (PreBind) => { $crate::takes_part!(@ as_pre_bind PreBind); };
+    (Bind) => { $crate::takes_part!(@ as_bind Bind); };
+    (PostBind) => { $crate::takes_part!(@ as_post_bind PostBind); };
+    (QueueingHints) => { $crate::takes_part!(@ as_queueing_hints QueueingHints); };
+    ($($point:ident),+ $(,)?) => { $($crate::takes_part!($point);)+ };
 }

@@ -58,9 +58,7 @@ impl Plugin for NodeResourcesBalancedAllocation {
         Self::NAME
     }
 
-    fn as_score(&self) -> Option<&dyn Score> {
-        Some(self)
-    }
+    crate::takes_part!(Score);
 }
 
 struct Balance<'a> {

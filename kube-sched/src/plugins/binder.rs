@@ -17,9 +17,7 @@ impl Plugin for DefaultBinder {
         "DefaultBinder"
     }
 
-    fn as_bind(&self) -> Option<&dyn Bind> {
-        Some(self)
-    }
+    crate::takes_part!(Bind);
 }
 
 #[async_trait]

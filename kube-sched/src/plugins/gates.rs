@@ -13,13 +13,7 @@ impl Plugin for SchedulingGates {
         "SchedulingGates"
     }
 
-    fn as_pre_enqueue(&self) -> Option<&dyn PreEnqueue> {
-        Some(self)
-    }
-
-    fn as_queueing_hints(&self) -> Option<&dyn QueueingHints> {
-        Some(self)
-    }
+    crate::takes_part!(PreEnqueue, QueueingHints);
 }
 
 impl PreEnqueue for SchedulingGates {

@@ -20,9 +20,7 @@ impl Plugin for ImageLocality {
         "ImageLocality"
     }
 
-    fn as_score(&self) -> Option<&dyn Score> {
-        Some(self)
-    }
+    crate::takes_part!(Score);
 }
 
 struct Wanted<'a> {

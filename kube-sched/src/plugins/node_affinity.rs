@@ -60,21 +60,7 @@ impl Plugin for NodeAffinity {
         Self::NAME
     }
 
-    fn as_pre_filter(&self) -> Option<&dyn PreFilter> {
-        Some(self)
-    }
-
-    fn as_filter(&self) -> Option<&dyn Filter> {
-        Some(self)
-    }
-
-    fn as_score(&self) -> Option<&dyn Score> {
-        Some(self)
-    }
-
-    fn as_queueing_hints(&self) -> Option<&dyn QueueingHints> {
-        Some(self)
-    }
+    crate::takes_part!(PreFilter, Filter, Score, QueueingHints);
 }
 
 const ENFORCED: &str = "node(s) didn't match scheduler-enforced node affinity";

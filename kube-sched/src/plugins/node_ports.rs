@@ -15,13 +15,7 @@ impl Plugin for NodePorts {
         "NodePorts"
     }
 
-    fn as_filter(&self) -> Option<&dyn Filter> {
-        Some(self)
-    }
-
-    fn as_queueing_hints(&self) -> Option<&dyn QueueingHints> {
-        Some(self)
-    }
+    crate::takes_part!(Filter, QueueingHints);
 }
 
 struct Wanted<'a>(&'a [HostPort]);

@@ -14,9 +14,7 @@ impl Plugin for PrioritySort {
         "PrioritySort"
     }
 
-    fn as_queue_sort(&self) -> Option<&dyn QueueSort> {
-        Some(self)
-    }
+    crate::takes_part!(QueueSort);
 }
 
 impl QueueSort for PrioritySort {

@@ -19,17 +19,7 @@ impl Plugin for TaintToleration {
         "TaintToleration"
     }
 
-    fn as_filter(&self) -> Option<&dyn Filter> {
-        Some(self)
-    }
-
-    fn as_score(&self) -> Option<&dyn Score> {
-        Some(self)
-    }
-
-    fn as_queueing_hints(&self) -> Option<&dyn QueueingHints> {
-        Some(self)
-    }
+    crate::takes_part!(Filter, Score, QueueingHints);
 }
 
 /// The first taint that keeps a pod with these tolerations away.

@@ -7,7 +7,7 @@ use kube_api::{ApiServer, User};
 use kube_store::MemoryStore;
 use tokio::time::Instant;
 
-use super::{Figure, paired, per_second};
+use super::{Figure, per_second};
 use crate::Failure;
 
 const OBJECTS: usize = 5_000;
@@ -32,8 +32,8 @@ pub(crate) async fn run() -> Result<Vec<Figure>, Failure> {
     let list = per_second(10, started);
     let delete = all(async |n| Ok(_ = api.delete(&name(n), &DeleteParams::default()).await?)).await?;
     let figures =
-        vec![("create", create), ("get", get), ("patch", patched), ("list-5000", list), ("delete", delete)];
-    Ok(paired(figures, None))
+        [("create", create), ("get", get), ("patch", patched), ("list-5000", list), ("delete", delete)];
+    Ok(figures.map(|(name, rate)| Figure::new(name, rate)).into())
 }
 
 fn name(n: usize) -> String {

@@ -12,8 +12,8 @@ use serde_json::json;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::Figure;
 use super::memory::{Memory, processes};
-use super::{Figure, paired};
 use crate::Failure;
 use examples::{client, demo_image, machine};
 use process::{Cluster, Times};
@@ -38,7 +38,7 @@ pub(crate) async fn run() -> Result<Vec<Figure>, Failure> {
     let (sender, measured) = oneshot::channel();
     // Namespaces belong to threads, and everything this one starts is in its namespace too.
     std::thread::spawn(move || sender.send(in_namespace()));
-    Ok(paired(measured.await??, None))
+    Ok(measured.await??.into_iter().map(|(name, value)| Figure::new(name, value)).collect())
 }
 
 type Figures = Vec<(&'static str, f64)>;

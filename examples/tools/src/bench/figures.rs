@@ -8,11 +8,24 @@ use tokio::time::Instant;
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Figure {
     /// Its name, stable over versions.
-    pub(crate) name: &'static str,
+    pub(crate) name: String,
     /// Our part's.
     pub(crate) ours: f64,
     /// The stock part's, if it was there.
     pub(crate) peer: Option<f64>,
+}
+
+impl Figure {
+    /// One of ours.
+    pub(crate) fn new(name: impl Into<String>, ours: f64) -> Self {
+        Self { name: name.into(), ours, peer: None }
+    }
+
+    /// With the stock part's.
+    #[must_use]
+    pub(crate) fn beside(self, peer: f64) -> Self {
+        Self { peer: Some(peer), ..self }
+    }
 }
 
 impl std::fmt::Display for Figure {
@@ -26,13 +39,6 @@ impl std::fmt::Display for Figure {
     }
 }
 
-/// Pairs the figures of both sides by name.
-pub(crate) fn paired(ours: Vec<(&'static str, f64)>, peer: Option<Vec<(&'static str, f64)>>) -> Vec<Figure> {
-    let of_peer =
-        |name| peer.as_ref().and_then(|peer| peer.iter().find(|(n, _)| *n == name)).map(|(_, value)| *value);
-    ours.into_iter().map(|(name, ours)| Figure { name, ours, peer: of_peer(name) }).collect()
-}
-
 pub(crate) fn per_second(operations: usize, since: Instant) -> f64 {
     operations as f64 / since.elapsed().max(Duration::from_micros(1)).as_secs_f64()
 }
@@ -43,8 +49,8 @@ mod tests {
 
     #[test]
     fn figures_are_one_line_each() {
-        let figures = paired(vec![("put-1", 300.0), ("put-64", 10.0)], Some(vec![("put-1", 100.0)]));
-        let lines: Vec<_> = figures.iter().map(ToString::to_string).collect();
+        let figures = [Figure::new("put-1", 300.0).beside(100.0), Figure::new("put-64", 10.0)];
+        let lines = figures.map(|figure| figure.to_string());
         assert_eq!(lines, ["put-1\t300.0\t100.0\t3.00", "put-64\t10.0\t-\t-"]);
     }
 }

@@ -14,14 +14,14 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use examples::{Failure, roles};
 
-use figures::{Figure, paired, per_second};
+use figures::{Figure, per_second};
 
 /// Runs a workload and prints name, ours, peer and ratio of each figure, separated by tabs. Figures are per second
 /// unless their name ends in a unit. Of the store's, the ratio says how much better ours is, with its 95 % interval.
 #[derive(Parser)]
 #[command(version)]
 struct Flags {
-    /// Folder of the stock part's binaries (etcd, …); without it only our part runs.
+    /// Folder of the stock part's binaries (etcd, kube-scheduler); without it only our part runs.
     #[arg(long, global = true, value_name = "DIR")]
     peer_bin: Option<PathBuf>,
     #[command(subcommand)]
@@ -34,7 +34,8 @@ enum What {
     Store(store::Options),
     /// The API server in this process.
     Api,
-    /// The scheduler on 5,000 hollow nodes: decisions, and pods bound through our API server.
+    /// The scheduler on 5,000 hollow nodes: decisions, and pods bound through our API server; with a peer, ours and the stock one as
+    /// processes.
     Sched {
         /// Only this shape: basic, affinity, anti-affinity, ns-anti-affinity, spread or preemption.
         shape: Option<String>,
@@ -53,7 +54,7 @@ fn main() -> ExitCode {
                 return Ok(());
             }
             What::Api => api::run().await?,
-            What::Sched { shape } => sched::run(shape.as_deref()).await?,
+            What::Sched { shape } => sched::run(flags.peer_bin.as_deref(), shape.as_deref()).await?,
             What::Cluster => cluster::run().await?,
         };
         figures.iter().for_each(|figure| println!("{figure}"));

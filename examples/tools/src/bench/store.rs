@@ -2,7 +2,7 @@
 
 mod client;
 mod compare;
-mod machine;
+pub(crate) mod machine;
 mod programs;
 mod range;
 mod starts;

@@ -23,7 +23,7 @@ pub use selector::{
     BuiltinSelectors, DeviceSelector, MAX_SELECTOR_COST, MAX_SELECTOR_LENGTH, SelectorCompiler,
 };
 
-use crate::framework::{Filter, Plugin, PostFilter, PreBind, PreEnqueue, PreFilter, QueueingHints, Reserve};
+use crate::framework::Plugin;
 use selector::Selectors;
 
 /// Keeps pods with claims for devices on nodes from which devices can be reached that meet the claims, and allocates and reserves these before
@@ -54,31 +54,5 @@ impl Plugin for DynamicResources {
         Self::NAME
     }
 
-    fn as_pre_enqueue(&self) -> Option<&dyn PreEnqueue> {
-        Some(self)
-    }
-
-    fn as_pre_filter(&self) -> Option<&dyn PreFilter> {
-        Some(self)
-    }
-
-    fn as_filter(&self) -> Option<&dyn Filter> {
-        Some(self)
-    }
-
-    fn as_post_filter(&self) -> Option<&dyn PostFilter> {
-        Some(self)
-    }
-
-    fn as_reserve(&self) -> Option<&dyn Reserve> {
-        Some(self)
-    }
-
-    fn as_pre_bind(&self) -> Option<&dyn PreBind> {
-        Some(self)
-    }
-
-    fn as_queueing_hints(&self) -> Option<&dyn QueueingHints> {
-        Some(self)
-    }
+    crate::takes_part!(PreEnqueue, PreFilter, Filter, PostFilter, Reserve, PreBind, QueueingHints);
 }

@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::framework::{
-    Binding, ClusterEvent, Cycle, Hint, NodeStatus, PostFilterOutcome, Profile, Reason, Status,
+    Binding, ClusterEvent, Cycle, Hint, NodeStatus, PostFilter, PostFilterOutcome, PreEnqueue, Profile,
+    QueueingHints, Reason, Reserve, Status,
 };
 use crate::pod::PodInfo;
 use crate::snapshot::Snapshot;

@@ -51,17 +51,7 @@ impl Plugin for GangScheduling {
         Self::NAME
     }
 
-    fn as_pre_enqueue(&self) -> Option<&dyn PreEnqueue> {
-        Some(self)
-    }
-
-    fn as_permit(&self) -> Option<&dyn Permit> {
-        Some(self)
-    }
-
-    fn as_queueing_hints(&self) -> Option<&dyn QueueingHints> {
-        Some(self)
-    }
+    crate::takes_part!(PreEnqueue, Permit, QueueingHints);
 }
 
 fn reference(pod: &PodInfo) -> Option<&WorkloadReference> {

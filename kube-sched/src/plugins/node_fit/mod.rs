@@ -9,7 +9,7 @@ mod strategy;
 #[cfg(test)]
 mod tests;
 
-use crate::framework::{Filter, Plugin, QueueingHints, Score};
+use crate::framework::Plugin;
 
 pub(super) use strategy::{Measured, cpu_and_memory};
 pub use strategy::{ResourceWeight, ScoringStrategy};
@@ -48,15 +48,5 @@ impl Plugin for NodeResourcesFit {
         Self::NAME
     }
 
-    fn as_filter(&self) -> Option<&dyn Filter> {
-        Some(self)
-    }
-
-    fn as_score(&self) -> Option<&dyn Score> {
-        Some(self)
-    }
-
-    fn as_queueing_hints(&self) -> Option<&dyn QueueingHints> {
-        Some(self)
-    }
+    crate::takes_part!(Filter, Score, QueueingHints);
 }

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use crate::Error;
 use crate::complaint::Complaints;
-use crate::framework::{Filter, Plugin, PluginArgs, QueueingHints, Score};
+use crate::framework::{Plugin, PluginArgs};
 use crate::plugins::args::{accept, decode};
 
 /// Refuses nodes that break required affinity and anti-affinity, of the pod and of those that run already; prefers nodes
@@ -56,15 +56,5 @@ impl Plugin for InterPodAffinity {
         Self::NAME
     }
 
-    fn as_filter(&self) -> Option<&dyn Filter> {
-        Some(self)
-    }
-
-    fn as_score(&self) -> Option<&dyn Score> {
-        Some(self)
-    }
-
-    fn as_queueing_hints(&self) -> Option<&dyn QueueingHints> {
-        Some(self)
-    }
+    crate::takes_part!(Filter, Score, QueueingHints);
 }

@@ -89,9 +89,7 @@ impl Plugin for DefaultPreemption {
         Self::NAME
     }
 
-    fn as_post_filter(&self) -> Option<&dyn PostFilter> {
-        Some(self)
-    }
+    crate::takes_part!(PostFilter);
 }
 
 impl PostFilter for DefaultPreemption {

@@ -15,7 +15,7 @@ use serde::Deserialize;
 
 use crate::Error;
 use crate::complaint::{Complaints, unqualified};
-use crate::framework::{Cycle, Filter, Plugin, PluginArgs, QueueingHints, Score};
+use crate::framework::{Cycle, Plugin, PluginArgs};
 use crate::plugins::args::{accept, decode};
 use crate::terms::SpreadConstraint;
 
@@ -149,15 +149,5 @@ impl Plugin for PodTopologySpread {
         Self::NAME
     }
 
-    fn as_filter(&self) -> Option<&dyn Filter> {
-        Some(self)
-    }
-
-    fn as_score(&self) -> Option<&dyn Score> {
-        Some(self)
-    }
-
-    fn as_queueing_hints(&self) -> Option<&dyn QueueingHints> {
-        Some(self)
-    }
+    crate::takes_part!(Filter, Score, QueueingHints);
 }

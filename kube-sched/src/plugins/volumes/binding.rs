@@ -10,7 +10,7 @@ use crate::Error;
 use crate::complaint::Complaints;
 use crate::framework::{
     Binding, ClusterEvent, Code, Cycle, EventKind, Feasible, Filter, Hint, NodeFilter, Plugin, PluginArgs,
-    PreBind, PreFilter, QueueingHints, Reason, Reasons, Reserve, Status,
+    PreFilter, QueueingHints, Reason, Reasons, Reserve, Status,
 };
 use crate::plugins::args::{ShapePoint, accept, decode};
 use crate::pod::PodInfo;
@@ -77,25 +77,7 @@ impl Plugin for VolumeBinding {
         Self::NAME
     }
 
-    fn as_pre_filter(&self) -> Option<&dyn PreFilter> {
-        Some(self)
-    }
-
-    fn as_filter(&self) -> Option<&dyn Filter> {
-        Some(self)
-    }
-
-    fn as_reserve(&self) -> Option<&dyn Reserve> {
-        Some(self)
-    }
-
-    fn as_pre_bind(&self) -> Option<&dyn PreBind> {
-        Some(self)
-    }
-
-    fn as_queueing_hints(&self) -> Option<&dyn QueueingHints> {
-        Some(self)
-    }
+    crate::takes_part!(PreFilter, Filter, Reserve, PreBind, QueueingHints);
 }
 
 impl PreFilter for VolumeBinding {

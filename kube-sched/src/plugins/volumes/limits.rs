@@ -18,13 +18,7 @@ impl Plugin for NodeVolumeLimits {
         "NodeVolumeLimits"
     }
 
-    fn as_filter(&self) -> Option<&dyn Filter> {
-        Some(self)
-    }
-
-    fn as_queueing_hints(&self) -> Option<&dyn QueueingHints> {
-        Some(self)
-    }
+    crate::takes_part!(Filter, QueueingHints);
 }
 
 /// A driver and what tells its volumes apart.

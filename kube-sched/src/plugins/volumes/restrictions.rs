@@ -23,13 +23,7 @@ impl Plugin for VolumeRestrictions {
         "VolumeRestrictions"
     }
 
-    fn as_filter(&self) -> Option<&dyn Filter> {
-        Some(self)
-    }
-
-    fn as_queueing_hints(&self) -> Option<&dyn QueueingHints> {
-        Some(self)
-    }
+    crate::takes_part!(Filter, QueueingHints);
 }
 
 struct Restricted<'a> {

@@ -24,17 +24,7 @@ impl Plugin for VolumeZone {
         "VolumeZone"
     }
 
-    fn as_pre_filter(&self) -> Option<&dyn PreFilter> {
-        Some(self)
-    }
-
-    fn as_filter(&self) -> Option<&dyn Filter> {
-        Some(self)
-    }
-
-    fn as_queueing_hints(&self) -> Option<&dyn QueueingHints> {
-        Some(self)
-    }
+    crate::takes_part!(PreFilter, Filter, QueueingHints);
 }
 
 impl PreFilter for VolumeZone {

@@ -30,7 +30,7 @@ fn exists(processor: usize) -> bool {
 }
 
 /// Processor time of a process with all threads it had and has.
-pub(super) fn cpu_seconds(pid: u32) -> Result<f64, Failure> {
+pub(crate) fn cpu_seconds(pid: u32) -> Result<f64, Failure> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
     // The name, in parentheses, may hold anything.
     let fields = stat.rsplit_once(')').ok_or("a process without a name")?.1.split_whitespace();
