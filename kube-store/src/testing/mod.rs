@@ -23,6 +23,10 @@ use futures::StreamExt;
 
 use crate::{KeyValue, Store, WatchResponse, WatchStream};
 
+/// Keys and values of a bucket, in order.
+#[cfg(feature = "server")]
+pub type Entries = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// Every entry of an etcd snapshot, in order, by its bucket: to compare two of them.
 ///
 /// # Errors
@@ -30,7 +34,7 @@ use crate::{KeyValue, Store, WatchResponse, WatchStream};
 #[cfg(feature = "server")]
 pub fn snapshot_entries(
     snapshot: &std::path::Path,
-) -> crate::Result<std::collections::BTreeMap<Vec<u8>, Vec<(Vec<u8>, Vec<u8>)>>> {
+) -> crate::Result<std::collections::BTreeMap<Vec<u8>, Entries>> {
     crate::etcd::server::entries(snapshot)
 }
 

@@ -75,7 +75,7 @@ impl Side {
     }
 }
 
-fn content(buckets: BTreeMap<Vec<u8>, Vec<(Vec<u8>, Vec<u8>)>>) -> Content {
+fn content(buckets: BTreeMap<Vec<u8>, kube_store::testing::Entries>) -> Content {
     let mut content = Content::new();
     let numbers = &buckets[&b"meta"[..]];
     let compacted = numbers.iter().find(|(key, _)| key == b"finishedCompactRev");
