@@ -3,6 +3,7 @@
 
 mod apiserver;
 mod binary;
+mod engines;
 mod identity;
 mod process;
 mod store_group;
