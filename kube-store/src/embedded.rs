@@ -44,10 +44,30 @@ impl EmbeddedStore {
         snapshot: impl AsRef<Path>,
         check: crate::SnapshotCheck,
     ) -> Result<Revision> {
-        let (dir, snapshot) = (dir.as_ref().to_owned(), snapshot.as_ref().to_owned());
+        Self::fill(dir.as_ref(), LogEngine::open, snapshot.as_ref(), check).await
+    }
+
+    /// The same on RocksDB.
+    #[cfg(all(feature = "server", feature = "rocksdb"))]
+    pub async fn restore_rocksdb(
+        dir: impl AsRef<Path>,
+        snapshot: impl AsRef<Path>,
+        check: crate::SnapshotCheck,
+    ) -> Result<Revision> {
+        Self::fill(dir.as_ref(), crate::engine::RocksDbEngine::open, snapshot.as_ref(), check).await
+    }
+
+    #[cfg(feature = "server")]
+    async fn fill<E: Engine>(
+        dir: &Path,
+        open: fn(&Path) -> std::io::Result<E>,
+        snapshot: &Path,
+        check: crate::SnapshotCheck,
+    ) -> Result<Revision> {
+        let (dir, snapshot) = (dir.to_owned(), snapshot.to_owned());
         let fill = move || {
             std::fs::create_dir_all(&dir).map_err(Error::storage)?;
-            let mut engine = LogEngine::open(&dir).map_err(Error::storage)?;
+            let mut engine = open(&dir).map_err(Error::storage)?;
             crate::etcd::server::restore(&snapshot, check, &mut engine)
         };
         tokio::task::spawn_blocking(fill).await.map_err(|_| Error::closed())?

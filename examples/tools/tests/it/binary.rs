@@ -144,3 +144,23 @@ async fn kubeadms_flags_serve_those_with_a_certificate_and_the_probes() {
     let log = std::fs::read_to_string(dir.path().join("log")).unwrap();
     assert!(log.contains("--experimental-initial-corrupt-check has no effect"), "{log}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whom_a_list_in_der_names_is_not_served() {
+    if Command::new("etcdctl").arg("version").output().is_err() {
+        return skip("binary", "etcdctl is not installed");
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let mut authority = Authority::new(dir.path());
+    for name in ["server", "good"] {
+        authority.sign(name, "localhost");
+    }
+    let lost = authority.sign("lost", "localhost");
+    authority.revoke(lost);
+    let (clients, pages) = (free_address(), free_address());
+    let list = format!("--client-crl-file={}", authority.file("revoked", "der"));
+    let _server = start(dir.path(), &clients, &pages, &[list]);
+    wait_for(&pages, "/health", "\"true\"").await;
+    assert!(puts(dir.path(), &clients, Some("good")));
+    assert!(!puts(dir.path(), &clients, Some("lost")));
+}

@@ -40,7 +40,7 @@ impl Authority {
         self.signed
     }
 
-    /// Writes to `revoked.crl` that a certificate is not to be believed any more.
+    /// Writes to `revoked.crl`, and to `revoked.der` in the other form, that a certificate is not to be believed any more.
     pub(crate) fn revoke(&self, number: u64) {
         let revoked = RevokedCertParams {
             serial_number: SerialNumber::from(number),
@@ -56,8 +56,9 @@ impl Authority {
             revoked_certs: vec![revoked],
             key_identifier_method: KeyIdMethod::Sha256,
         };
-        std::fs::write(self.dir.join("revoked.crl"), list.signed_by(&self.issuer).unwrap().pem().unwrap())
-            .unwrap();
+        let list = list.signed_by(&self.issuer).unwrap();
+        std::fs::write(self.file("revoked", "crl"), list.pem().unwrap()).unwrap();
+        std::fs::write(self.file("revoked", "der"), list.der()).unwrap();
     }
 
     pub(crate) fn file(&self, name: &str, kind: &str) -> String {

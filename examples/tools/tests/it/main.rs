@@ -3,6 +3,9 @@
 
 mod apiserver;
 mod binary;
+mod engines;
+#[cfg(feature = "etcd-client")]
+mod etcd_client;
 mod identity;
 mod process;
 mod store_group;

@@ -199,7 +199,7 @@ Usage:
   kube-store [flags]
   kube-store --config-file FILE
         All settings from a YAML file, with the keys of etcd's.
-  kube-store snapshot restore FILE [--data-dir DIR] [--skip-hash-check]
+  kube-store snapshot restore FILE [--data-dir DIR] [--skip-hash-check] [--engine ENGINE]
         Fills a new data folder from a snapshot of etcd's or ours.
   kube-store --version
   kube-store --help
