@@ -157,3 +157,30 @@ async fn priority_classes_change_in_what_is_not_their_value() {
     admin.call(Method::DELETE, CLASSES, "", "").await.ok();
     assert_eq!(admin.get(&first).await.code, 404);
 }
+
+/// Who may look into the devices of others is said by a label of the namespace, for claims, their templates and what is allocated.
+#[tokio::test]
+async fn administrators_get_to_devices_only_where_the_namespace_says_so() {
+    const GROUP: &str = "/apis/resource.k8s.io/v1/namespaces/default";
+    let admin = admin().await;
+    let devices = json!({"devices": {"requests": [{"name": "r", "exactly": {"deviceClassName": "gpu", "adminAccess": true}}]}});
+    let object = |kind: &str, name: &str, spec: Value| json!({"apiVersion": "resource.k8s.io/v1", "kind": kind, "metadata": {"name": name}, "spec": spec});
+    let claims = format!("{GROUP}/resourceclaims");
+    let refused = admin.post(&claims, object("ResourceClaim", "a", devices.clone())).await.status();
+    let expected = "ResourceClaim.resource.k8s.io \"a\" is invalid: spec.devices.requests[0].adminAccess: Forbidden: admin access to devices requires the `resource.kubernetes.io/admin-access: true` label on the containing namespace";
+    assert_eq!((refused.0, refused.2.as_str()), (422, expected));
+    let template = object("ResourceClaimTemplate", "t", json!({"spec": devices.clone()}));
+    assert_eq!(admin.post(&format!("{GROUP}/resourceclaimtemplates"), template).await.code, 422);
+
+    let mut plain = admin.post(&claims, object("ResourceClaim", "b", json!({}))).await.ok();
+    let result = json!({"request": "r", "driver": "d", "pool": "p", "device": "gpu-0", "adminAccess": true});
+    plain["status"] = json!({"allocation": {"devices": {"results": [result]}}});
+    let granted = admin.put(&format!("{claims}/b/status"), plain.clone()).await.status();
+    assert!(
+        granted.0 == 422 && granted.2.contains("status.allocation.devices.results[0].adminAccess"),
+        "{granted:?}"
+    );
+    plain["spec"] = devices;
+    let changed = admin.put(&format!("{claims}/b"), plain).await.status();
+    assert!(changed.0 == 422 && changed.2.contains("field is immutable"), "{changed:?}");
+}
