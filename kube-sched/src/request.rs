@@ -1,5 +1,6 @@
 //! Writing to the API server, without a type for each kind: the compiler would make a client for each.
 
+use futures::io::{copy_buf, sink};
 use kube::Client;
 use kube::api::{DeleteParams, GetParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::Request;
@@ -43,17 +44,17 @@ impl<'a> Objects<'a> {
     }
 
     pub(crate) async fn create(&self, object: &Value) -> kube::Result<()> {
-        self.send(self.path.create(&PostParams::default(), object.to_string().into_bytes())).await.map(drop)
+        self.tell(self.path.create(&PostParams::default(), object.to_string().into_bytes())).await
     }
 
     pub(crate) async fn create_binding(&self, name: &str, binding: &Value) -> kube::Result<()> {
         let body = binding.to_string().into_bytes();
-        self.send(self.path.create_subresource("binding", name, &PostParams::default(), body)).await.map(drop)
+        self.tell(self.path.create_subresource("binding", name, &PostParams::default(), body)).await
     }
 
     /// Merges a patch into an object (RFC 7386).
     pub(crate) async fn merge(&self, name: &str, patch: Value) -> kube::Result<()> {
-        self.merge_to(name, patch).await.map(drop)
+        self.tell(self.path.patch(name, &PatchParams::default(), &Patch::Merge(patch))).await
     }
 
     /// As [`merge`](Self::merge); returns the object as it is then.
@@ -70,16 +71,21 @@ impl<'a> Objects<'a> {
     /// Patches an object's status by the rules of its kind.
     pub(crate) async fn patch_status(&self, name: &str, patch: Value) -> kube::Result<()> {
         let (params, patch) = (PatchParams::default(), Patch::Strategic(patch));
-        self.send(self.path.patch_subresource("status", name, &params, &patch)).await.map(drop)
+        self.tell(self.path.patch_subresource("status", name, &params, &patch)).await
     }
 
     /// Deletes the object with this UID; an empty one stands for any.
     pub(crate) async fn delete(&self, name: &str, uid: &str) -> kube::Result<()> {
         let uid = Some(uid.to_owned()).filter(|uid| !uid.is_empty());
         let preconditions = Some(Preconditions { uid, resource_version: None });
-        self.send(self.path.delete(name, &DeleteParams { preconditions, ..DeleteParams::default() }))
-            .await
-            .map(drop)
+        self.tell(self.path.delete(name, &DeleteParams { preconditions, ..DeleteParams::default() })).await
+    }
+
+    /// Sends a request of which only the success matters. The object in the answer goes as it comes: to make a text of each was a
+    /// part of what a binding costs.
+    async fn tell(&self, request: Result<http::Request<Vec<u8>>, Error>) -> kube::Result<()> {
+        let answer = self.client.request_stream(request.map_err(kube::Error::BuildRequest)?).await?;
+        copy_buf(answer, &mut sink()).await.map(drop).map_err(kube::Error::ReadEvents)
     }
 
     async fn send(&self, request: Result<http::Request<Vec<u8>>, Error>) -> kube::Result<String> {

@@ -52,7 +52,7 @@ points! {
     as_queueing_hints: QueueingHints,
 }
 
-/// Within an `impl` of [`Plugin`], says in which extension points the type takes part.
+/// Within an `impl` of [`Plugin`](crate::framework::Plugin), says in which extension points the type takes part.
 #[macro_export]
 macro_rules! takes_part {
     (@ $method:ident $point:ident) => {
