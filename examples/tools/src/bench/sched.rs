@@ -1,6 +1,9 @@
 //! The scheduler on 5,000 hollow nodes, with the shapes of scheduler_perf: decisions alone, and pods bound through our API
 //! server in this process, by a scheduler that is in it too or by processes.
 
+#[path = "../../../../kube-sched/benches/core/alloc.rs"]
+#[expect(dead_code, reason = "what a snapshot holds is measured by the core's own benchmark")]
+mod alloc;
 mod bound;
 mod stage;
 mod whole;
@@ -40,17 +43,16 @@ pub(crate) async fn run(peer_bin: Option<&Path>, only: Option<&str>) -> Result<V
     if figures.is_empty() { Err("there is no shape of that name".into()) } else { Ok(figures) }
 }
 
-/// Decides about all pods, one after another, each on what the ones before have left. How often memory is asked for is told by the
-/// core's own benchmark: a program has one allocator, and here it is the one of all binaries.
+/// Decides about all pods, one after another, each on what the ones before have left.
 fn core(shape: &Shape) -> Result<Vec<Figure>, Failure> {
     let (replay, profile) = (Replay::new(shape)?, Profile::default());
     let pods = replay.pods().len();
-    let (mut rate, mut pairs) = (0.0_f64, 0);
+    let (mut rate, mut pairs, mut allocations) = (0.0_f64, 0, 0);
     for seed in 0..RUNS {
-        let started = Instant::now();
+        let (before, started) = (alloc::count(), Instant::now());
         let replayed = replay.run(&profile, seed);
         rate = rate.max(per_second(pods, started));
-        pairs = replayed.pairs;
+        (pairs, allocations) = (replayed.pairs, alloc::count() - before);
         if replayed.placed < pods {
             return Err(format!("{}: {} of {pods} pods found a place", shape.name, replayed.placed).into());
         }
@@ -58,6 +60,7 @@ fn core(shape: &Shape) -> Result<Vec<Figure>, Failure> {
     let mut figures = vec![Figure::new(format!("core/{}", shape.name), rate)];
     if shape.name == "basic" {
         figures.push(Figure::new("core/ns-per-pair", 1e9 / rate * pods as f64 / pairs as f64));
+        figures.push(Figure::new("core/allocs-per-pod", allocations as f64 / pods as f64));
     }
     Ok(figures)
 }

@@ -4,7 +4,6 @@
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
-use std::time::Duration;
 
 use crate::process::{Process, free_address, skip};
 
@@ -44,7 +43,6 @@ impl Server {
         while !server.command(&["get", "any"]).output().unwrap().status.success() {
             let ended = server.process.0.try_wait().unwrap();
             assert!(ended.is_none(), "{program} has ended: {ended:?}");
-            std::thread::sleep(Duration::from_millis(20));
         }
         server
     }
