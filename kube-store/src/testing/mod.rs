@@ -23,18 +23,16 @@ use futures::StreamExt;
 
 use crate::{KeyValue, Store, WatchResponse, WatchStream};
 
-/// Keys and values of a bucket, in order.
+/// Keys and values of each bucket, in order.
 #[cfg(feature = "server")]
-pub type Entries = Vec<(Vec<u8>, Vec<u8>)>;
+pub type SnapshotEntries = std::collections::BTreeMap<Vec<u8>, Vec<(Vec<u8>, Vec<u8>)>>;
 
-/// Every entry of an etcd snapshot, in order, by its bucket: to compare two of them.
+/// Every entry of an etcd snapshot: to compare two of them.
 ///
 /// # Errors
 /// Those of the file, and [`Error::Corrupt`](crate::Error) for one that is no snapshot.
 #[cfg(feature = "server")]
-pub fn snapshot_entries(
-    snapshot: &std::path::Path,
-) -> crate::Result<std::collections::BTreeMap<Vec<u8>, Entries>> {
+pub fn snapshot_entries(snapshot: &std::path::Path) -> crate::Result<SnapshotEntries> {
     crate::etcd::server::entries(snapshot)
 }
 

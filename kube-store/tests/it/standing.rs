@@ -87,6 +87,13 @@ async fn without_a_leader_history_is_told_and_leases_end() {
     assert_eq!((status.code(), status.message()), (tonic::Code::Unavailable, "etcdserver: no leader"));
     let mut history = members[0].watch(WatchRequest::key("a").from_revision(1)).await.unwrap();
     assert_eq!(history.next().await.unwrap().unwrap().revision, put);
+    let create = pb::WatchCreateRequest { key: "a".into(), start_revision: 1, ..Default::default() };
+    let union = Some(pb::watch_request::RequestUnion::CreateRequest(create));
+    let requests = stream::iter([pb::WatchRequest { request_union: union }]).chain(stream::pending());
+    let watched = pb::watch_client::WatchClient::new(channel).watch(requests).await;
+    let mut watched = watched.unwrap().into_inner();
+    assert!(watched.message().await.unwrap().unwrap().created);
+    assert_eq!(watched.message().await.unwrap().unwrap().events[0].kv.as_ref().unwrap().mod_revision, put);
 }
 
 /// A client that sends no more ends its stream, also when it would hear of a lost leader.

@@ -16,23 +16,23 @@ use tonic::transport::Channel;
 use crate::wire::etcdserverpb as pb;
 use pb::watch_request::RequestUnion;
 
-/// A store that never answers a read, as a member that finds no leader; it says when it was asked.
+/// A store that never begins a watch, as a member that finds no leader; it says when it was asked.
 #[derive(Debug)]
 struct Silent(MemoryStore, Arc<Semaphore>);
 
 #[async_trait]
 impl Store for Silent {
-    async fn range(&self, _: RangeRequest) -> Result<RangeResponse> {
-        self.1.add_permits(1);
-        std::future::pending().await
+    async fn range(&self, request: RangeRequest) -> Result<RangeResponse> {
+        self.0.range(request).await
     }
 
     async fn txn(&self, request: TxnRequest) -> Result<TxnResponse> {
         self.0.txn(request).await
     }
 
-    async fn watch(&self, request: WatchRequest) -> Result<WatchStream> {
-        self.0.watch(request).await
+    async fn watch(&self, _: WatchRequest) -> Result<WatchStream> {
+        self.1.add_permits(1);
+        std::future::pending().await
     }
 
     async fn compact(&self, revision: Revision) -> Result<()> {
@@ -57,8 +57,7 @@ async fn a_stream_ends_though_the_store_is_silent() {
     let store = Arc::new(Silent(MemoryStore::new(), asked.clone()));
     let serving = tokio::spawn(EtcdServer::new(store, Member::default()).serve(listener, stop.clone()));
     let channel = Channel::from_shared(endpoint).unwrap().connect().await.unwrap();
-    // One that starts in the past asks for the revision first.
-    let create = pb::WatchCreateRequest { key: "a".into(), start_revision: 1, ..Default::default() };
+    let create = pb::WatchCreateRequest { key: "a".into(), ..Default::default() };
     let request = pb::WatchRequest { request_union: Some(RequestUnion::CreateRequest(create)) };
     let requests = stream::iter([request]).chain(stream::pending());
     let mut client = pb::watch_client::WatchClient::new(channel);

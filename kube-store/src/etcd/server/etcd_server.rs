@@ -147,6 +147,8 @@ impl Default for ServerConfig {
 /// - The errors of locks and elections have the codes of what was refused; in etcd they are all `Unknown`.
 /// - `AuthStatus` is answered, as in 3.5. The revision of users in it also counts that they were enabled, and does not count a
 ///   change that left everything as it was: it is what keeps changes by different members apart.
+/// - A user without a password gets none by a change of it, as in 3.5; 3.4 keeps it, though it is of no use.
+/// - Who asks for a user without a name is told that, as in 3.4; 3.5 finds none of that name.
 /// - That a member is not removed since too few would be left is `FailedPrecondition`, as in 3.4; `Unknown` in 3.5.
 /// - Addresses of members that are none, and schemes but `http` and `https`, are refused; etcd takes any when a member is
 ///   updated, and stops when it cannot use them.
@@ -171,10 +173,12 @@ impl Default for ServerConfig {
 /// what is kept, with the memory that its bookkeeping takes. Between the two lies what the engine frees when more than half of
 /// the log is not needed, and `defragment` at once, while everything else goes on. So the quota counts what is in use, not
 /// as etcd's the size: deleting and compacting makes room by itself.
+/// The quota is that of the member that is asked, so one with less than the others raises its alarm when it is asked itself.
 ///
 /// # Users
 /// With users enabled, more is denied than in 3.4: compaction and all of maintenance but `status` need root, leases and
-/// `status` a user, so does a transaction of nothing, a lease's time to live with its keys the right to read them, and every
+/// `status` a user, so does a transaction of nothing, what a transaction's put tells of the value before and its lease what they need by
+/// themselves, a lease's time to live with its keys the right to read them, and every
 /// list of every inner transaction is looked at. Who logs in as a user without a password is told the same as with a wrong one.
 #[derive(Debug, Clone)]
 pub struct EtcdServer {

@@ -72,7 +72,8 @@ impl Account {
                 options: (user != "root").then(|| pb::UserAddOptions { no_password: rng.u32(0..5) == 0 }),
                 ..Default::default()
             }),
-            2 => Self::User(user),
+            // Without a name, 3.5 looks for one; 3.4 says that it is none.
+            2 => Self::User(if user.is_empty() { "root" } else { user }),
             3 => Self::Users,
             4 if rng.bool() => Self::DeleteUser(user),
             4 => Self::ChangePassword(user),

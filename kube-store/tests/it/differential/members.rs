@@ -22,17 +22,16 @@ pub(super) enum Membership {
     List {
         linearizable: bool,
     },
-    AddLearner(Vec<&'static str>),
+    AddLearner(Vec<String>),
     /// A voter at the address of the first member, which is refused.
     AddTwin,
-    Update(Who, Vec<&'static str>),
+    Update(Who, Vec<String>),
+    /// This member, with the addresses of the learner that was added last.
+    Collide,
     Remove(Who),
     Promote(Who),
     Lead(Who),
 }
-
-/// Addresses where nobody listens.
-const URLS: [&str; 4] = ["http://127.0.0.1:2", "http://127.0.0.1:1", "https://127.0.0.1:3", "http://[::1]:4"];
 
 /// What is no address.
 const WRONG: [&str; 6] =
@@ -57,11 +56,12 @@ impl Membership {
 
     /// A change of members that only root may ask for.
     pub(super) fn change(rng: &mut fastrand::Rng) -> Self {
-        match rng.u32(0..7) {
+        match rng.u32(0..8) {
             0..2 => Self::AddLearner(urls(rng)),
             // etcd forgets that one is a learner when its addresses are changed.
             2..4 => Self::Update(who(rng, Kind::Alone), urls(rng)),
             4..6 => Self::Remove(who(rng, Kind::Group)),
+            6 => Self::Collide,
             _ => Self::Promote(who(rng, Kind::Group)),
         }
     }
@@ -75,17 +75,22 @@ fn who(rng: &mut fastrand::Rng, kind: Kind) -> Who {
     }
 }
 
-fn urls(rng: &mut fastrand::Rng) -> Vec<&'static str> {
-    (0..rng.usize(1..3)).map(|_| URLS[rng.usize(0..URLS.len())]).collect()
+/// Addresses where nobody is, seldom the same twice: etcd makes a member's number of them and the time in seconds.
+fn urls(rng: &mut fastrand::Rng) -> Vec<String> {
+    let url = |rng: &mut fastrand::Rng| {
+        let (scheme, host) = (["http", "https"][rng.usize(0..2)], ["127.0.0.1", "[::1]"][rng.usize(0..2)]);
+        format!("{scheme}://{host}:{}", rng.u16(1..1024))
+    };
+    (0..rng.usize(1..3)).map(|_| url(rng)).collect()
 }
 
 /// Some of which at least one is none; or none at all.
-fn wrong(rng: &mut fastrand::Rng) -> Vec<&'static str> {
+fn wrong(rng: &mut fastrand::Rng) -> Vec<String> {
     if rng.u32(0..4) == 0 {
         return Vec::new();
     }
     let mut urls = urls(rng);
-    urls.push(WRONG[rng.usize(0..WRONG.len())]);
+    urls.push(WRONG[rng.usize(0..WRONG.len())].to_owned());
     urls
 }
 
@@ -94,6 +99,7 @@ fn wrong(rng: &mut fastrand::Rng) -> Vec<&'static str> {
 pub(super) struct Names {
     own: u64,
     learner: Option<u64>,
+    learner_urls: Vec<String>,
     /// Where the member was in the beginning.
     url: String,
 }
@@ -103,7 +109,7 @@ impl Names {
     pub(super) fn of(list: pb::MemberListResponse) -> Self {
         let own = list.header.unwrap().member_id;
         let urls = list.members.into_iter().flat_map(|member| member.peer_ur_ls);
-        Self { own, learner: None, url: urls.last().unwrap_or_default() }
+        Self { own, url: urls.last().unwrap_or_default(), ..Self::default() }
     }
 
     fn number(&self, who: Who) -> u64 {
@@ -142,17 +148,13 @@ macro_rules! ask {
     }};
 }
 
-fn owned(urls: &[&str]) -> Vec<String> {
-    urls.iter().map(|url| (*url).to_owned()).collect()
-}
-
 impl Side {
     pub(super) async fn membership(&mut self, call: Membership) -> Answer {
         match call {
             Membership::List { linearizable } => {
                 ask!(self, member_list, pb::MemberListRequest { linearizable })
             }
-            Membership::AddLearner(urls) => self.add(owned(&urls), true).await,
+            Membership::AddLearner(urls) => self.add(urls, true).await,
             Membership::AddTwin => {
                 let list = self.cluster.member_list(pb::MemberListRequest::default()).await;
                 let mut members = list.unwrap().into_inner().members;
@@ -161,7 +163,14 @@ impl Side {
             }
             Membership::Update(who, urls) => {
                 let id = self.names.number(who);
-                ask!(self, member_update, pb::MemberUpdateRequest { id, peer_ur_ls: owned(&urls) })
+                ask!(self, member_update, pb::MemberUpdateRequest { id, peer_ur_ls: urls })
+            }
+            Membership::Collide => {
+                let (id, peer_ur_ls) = (self.names.own, self.names.learner_urls.clone());
+                if peer_ur_ls.is_empty() {
+                    return Answer { revision: None, result: Ok(String::new()) };
+                }
+                ask!(self, member_update, pb::MemberUpdateRequest { id, peer_ur_ls })
             }
             Membership::Remove(who) => {
                 let request = pb::MemberRemoveRequest { id: self.names.number(who) };
@@ -185,10 +194,11 @@ impl Side {
     }
 
     async fn add(&mut self, peer_ur_ls: Vec<String>, is_learner: bool) -> Answer {
-        let request = pb::MemberAddRequest { peer_ur_ls, is_learner };
+        let request = pb::MemberAddRequest { peer_ur_ls: peer_ur_ls.clone(), is_learner };
         let added: Result<Response<pb::MemberAddResponse>, Status> = self.cluster.member_add(request).await;
         if let Ok(added) = &added {
             assert!(is_learner, "a second voter was added");
+            self.names.learner_urls = peer_ur_ls;
             self.names.learner = added.get_ref().member.as_ref().map(|member| member.id);
         }
         answer(added, |m| {

@@ -306,10 +306,6 @@ impl Side {
     /// started in the past ten times a second, and a compaction cuts those that it did not come to.
     pub(super) async fn settle(&mut self) {
         const LAGGING: &str = "etcd_debugging_mvcc_slow_watcher_total ";
-        if self.is_ours {
-            // It counts as slow whichever watch reads alone, and answers for all of them by a request for progress.
-            return;
-        }
         loop {
             let (_, metrics) = crate::front::get(&self.address, "/metrics").await;
             match metrics.lines().find_map(|line| line.strip_prefix(LAGGING)) {

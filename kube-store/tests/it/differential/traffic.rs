@@ -162,10 +162,15 @@ impl Traffic {
         }
     }
 
-    /// One that does something: for nothing, etcd asks nobody who he is.
+    /// One that does something: for nothing, etcd asks nobody who he is. In it 3.4 gives previous values and leases to anybody.
     fn guarded_txn(&mut self) -> pb::TxnRequest {
         loop {
-            let txn = self.txn(0);
+            let mut txn = self.txn(0);
+            for op in txn.success.iter_mut().chain(&mut txn.failure) {
+                if let Some(Request::RequestPut(put)) = &mut op.request {
+                    (put.prev_kv, put.lease) = (false, 0);
+                }
+            }
             if !(txn.compare.is_empty() && txn.success.is_empty() && txn.failure.is_empty()) {
                 return txn;
             }

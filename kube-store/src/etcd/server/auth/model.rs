@@ -152,7 +152,11 @@ impl Model {
     }
 
     pub(super) fn change_password(&mut self, name: &str, password: Bytes) -> Result<(), Status> {
-        self.user(name)?.password = password;
+        let user = self.user(name)?;
+        // Who has none does not get one by this.
+        if !user.options.as_ref().is_some_and(|options| options.no_password) {
+            user.password = password;
+        }
         Ok(())
     }
 

@@ -220,7 +220,9 @@ impl<'a> Session<'a> {
         let now = match (&found, wanted) {
             // It is told by the watch that has to be made.
             (None, None) => 0,
-            _ => store.range(RangeRequest::key(&b"\0"[..]).count_only()).await?.revision,
+            // Who says where to begin hears what this member has, also while nobody leads.
+            (_, Some(_)) => store.status().await?.revision,
+            (Some(_), None) => store.range(RangeRequest::key(&b"\0"[..]).count_only()).await?.revision,
         };
         if let Some(from) = wanted.filter(|from| *from != now + 1) {
             let (feed, now) = Feed::private(store, &shape, from).await?;
