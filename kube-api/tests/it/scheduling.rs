@@ -172,6 +172,12 @@ async fn administrators_get_to_devices_only_where_the_namespace_says_so() {
     let template = object("ResourceClaimTemplate", "t", json!({"spec": devices.clone()}));
     assert_eq!(admin.post(&format!("{GROUP}/resourceclaimtemplates"), template).await.code, 422);
 
+    let marked =
+        json!({"metadata": {"name": "marked", "labels": {"resource.kubernetes.io/admin-access": "true"}}});
+    admin.post("/api/v1/namespaces", marked).await.ok();
+    let claim = object("ResourceClaim", "a", devices.clone());
+    admin.post("/apis/resource.k8s.io/v1/namespaces/marked/resourceclaims", claim).await.ok();
+
     let mut plain = admin.post(&claims, object("ResourceClaim", "b", json!({}))).await.ok();
     let result = json!({"request": "r", "driver": "d", "pool": "p", "device": "gpu-0", "adminAccess": true});
     plain["status"] = json!({"allocation": {"devices": {"results": [result]}}});
