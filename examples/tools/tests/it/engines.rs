@@ -4,7 +4,6 @@
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
-use std::time::Duration;
 
 use crate::process::{Process, free_address, skip};
 
@@ -41,10 +40,10 @@ impl Server {
             .stderr(Stdio::null())
             .spawn();
         let mut server = Self { address, process: Process(child.unwrap()) };
+        // etcdctl takes its time, so this asks for little.
         while !server.command(&["get", "any"]).output().unwrap().status.success() {
             let ended = server.process.0.try_wait().unwrap();
             assert!(ended.is_none(), "{program} has ended: {ended:?}");
-            std::thread::sleep(Duration::from_millis(20));
         }
         server
     }
