@@ -40,6 +40,7 @@ impl Server {
             .stderr(Stdio::null())
             .spawn();
         let mut server = Self { address, process: Process(child.unwrap()) };
+        // etcdctl takes its time, so this asks for little.
         while !server.command(&["get", "any"]).output().unwrap().status.success() {
             let ended = server.process.0.try_wait().unwrap();
             assert!(ended.is_none(), "{program} has ended: {ended:?}");
