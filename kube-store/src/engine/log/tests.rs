@@ -63,14 +63,19 @@ fn put(key: impl AsRef<[u8]>, length: usize) -> Change {
     (key.as_ref().to_vec(), Some(vec![length as u8; length]))
 }
 
-/// A copy of what is on the disk.
+/// A copy of what is on the disk. Meanwhile a segment may be prepared, whose file changes its name then: it is copied anew.
 fn copy(from: &Path) -> tempfile::TempDir {
-    let to = tempfile::tempdir().unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        fs::copy(entry.path(), to.path().join(entry.file_name())).unwrap();
+    loop {
+        let to = tempfile::tempdir().unwrap();
+        let copied: io::Result<Vec<_>> = fs::read_dir(from)
+            .unwrap()
+            .map(|entry| entry.and_then(|entry| fs::copy(entry.path(), to.path().join(entry.file_name()))))
+            .collect();
+        match copied {
+            Ok(_) => return to,
+            Err(error) => assert_eq!(error.kind(), io::ErrorKind::NotFound),
+        }
     }
-    to
 }
 
 fn segment(dir: &Path, number: u32) -> PathBuf {
