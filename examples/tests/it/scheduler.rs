@@ -197,7 +197,7 @@ fn bad_configurations_are_refused_in_upstreams_words() {
             "profiles: [{pluginConfig: [{name: InterPodAffinity, args: {hardPodAffinityWeight: 101}}]}]",
             "profiles[0].pluginConfig[0].args.hardPodAffinityWeight: Invalid value: 101: not in valid range [0, 100]",
         ),
-        ("podMaxBackofSeconds: 1", "unknown field `podMaxBackofSeconds`"),
+        ("podMaxBackofSeconds: 1", "strict decoding error: unknown field \"podMaxBackofSeconds\""),
     ] {
         let path = dir.path().join("config.yaml");
         std::fs::write(&path, format!("{head}{body}")).unwrap();
