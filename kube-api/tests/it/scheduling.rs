@@ -172,8 +172,9 @@ async fn administrators_get_to_devices_only_where_the_namespace_says_so() {
     let template = object("ResourceClaimTemplate", "t", json!({"spec": devices.clone()}));
     assert_eq!(admin.post(&format!("{GROUP}/resourceclaimtemplates"), template).await.code, 422);
 
+    let labels = json!({"resource.kubernetes.io/admin-access": "true"});
     let marked =
-        json!({"metadata": {"name": "marked", "labels": {"resource.kubernetes.io/admin-access": "true"}}});
+        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "marked", "labels": labels}});
     admin.post("/api/v1/namespaces", marked).await.ok();
     let claim = object("ResourceClaim", "a", devices.clone());
     admin.post("/apis/resource.k8s.io/v1/namespaces/marked/resourceclaims", claim).await.ok();
