@@ -102,7 +102,8 @@ impl<'d> Run<'d, '_> {
                 let (left, right) = (self.value(left)?, self.value(right)?);
                 self.binary(*operator, &left, &right)
             }
-            Expr::Call(Function::Or | Function::OrValue, args) => self.either(expr, args),
+            Expr::Call(Function::Or, args) => self.either(args, false),
+            Expr::Call(Function::OrValue, args) => self.either(args, true),
             Expr::Call(function, args) => {
                 let args = self.values(args)?;
                 function.call(self, &args)
@@ -148,14 +149,15 @@ impl<'d> Run<'d, '_> {
         Ok(Value::Map(Arc::new(map)))
     }
 
-    /// The first of two values that is there. The second is evaluated only if it is needed.
-    fn either(&mut self, expr: &Expr, args: &[Expr]) -> Evaluated<'d> {
-        let ([first, second], Expr::Call(function, _)) = (args, expr) else { return Err(no_overload()) };
-        match (self.value(first)?, function) {
-            (Value::Optional(Some(inner)), Function::OrValue) => Ok((*inner).clone()),
-            (found @ Value::Optional(Some(_)), _) => Ok(found),
-            (Value::Optional(None), Function::OrValue) => self.value(second),
-            (Value::Optional(None), _) => match self.value(second)? {
+    /// The first of two values if it is there, or else the second, which is evaluated only then. The answer is optional too, unless
+    /// the value itself is `wanted`.
+    fn either(&mut self, args: &[Expr], wanted: bool) -> Evaluated<'d> {
+        let [first, second] = args else { return Err(no_overload()) };
+        match (self.value(first)?, wanted) {
+            (Value::Optional(Some(inner)), true) => Ok((*inner).clone()),
+            (found @ Value::Optional(Some(_)), false) => Ok(found),
+            (Value::Optional(None), true) => self.value(second),
+            (Value::Optional(None), false) => match self.value(second)? {
                 found @ Value::Optional(_) => Ok(found),
                 _ => Err(no_overload()),
             },

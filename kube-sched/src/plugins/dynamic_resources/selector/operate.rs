@@ -74,25 +74,28 @@ fn ordered<'d>(left: &Value<'d>, right: &Value<'d>, wanted: fn(Ordering) -> bool
     }
 }
 
+/// The same for all types of whole numbers.
+macro_rules! checked {
+    ($operator:expr, $a:expr, $b:expr) => {
+        match $operator {
+            Operator::Add => $a.checked_add(*$b),
+            Operator::Subtract => $a.checked_sub(*$b),
+            Operator::Multiply => $a.checked_mul(*$b),
+            Operator::Divide => $a.checked_div(*$b),
+            _ => $a.checked_rem(*$b),
+        }
+    };
+}
+
 fn arithmetic<'d>(operator: Operator, left: &Value<'d>, right: &Value<'d>) -> Evaluated<'d> {
     match (left, right) {
-        (Value::Int(a), Value::Int(b)) => whole(operator, *b == 0, "integer overflow", || match operator {
-            Operator::Add => a.checked_add(*b),
-            Operator::Subtract => a.checked_sub(*b),
-            Operator::Multiply => a.checked_mul(*b),
-            Operator::Divide => a.checked_div(*b),
-            _ => a.checked_rem(*b),
-        })
-        .map(Value::Int),
+        (Value::Int(a), Value::Int(b)) => {
+            let result = checked!(operator, a, b);
+            whole(operator, *b == 0, result, "integer overflow").map(Value::Int)
+        }
         (Value::Uint(a), Value::Uint(b)) => {
-            whole(operator, *b == 0, "unsigned integer overflow", || match operator {
-                Operator::Add => a.checked_add(*b),
-                Operator::Subtract => a.checked_sub(*b),
-                Operator::Multiply => a.checked_mul(*b),
-                Operator::Divide => a.checked_div(*b),
-                _ => a.checked_rem(*b),
-            })
-            .map(Value::Uint)
+            let result = checked!(operator, a, b);
+            whole(operator, *b == 0, result, "unsigned integer overflow").map(Value::Uint)
         }
         (Value::Double(a), Value::Double(b)) => Ok(Value::Double(match operator {
             Operator::Add => a + b,
@@ -120,15 +123,12 @@ fn in_time<'d>(operator: Operator, left: &Value<'d>, right: &Value<'d>) -> Evalu
     }
 }
 
-fn whole<T>(
-    operator: Operator,
-    by_zero: bool,
-    overflow: &str,
-    compute: impl Fn() -> Option<T>,
-) -> Result<T, Failure> {
-    match operator {
-        Operator::Divide if by_zero => Err("division by zero".to_owned().into()),
-        Operator::Remainder if by_zero => Err("modulus by zero".to_owned().into()),
-        _ => compute().ok_or_else(|| overflow.to_owned().into()),
-    }
+/// What became of two whole numbers: nothing if that is divided by zero, or too large.
+fn whole<T>(operator: Operator, by_zero: bool, result: Option<T>, overflow: &str) -> Result<T, Failure> {
+    let error = match operator {
+        Operator::Divide if by_zero => "division by zero",
+        Operator::Remainder if by_zero => "modulus by zero",
+        _ => overflow,
+    };
+    result.ok_or_else(|| error.to_owned().into())
 }
