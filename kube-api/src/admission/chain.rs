@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use serde_json::Value;
 
 use super::admin_access::DeviceAdminAccess;
@@ -11,7 +10,7 @@ use super::namespace::NamespaceLifecycle;
 use super::node_taint::TaintNodesByCondition;
 use super::pod_defaults::{DefaultTolerationSeconds, Priority};
 use super::service_account::ServiceAccount;
-use super::{Admission, Lookup, Review};
+use super::{Admission, Review};
 use crate::error::Result;
 use crate::registry::Registry;
 
@@ -53,26 +52,5 @@ impl Registry {
             step.validate(review, object, old, self).await?;
         }
         Ok(())
-    }
-}
-
-#[async_trait]
-impl Lookup for Registry {
-    async fn get(
-        &self,
-        group: &str,
-        plural: &str,
-        namespace: &str,
-        name: &str,
-    ) -> Result<Option<Arc<Value>>> {
-        self.lookup(group, plural, namespace, name).await
-    }
-
-    async fn list(&self, group: &str, plural: &str, namespace: &str) -> Result<Vec<Arc<Value>>> {
-        self.lookup_all(group, plural, namespace).await
-    }
-
-    fn suffix(&self) -> String {
-        Registry::suffix(self)
     }
 }

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use kube_store::{KeyValue, Revision, StoreExt};
 use serde_json::Value;
 
 use super::{Registry, Subject, keys};
+use crate::admission::Lookup;
 use crate::error::{Error, Result};
 use crate::kinds::Kind;
 use crate::object;
@@ -69,19 +71,30 @@ impl Registry {
         let found = self.store.get(keys::key(kind, namespace, name)).await?;
         found.map(|kv| self.known.value(kind, kv)).transpose()
     }
+}
 
-    /// All objects of a built-in kind in their storage version, in a namespace or everywhere. They come from the store: the
-    /// watch cache would first have to be told that nothing of the kind has changed lately.
-    pub(crate) async fn lookup_all(
+#[async_trait]
+impl Lookup for Registry {
+    async fn get(
         &self,
         group: &str,
         plural: &str,
         namespace: &str,
-    ) -> Result<Vec<Arc<Value>>> {
+        name: &str,
+    ) -> Result<Option<Arc<Value>>> {
+        self.lookup(group, plural, namespace, name).await
+    }
+
+    /// They come from the store: the watch cache would first have to be told that nothing of the kind has changed lately.
+    async fn list(&self, group: &str, plural: &str, namespace: &str) -> Result<Vec<Arc<Value>>> {
         let Some(kind) = self.kinds.iter().find(|k| k.group == group && k.plural == plural) else {
             return Ok(Vec::new());
         };
         let range = self.store.list(keys::prefix(kind, namespace)).await?;
         range.kvs.into_iter().map(|kv| self.known.value(kind, kv)).collect()
+    }
+
+    fn suffix(&self) -> String {
+        Self::suffix(self)
     }
 }
