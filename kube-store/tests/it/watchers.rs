@@ -182,6 +182,11 @@ fn revision_of(event: &pb::Event) -> Revision {
     event.kv.as_ref().unwrap().mod_revision
 }
 
+/// A watch of the keys that begin with a `k`.
+fn keys_from(start_revision: Revision) -> pb::WatchCreateRequest {
+    pb::WatchCreateRequest { key: "k".into(), range_end: "l".into(), start_revision, ..Default::default() }
+}
+
 /// As etcd: a thousand revisions come in one response, and all events of a revision in the same.
 #[tokio::test]
 async fn the_past_comes_in_few_responses() {
@@ -195,12 +200,7 @@ async fn the_past_comes_in_few_responses() {
         store.inner.put("other", "").await.unwrap();
     }
     let last = first + 3 * 1250 - 2;
-    let create = pb::WatchCreateRequest {
-        key: "k".into(),
-        range_end: "l".into(),
-        start_revision: first,
-        ..Default::default()
-    };
+    let create = keys_from(first);
     let all = caught_up(&channel, create.clone(), last).await;
     let shape: Vec<_> = all.iter().map(|response| (response.events.len(), response.fragment)).collect();
     // The first transaction deletes nothing.
@@ -227,12 +227,7 @@ async fn a_large_past_comes_in_fragments_to_who_wants_them() {
     for n in 0..20 {
         store.inner.put(format!("k/{n}"), vec![b'x'; 1 << 20]).await.unwrap();
     }
-    let create = pb::WatchCreateRequest {
-        key: "k".into(),
-        range_end: "l".into(),
-        start_revision: first,
-        ..Default::default()
-    };
+    let create = keys_from(first);
     let whole = caught_up(&channel, create.clone(), first + 19).await;
     let shape: Vec<_> = whole.iter().map(|response| (response.events.len(), response.fragment)).collect();
     assert_eq!(shape, [(16, false), (4, false)]);
