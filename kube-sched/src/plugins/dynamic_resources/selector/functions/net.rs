@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use super::super::evaluate::Failure;
 use super::super::named::NamedFormat;
 use super::super::url::Url;
 use super::super::value::Value;
@@ -17,11 +16,7 @@ pub(super) fn of_text<'d>(function: Function, text: &str) -> Answer<'d> {
         Function::Ip => Value::Ip(address(text)?),
         Function::IsIp => Value::Bool(address(text).is_ok()),
         Function::IsCanonical => Value::Bool(address(text)?.to_string() == text),
-        Function::Cidr => {
-            let failed =
-                |reason| format!("network address parse error during conversion from string: {reason}");
-            Value::Cidr(range(text).map_err(failed)?)
-        }
+        Function::Cidr => Value::Cidr(range(text).map_err(unreadable)?),
         Function::IsCidr => Value::Bool(range(text).is_ok()),
         Function::Url => {
             let failed = |reason| format!("URL parse error during conversion from string: {reason}");
@@ -59,13 +54,14 @@ fn address(text: &str) -> Result<IpAddr, String> {
     }
 }
 
+/// What upstream says of a range twice, once where it is read and once where it is converted.
+fn unreadable(reason: String) -> String {
+    format!("network address parse error during conversion from string: {reason}")
+}
+
 /// A range, which may begin within what its length covers.
 fn range(text: &str) -> Result<IpNet, String> {
-    let failed = |reason: String| {
-        format!(
-            "network address parse error during conversion from string: netip.ParsePrefix({text:?}): {reason}"
-        )
-    };
+    let failed = |reason: String| unreadable(format!("netip.ParsePrefix({text:?}): {reason}"));
     let (address, bits) = text.rsplit_once('/').ok_or_else(|| failed("no '/'".to_owned()))?;
     if address.contains('%') {
         return Err(failed("IPv6 zones cannot be present in a prefix".to_owned()));
@@ -109,15 +105,12 @@ pub(super) fn of_address<'d>(function: Function, address: IpAddr) -> Option<Valu
 }
 
 pub(super) fn of_range<'d>(function: Function, whole: IpNet, rest: &[Value<'d>]) -> Answer<'d> {
-    let failed = |reason| {
-        Failure::Error(format!("network address parse error during conversion from string: {reason}"))
-    };
     Ok(Some(match (function, rest) {
         (Function::ContainsIp, [Value::Ip(inner)]) => Value::Bool(whole.contains(inner)),
         (Function::ContainsIp, [Value::Text(inner)]) => Value::Bool(whole.contains(&address(inner)?)),
         (Function::ContainsCidr, [Value::Cidr(inner)]) => Value::Bool(whole.contains(inner)),
         (Function::ContainsCidr, [Value::Text(inner)]) => {
-            Value::Bool(whole.contains(&range(inner).map_err(failed)?))
+            Value::Bool(whole.contains(&range(inner).map_err(unreadable)?))
         }
         (Function::AddressOf, []) => Value::Ip(whole.addr()),
         (Function::Masked, []) => Value::Cidr(whole.trunc()),
