@@ -9,6 +9,8 @@ pub(crate) mod server;
 mod store;
 
 #[cfg(feature = "server")]
-pub use self::server::{EtcdServer, Keepalive, Member, ServerConfig, SnapshotCheck, common_name};
+pub use self::server::{
+    EtcdServer, JsonWebTokens, Keepalive, Member, ServerConfig, SnapshotCheck, TokenKeyError, common_name,
+};
 #[cfg(feature = "etcd")]
 pub use self::store::EtcdStore;

@@ -54,7 +54,7 @@ pub(crate) async fn serve<E: Engine>(
         tokio::spawn(PeerServer::new(&store).counting(&network).serve(listener, tls, stop.clone()))
     });
     let peers: Vec<_> = peers.collect();
-    let config = ServerConfig { disk, peers: Some(network.metrics()), ..server::server_config(&settings) };
+    let config = ServerConfig { disk, peers: Some(network.metrics()), ..server::server_config(&settings)? };
     let server = EtcdServer::of_group(store.clone(), config);
     let publish = publish(&store, &settings);
     let serving = server::serve_clients(server, clients, shutdown.clone());

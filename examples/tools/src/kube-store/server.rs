@@ -1,16 +1,18 @@
 //! What the `kube-store` binary serves: the store that the settings name, on the listeners that they name.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use kube_store::engine::{Engine, LogEngine, Measured};
-use kube_store::{Config, EmbeddedStore, EtcdServer, Keepalive, Member, MemoryStore, ServerConfig};
+use kube_store::{
+    Config, EmbeddedStore, EtcdServer, JsonWebTokens, Keepalive, Member, MemoryStore, ServerConfig,
+};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::flags::{self, Engine as EngineKind, Settings};
+use crate::flags::{self, Engine as EngineKind, Settings, TokenFlags};
 use crate::{Failure, group, tls};
 
 /// Connections that wait to be accepted.
@@ -54,7 +56,7 @@ pub(crate) async fn serve(settings: Settings, shutdown: CancellationToken) -> Re
         }
         EngineKind::Memory => {
             let store = Arc::new(MemoryStore::with_config(config(&settings)?)?);
-            let server = EtcdServer::with_config(store, server_config(&settings));
+            let server = EtcdServer::with_config(store, server_config(&settings)?);
             serve_clients(server, listeners, shutdown).await
         }
     }
@@ -86,7 +88,7 @@ async fn serve_on<E: Engine>(
     }
     let disk = Some(engine.metrics());
     let store = Arc::new(EmbeddedStore::with_engine(engine, config(&settings)?).await?);
-    let config = ServerConfig { disk, ..server_config(&settings) };
+    let config = ServerConfig { disk, ..server_config(&settings)? };
     serve_clients(EtcdServer::with_config(store, config), listeners, shutdown).await
 }
 
@@ -105,9 +107,21 @@ pub(crate) fn config(settings: &Settings) -> Result<Config, Failure> {
     })
 }
 
-pub(crate) fn server_config(settings: &Settings) -> ServerConfig {
+/// What signs tokens, if they are JSON Web Tokens.
+fn json_web_tokens(flags: &TokenFlags) -> Result<Arc<JsonWebTokens>, Failure> {
+    let TokenFlags { method, ttl, unknown, .. } = flags;
+    if !unknown.is_empty() {
+        tracing::warn!(keys = ?unknown, "unknown JWT options");
+    }
+    let read = |file: &PathBuf| std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()));
+    let private = flags.private_key.as_ref().map(read).transpose()?;
+    let public = flags.public_key.as_ref().map(read).transpose()?;
+    Ok(Arc::new(JsonWebTokens::new(method, private.as_deref(), public.as_deref(), *ttl)?))
+}
+
+pub(crate) fn server_config(settings: &Settings) -> Result<ServerConfig, Failure> {
     let (idle, timeout) = (settings.grpc_keepalive_interval, settings.grpc_keepalive_timeout);
-    ServerConfig {
+    Ok(ServerConfig {
         member: Member {
             name: settings.name.clone(),
             client_urls: settings.advertised(),
@@ -118,12 +132,13 @@ pub(crate) fn server_config(settings: &Settings) -> ServerConfig {
         quota_bytes: settings.quota(),
         bcrypt_cost: settings.bcrypt_cost,
         token_ttl: Duration::from_secs(settings.auth_token_ttl),
+        json_web_tokens: settings.json_web_tokens.as_ref().map(json_web_tokens).transpose()?,
         client_cert_auth: settings.client_tls.asks_clients,
         slow: settings.warning_apply_duration,
         extensive_metrics: settings.extensive_metrics,
         keepalive: (!idle.is_zero() && !timeout.is_zero()).then_some(Keepalive { idle, timeout }),
         ..ServerConfig::default()
-    }
+    })
 }
 
 pub(crate) async fn serve_clients(

@@ -12,7 +12,7 @@ use tonic::service::Routes;
 use tonic::{Request, Response, Status};
 
 use super::alarm::Alarms;
-use super::auth::{Auth, AuthConfig, Caller};
+use super::auth::{Auth, AuthConfig, Caller, JsonWebTokens};
 use super::certified::Certified;
 use super::group::Group;
 use super::health::Health;
@@ -59,6 +59,8 @@ pub struct ServerConfig {
     pub bcrypt_cost: u32,
     /// How long a token lives after its last use. Default 5 minutes, as etcd.
     pub token_ttl: Duration,
+    /// Tokens that are JSON Web Tokens, instead of this crate's own. All members need the same keys. Default none.
+    pub json_web_tokens: Option<Arc<JsonWebTokens>>,
     /// Whether a request without a token comes from the user that its connection's certificate names: only where clients must
     /// have a certificate. Default false.
     pub client_cert_auth: bool,
@@ -98,6 +100,7 @@ impl Default for ServerConfig {
             quota_bytes: 8 << 30,
             bcrypt_cost: 10,
             token_ttl: Duration::from_secs(300),
+            json_web_tokens: None,
             client_cert_auth: false,
             slow: Duration::from_millis(100),
             extensive_metrics: false,
@@ -159,7 +162,8 @@ impl Default for ServerConfig {
 ///   revision; members cannot be added or removed.
 /// - In a group, a member creates a watch without a start revision once it has caught up with the leader. What a change of users,
 ///   roles or alarms means is known to another member a moment later.
-/// - Tokens are signed, so that every member honours them; one that is used at one member lives longer at that.
+/// - Tokens are signed, so that every member honours them; one that is used at one member lives longer at that. JSON Web Tokens are
+///   as etcd's, but that ES512 and RSA keys under 2048 bits are not taken, EdDSA is, as in 3.6, and one of a later revision may read.
 /// - `status` tells the release 3.5.21, and sizes of the store's own engine.
 ///
 /// # Metrics
@@ -225,6 +229,7 @@ impl EtcdServer {
         let auth = AuthConfig {
             bcrypt_cost: config.bcrypt_cost,
             token_ttl: config.token_ttl,
+            jwt: config.json_web_tokens.clone(),
             trusts_certificates: config.client_cert_auth,
             clock: config.clock,
         };

@@ -29,6 +29,7 @@ mod restore;
 mod rpc;
 mod watch;
 
+pub use self::auth::{JsonWebTokens, TokenKeyError};
 pub use self::certified::common_name;
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use self::decode::{decode_requests, decode_token};

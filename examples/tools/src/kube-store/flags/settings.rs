@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use kube_store::AutoCompaction;
 
+use super::tokens::TokenFlags;
 use super::value::{address, duration};
 use crate::Failure;
 use crate::tls::{Limits, TlsFiles};
@@ -38,6 +39,7 @@ pub(crate) struct Settings {
     pub(crate) bcrypt_cost: u32,
     /// In seconds.
     pub(crate) auth_token_ttl: u64,
+    pub(crate) json_web_tokens: Option<TokenFlags>,
     pub(crate) snapshot_count: u64,
     /// In milliseconds, as the next.
     pub(crate) heartbeat_interval: u64,
@@ -78,6 +80,7 @@ impl Default for Settings {
             auto_compaction_retention: "0".into(),
             bcrypt_cost: 10,
             auth_token_ttl: 300,
+            json_web_tokens: None,
             snapshot_count: 5000,
             heartbeat_interval: 100,
             election_timeout: 1000,

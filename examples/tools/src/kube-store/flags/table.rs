@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 
 use super::settings::{ClusterState, CompactionMode, Engine, Settings, TlsFlags};
+use super::tokens::tokens;
 use super::value::{Kind, list, number, switch, time, urls, word};
 
 type Set<S> = fn(&mut S, &str) -> Result<(), String>;
@@ -274,7 +275,12 @@ const FLAGS: &[Flag] = &[
         "Seconds that a token lives after its last use [300].",
         set!(auth_token_ttl = number),
     ),
-    refuses("auth-token", Kind::Text, "simple", "Only simple tokens are given out; they are signed."),
+    sets(
+        "auth-token",
+        Kind::Text,
+        "Tokens of users: simple, or jwt,sign-method=RS256,pub-key=FILE,priv-key=FILE,ttl=5m [simple].",
+        set!(json_web_tokens = tokens),
+    ),
     sets(
         "experimental-watch-progress-notify-interval",
         Kind::Time,

@@ -5,6 +5,7 @@ use kube_store::AutoCompaction;
 
 use super::read::variable;
 use super::settings::{CompactionMode, Settings};
+use super::tokens::TokenFlags;
 use super::*;
 
 fn run(args: &[&str], env: &[(&str, &str)]) -> Result<Command, Refused> {
@@ -74,6 +75,15 @@ const SET: &[(&str, &str, Change)] = &[
     ("engine", "memory", |s| s.engine = Engine::Memory),
     ("bcrypt-cost", "4", |s| s.bcrypt_cost = 4),
     ("auth-token-ttl", "7", |s| s.auth_token_ttl = 7),
+    ("auth-token", "jwt,sign-method=ES256,pub-key=p,priv-key=k,ttl=7s,key=k", |s| {
+        s.json_web_tokens = Some(TokenFlags {
+            method: "ES256".into(),
+            public_key: Some("p".into()),
+            private_key: Some("k".into()),
+            ttl: Duration::from_secs(7),
+            unknown: vec!["key".into()],
+        });
+    }),
     ("experimental-watch-progress-notify-interval", "5s", |s| {
         s.watch_progress_notify_interval = Duration::from_secs(5);
     }),
@@ -217,7 +227,13 @@ fn what_has_no_effect_is_noted_and_what_would_mislead_is_refused() {
         "--discovery=http://a",
         "--proxy=on",
         "--auto-tls",
-        "--auth-token=jwt,sign-method=RS256",
+        "--auth-token=jwt",
+        "--auth-token=jwt,sign-method=RS256,ttl=x",
+        "--auth-token=jwt,sign-method=RS256,sign-method=RS256",
+        "--auth-token=jwt,sign-method",
+        "--auth-token=other,sign-method=RS256",
+        "--auth-token=simple,a",
+        "--auth-token=",
         "--enable-grpc-gateway=true",
         "--host-whitelist=a",
     ] {
