@@ -1,15 +1,14 @@
 //! TLS from files, which are read again when they change.
-//!
-//! A certificate that may sign others is not taken for a client's own, as Go would take it: one that signs itself, and is given
-//! as the authority too, has to be replaced by two.
 
-mod allowed;
 mod limits;
+mod rooted;
+mod verifier;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use rustls::client::WebPkiServerVerifier;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
@@ -19,8 +18,9 @@ use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use self::allowed::Allowed;
 pub(super) use self::limits::Limits;
+use self::rooted::Rooted;
+use self::verifier::{Allowed, Clients, Servers};
 use crate::Failure;
 
 /// How often to look whether a file changed.
@@ -66,39 +66,38 @@ impl TlsFiles {
     }
 
     fn verifier(&self, provider: Arc<CryptoProvider>) -> Result<Arc<dyn ClientCertVerifier>, Failure> {
-        let mut builder = WebPkiClientVerifier::builder_with_provider(Arc::new(self.roots()?), provider);
-        if let Some(file) = &self.revoked {
+        let authorities = self.authorities()?;
+        let roots = Arc::new(roots(&authorities)?);
+        let mut builder = WebPkiClientVerifier::builder_with_provider(roots, provider);
+        let lists = self.revoked.as_ref().map(|file| revocations(file)).transpose()?.unwrap_or_default();
+        let rooted = Rooted::new(authorities, &lists)?;
+        if !lists.is_empty() {
             // A list says what was revoked, and not that nothing else was.
-            builder = builder
-                .with_crls(revocations(file)?)
-                .only_check_end_entity_revocation()
-                .allow_unknown_revocation_status();
+            builder =
+                builder.with_crls(lists).only_check_end_entity_revocation().allow_unknown_revocation_status();
         }
-        let any = builder.build()?;
-        if self.allowed_names.is_empty() && self.allowed_hosts.is_empty() {
-            return Ok(any);
-        }
-        Ok(Arc::new(Allowed::new(any, &self.allowed_names, &self.allowed_hosts)?))
+        let allowed = Allowed::new(&self.allowed_names, &self.allowed_hosts)?;
+        Ok(Arc::new(Clients { vouched: builder.build()?, rooted, allowed }))
     }
 
     /// What a client shows, and whom it believes.
     fn client(&self) -> Result<Arc<ClientConfig>, Failure> {
-        let builder = ClientConfig::builder_with_provider(Arc::new(self.limits.provider()))
+        let provider = Arc::new(self.limits.provider());
+        let builder = ClientConfig::builder_with_provider(provider.clone())
             .with_protocol_versions(&self.limits.versions())?;
         let (chain, key) = load(&self.client)?;
-        let builder = builder.with_root_certificates(self.roots()?);
+        let authorities = self.authorities()?;
+        let roots = Arc::new(roots(&authorities)?);
+        let vouched = WebPkiServerVerifier::builder_with_provider(roots, provider).build()?;
+        let servers = Servers { vouched, rooted: Rooted::new(authorities, &[])? };
+        let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(servers));
         let mut config = builder.with_client_auth_cert(chain, key)?;
         config.alpn_protocols = vec![b"h2".to_vec()];
         Ok(Arc::new(config))
     }
 
-    fn roots(&self) -> Result<RootCertStore, Failure> {
-        let authority = self.authority.as_ref().ok_or("the authority's certificates are not given")?;
-        let mut roots = RootCertStore::empty();
-        for certificate in certificates(authority)? {
-            roots.add(certificate)?;
-        }
-        Ok(roots)
+    fn authorities(&self) -> Result<Vec<CertificateDer<'static>>, Failure> {
+        certificates(self.authority.as_ref().ok_or("the authority's certificates are not given")?)
     }
 
     /// When each file was changed last.
@@ -109,6 +108,12 @@ impl TlsFiles {
         let time = |file: &PathBuf| std::fs::metadata(file).and_then(|data| data.modified()).ok();
         files.map(time).collect()
     }
+}
+
+fn roots(authorities: &[CertificateDer<'static>]) -> Result<RootCertStore, Failure> {
+    let mut roots = RootCertStore::empty();
+    authorities.iter().try_for_each(|certificate| roots.add(certificate.clone()))?;
+    Ok(roots)
 }
 
 /// A certificate with those that vouch for it, and its key.

@@ -163,4 +163,5 @@ async fn whom_a_list_in_der_names_is_not_served() {
     wait_for(&pages, "/health", "\"true\"").await;
     assert!(puts(dir.path(), &clients, Some("good")));
     assert!(!puts(dir.path(), &clients, Some("lost")));
+    assert!(puts(dir.path(), &clients, Some("ca")), "etcd takes the authority's own certificate too");
 }
