@@ -76,7 +76,8 @@ pub use error::{Error, InvalidRequest, Precondition, Result};
 pub use etcd::EtcdStore;
 #[cfg(feature = "server")]
 pub use etcd::{
-    EtcdServer, JsonWebTokens, Keepalive, Member, ServerConfig, SnapshotCheck, TokenKeyError, common_name,
+    EtcdServer, JsonWebTokens, Keepalive, Listener, Member, ServerConfig, SnapshotCheck, TokenKeyError,
+    common_name,
 };
 pub use ext::{StoreExt, Swap};
 pub use key_value::{KeyRange, KeyValue, Revision};

@@ -10,7 +10,8 @@ mod store;
 
 #[cfg(feature = "server")]
 pub use self::server::{
-    EtcdServer, JsonWebTokens, Keepalive, Member, ServerConfig, SnapshotCheck, TokenKeyError, common_name,
+    EtcdServer, JsonWebTokens, Keepalive, Listener, Member, ServerConfig, SnapshotCheck, TokenKeyError,
+    common_name,
 };
 #[cfg(feature = "etcd")]
 pub use self::store::EtcdStore;

@@ -8,15 +8,12 @@ use kube_store::engine::{Engine, LogEngine, Measured};
 use kube_store::{
     Config, EmbeddedStore, EtcdServer, JsonWebTokens, Keepalive, Member, MemoryStore, ServerConfig,
 };
-use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::flags::{self, Engine as EngineKind, Settings, TokenFlags};
+use crate::flags::{Engine as EngineKind, Settings, TokenFlags};
+use crate::listen::{Listener, listen};
 use crate::{Failure, group, tls};
-
-/// Connections that wait to be accepted.
-const BACKLOG: u32 = 1024;
 
 /// What etcd has in its data folder.
 const ETCDS: [&str; 2] = ["member/wal", "member/snap/db"];
@@ -26,9 +23,6 @@ pub(crate) struct Listeners {
     clients: Vec<Listener>,
     pages: Vec<Listener>,
 }
-
-/// An address, and what is shown there.
-pub(crate) type Listener = (TcpListener, Option<tls::Current>);
 
 /// Serves until `shutdown`.
 ///
@@ -147,7 +141,9 @@ pub(crate) async fn serve_clients(
     shutdown: CancellationToken,
 ) -> Result<(), Failure> {
     let mut serving = JoinSet::new();
-    for (listener, tls) in listeners.clients {
+    let mut files = Vec::new();
+    for Listener { listener, tls, file } in listeners.clients {
+        files.extend(file);
         let (server, shutdown) = (server.clone(), shutdown.clone());
         serving.spawn(async move {
             match tls {
@@ -156,41 +152,12 @@ pub(crate) async fn serve_clients(
             }
         });
     }
-    for (listener, tls) in listeners.pages {
+    for Listener { listener, tls, file } in listeners.pages {
+        files.extend(file);
         serving.spawn(server.clone().serve_pages(listener, tls, shutdown.clone()));
     }
     while let Some(ended) = serving.join_next().await {
         ended??;
     }
     Ok(())
-}
-
-/// Binds every address before anything else happens, so that a taken one is told at once.
-pub(crate) fn listen(
-    settings: &Settings,
-    urls: &[String],
-    tls: impl Fn(CancellationToken) -> Result<tls::Current, Failure>,
-    shutdown: &CancellationToken,
-) -> Result<Vec<Listener>, Failure> {
-    let mut listeners = Vec::new();
-    let mut current = None;
-    for url in urls {
-        let (scheme, address) = flags::address(url)?;
-        let listener =
-            bind(address, settings.socket_reuse_port).map_err(|error| format!("{url}: {error}"))?;
-        if scheme == flags::Scheme::Https && current.is_none() {
-            current = Some(tls(shutdown.clone())?);
-        }
-        listeners.push((listener, current.clone().filter(|_| scheme == flags::Scheme::Https)));
-    }
-    Ok(listeners)
-}
-
-fn bind(address: std::net::SocketAddr, shared: bool) -> std::io::Result<TcpListener> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    // One that a process has just left is free.
-    socket.set_reuseaddr(true)?;
-    socket.set_reuseport(shared)?;
-    socket.bind(address)?;
-    socket.listen(BACKLOG)
 }

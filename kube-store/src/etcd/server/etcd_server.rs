@@ -4,7 +4,6 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use tokio::net::TcpListener;
 use tokio::sync::watch as watched;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -16,7 +15,7 @@ use super::auth::{Auth, AuthConfig, Caller, JsonWebTokens};
 use super::certified::Certified;
 use super::group::Group;
 use super::health::Health;
-use super::listen::{self, Keepalive, Terms};
+use super::listen::{self, Keepalive, Listener, Terms};
 use super::metrics::Metrics;
 use super::{convert, front, rpc, watch};
 use crate::engine::DiskMetrics;
@@ -153,7 +152,7 @@ impl Default for ServerConfig {
 /// - A user without a password gets none by a change of it, as in 3.5; 3.4 keeps it, though it is of no use.
 /// - Who asks for a user without a name is told that, as in 3.4; 3.5 finds none of that name.
 /// - That a member is not removed since too few would be left is `FailedPrecondition`, as in 3.4; `Unknown` in 3.5.
-/// - Addresses of members that are none, and schemes but `http` and `https`, are refused; etcd takes any when a member is
+/// - Addresses of members that are none, as those without a port, are refused; etcd takes any when a member is
 ///   updated, and stops when it cannot use them.
 /// - A learner whose addresses are changed stays one; etcd forgets that it is.
 /// - A snapshot names no members: who restores it names the new ones. It holds the key with which tokens are signed, and not the
@@ -275,29 +274,29 @@ impl EtcdServer {
     }
 
     /// Serves on `listener` until `shutdown`; then watches are ended and calls that run are finished.
-    pub async fn serve(self, listener: TcpListener, shutdown: CancellationToken) -> io::Result<()> {
-        self.serve_on(listener, None, shutdown).await
+    pub async fn serve(self, listener: impl Into<Listener>, shutdown: CancellationToken) -> io::Result<()> {
+        self.serve_on(listener.into(), None, shutdown).await
     }
 
     /// The same over TLS. Each connection takes the configuration of the moment, so certificates can be replaced; it has to
     /// offer the protocols `h2` and `http/1.1`, and decides which clients are let in.
     pub async fn serve_tls(
         self,
-        listener: TcpListener,
+        listener: impl Into<Listener>,
         tls: watched::Receiver<Arc<rustls::ServerConfig>>,
         shutdown: CancellationToken,
     ) -> io::Result<()> {
-        self.serve_on(listener, Some(tls), shutdown).await
+        self.serve_on(listener.into(), Some(tls), shutdown).await
     }
 
     /// Serves only `/health`, `/livez`, `/readyz`, `/metrics` and `/version`, for probes and for Prometheus, until `shutdown`.
     pub async fn serve_pages(
         self,
-        listener: TcpListener,
+        listener: impl Into<Listener>,
         tls: Option<watched::Receiver<Arc<rustls::ServerConfig>>>,
         shutdown: CancellationToken,
     ) -> io::Result<()> {
-        let connections = listen::connections(listener, self.terms(tls), shutdown.clone());
+        let connections = listen::connections(listener.into(), self.terms(tls), shutdown.clone());
         let general = tonic::transport::Server::builder().accept_http1(true);
         let served = { general }.serve_with_incoming_shutdown(
             front::Front::of_pages(self),
@@ -313,7 +312,7 @@ impl EtcdServer {
 
     async fn serve_on(
         mut self,
-        listener: TcpListener,
+        listener: Listener,
         tls: Option<watched::Receiver<Arc<rustls::ServerConfig>>>,
         shutdown: CancellationToken,
     ) -> io::Result<()> {

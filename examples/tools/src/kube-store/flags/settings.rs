@@ -7,7 +7,7 @@ use std::time::Duration;
 use kube_store::AutoCompaction;
 
 use super::tokens::TokenFlags;
-use super::value::{address, duration};
+use super::value::{address, check_advertised, duration};
 use crate::Failure;
 use crate::tls::{Limits, TlsFiles};
 
@@ -208,6 +208,12 @@ impl Settings {
         let listened =
             self.listen_client_urls.iter().chain(&self.listen_peer_urls).chain(&self.listen_metrics_urls);
         listened.map(String::as_str).try_for_each(|url| address(url).map(drop))?;
+        for (flag, urls) in [
+            ("initial-advertise-peer-urls", &self.initial_advertise_peer_urls),
+            ("advertise-client-urls", &self.advertise_client_urls),
+        ] {
+            urls.iter().try_for_each(|url| check_advertised(flag, url))?;
+        }
         if self.watch_progress_notify_interval.is_zero() {
             return Err("--experimental-watch-progress-notify-interval must be >0".into());
         }

@@ -284,6 +284,10 @@ fn values_that_do_not_fit_are_refused_in_etcds_words() {
             "expected IP in URL for binding (http://example.com:1)",
         ),
         (
+            &["--initial-advertise-peer-urls=unix:///a"],
+            "--initial-advertise-peer-urls \"unix:///a\" must be \"host:port\" (missing port in address)",
+        ),
+        (
             &["--auto-compaction-retention=x"],
             "error parsing CompactionRetention: time: invalid duration \"x\"",
         ),
