@@ -163,6 +163,9 @@ impl Default for ServerConfig {
 ///   roles or alarms means is known to another member a moment later.
 /// - Tokens are signed, so that every member honours them; one that is used at one member lives longer at that. JSON Web Tokens are
 ///   as etcd's, but that ES512 and RSA keys under 2048 bits are not taken, EdDSA is, as in 3.6, and one of a later revision may read.
+/// - The quota counts what is in use and not the size, so deleting and compacting makes room, once the alarm is disarmed, without a
+///   defragmentation. `dbSize` can be more than the quota, since it also counts what is to be freed and the log of a group: who
+///   watches how much of the quota is left looks at `dbSizeInUse`, which never exceeds it by more than the records of users.
 /// - `status` tells the release 3.5.21, and sizes of the store's own engine.
 ///
 /// # Metrics
@@ -174,9 +177,8 @@ impl Default for ServerConfig {
 ///
 /// The database's size is what it takes on the disk, without the space that is set aside for what is to come; what is in use is
 /// what is kept, with the memory that its bookkeeping takes. Between the two lies what the engine frees when more than half of
-/// the log is not needed, and `defragment` at once, while everything else goes on. So the quota counts what is in use, not
-/// as etcd's the size: deleting and compacting makes room by itself.
-/// The quota is that of the member that is asked, so one with less than the others raises its alarm when it is asked itself.
+/// the log is not needed, and `defragment` at once, while everything else goes on. The quota is that of the member that is asked,
+/// so one with less than the others raises its alarm when it is asked itself.
 ///
 /// # Users
 /// With users enabled, more is denied than in 3.4: compaction and all of maintenance but `status` need root, leases and
