@@ -221,6 +221,7 @@ impl Settings {
             return Err("--max-request-bytes and --max-txn-ops must be >0".into());
         }
         self.auto_compaction()?;
+        self.tls.check()?;
         self.client_tls()?;
         self.peer_tls()?;
         self.members().map(drop)

@@ -296,6 +296,14 @@ fn values_that_do_not_fit_are_refused_in_etcds_words() {
             "couldn't find local name \"default\" in the initial cluster configuration",
         ),
         (&["--config-file=/nonexistent"], "open /nonexistent: no such file or directory"),
+        (
+            &["--tls-min-version=TLS1.3", "--tls-max-version=TLS1.2"],
+            "min version (TLS1.3) is greater than max version (TLS1.2)",
+        ),
+        (
+            &["--tls-min-version=TLS1.3", "--cipher-suites=TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"],
+            "cipher suites cannot be configured when only TLS1.3 is enabled",
+        ),
         (&["--cert-file=a"], "--cert-file and --key-file go together"),
         (&["--client-cert-auth"], "TLS flags need --cert-file and --key-file"),
         (
