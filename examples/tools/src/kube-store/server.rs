@@ -29,6 +29,7 @@ pub(crate) struct Listeners {
 /// # Errors
 /// Those of the store and of the listeners.
 pub(crate) async fn serve(settings: Settings, shutdown: CancellationToken) -> Result<(), Failure> {
+    settings.make_certificates((ServerConfig::default().clock)())?;
     let tls = |stop| {
         let files = settings.client_tls()?.ok_or(
             "TLS key/cert (--cert-file, --key-file) must be provided for a client url with HTTPS scheme",

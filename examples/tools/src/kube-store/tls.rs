@@ -1,6 +1,7 @@
 //! TLS from files, which are read again when they change.
 
 mod limits;
+pub(super) mod made;
 mod rooted;
 mod verifier;
 
@@ -9,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
@@ -20,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(super) use self::limits::Limits;
 use self::rooted::Rooted;
-use self::verifier::{Allowed, Clients, Servers};
+use self::verifier::{Allowed, Anybody, Clients, Servers};
 use crate::Failure;
 
 /// How often to look whether a file changed.
@@ -38,6 +40,8 @@ pub(super) struct TlsFiles {
     pub(super) client: Pair,
     /// Who vouches for others. A server that knows one lets in nobody else, as etcd.
     pub(super) authority: Option<PathBuf>,
+    /// Whether any server is believed, as where certificates are made by who shows them.
+    pub(super) believes_all: bool,
     /// What it does not vouch for any more.
     pub(super) revoked: Option<PathBuf>,
     /// Names of which a client's certificate must have one, if there are any.
@@ -47,7 +51,7 @@ pub(super) struct TlsFiles {
     pub(super) limits: Limits,
 }
 
-type Pair = (PathBuf, PathBuf);
+pub(super) type Pair = (PathBuf, PathBuf);
 
 impl TlsFiles {
     /// What a server shows, and whom it lets in.
@@ -86,14 +90,20 @@ impl TlsFiles {
         let builder = ClientConfig::builder_with_provider(provider.clone())
             .with_protocol_versions(&self.limits.versions())?;
         let (chain, key) = load(&self.client)?;
-        let authorities = self.authorities()?;
-        let roots = Arc::new(roots(&authorities)?);
-        let vouched = WebPkiServerVerifier::builder_with_provider(roots, provider).build()?;
-        let servers = Servers { vouched, rooted: Rooted::new(authorities, &[])? };
-        let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(servers));
+        let builder = builder.dangerous().with_custom_certificate_verifier(self.believed(provider)?);
         let mut config = builder.with_client_auth_cert(chain, key)?;
         config.alpn_protocols = vec![b"h2".to_vec()];
         Ok(Arc::new(config))
+    }
+
+    fn believed(&self, provider: Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>, Failure> {
+        if self.believes_all {
+            return Ok(Arc::new(Anybody(provider)));
+        }
+        let authorities = self.authorities()?;
+        let roots = Arc::new(roots(&authorities)?);
+        let vouched = WebPkiServerVerifier::builder_with_provider(roots, provider).build()?;
+        Ok(Arc::new(Servers { vouched, rooted: Rooted::new(authorities, &[])? }))
     }
 
     fn authorities(&self) -> Result<Vec<CertificateDer<'static>>, Failure> {

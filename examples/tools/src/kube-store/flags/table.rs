@@ -146,7 +146,6 @@ const NOT_COMPARED: &str = "What is read from the disk is checked by checksums; 
 const LASTING_CHECKPOINTS: &str = "Checkpoints of leases last in any case.";
 const OWN_PACE: &str = "Compaction gives way to everything else by itself.";
 const NO_ROTATION: &str = "The log is not rotated here.";
-const NO_MADE_CERTIFICATES: &str = "Certificates are not made here: give some.";
 
 /// All flags that are of one kind each.
 const FLAGS: &[Flag] = &[
@@ -394,7 +393,12 @@ const FLAGS: &[Flag] = &[
     notes("proxy-read-timeout", Kind::Number, "0", "It is no proxy."),
     notes("cors", Kind::Text, "*", "Nothing is served to scripts of web pages."),
     refuses("host-whitelist", Kind::Text, "*", "The host that a request names is not looked at."),
-    notes("self-signed-cert-validity", Kind::Number, "1", NO_MADE_CERTIFICATES),
+    sets(
+        "self-signed-cert-validity",
+        Kind::Number,
+        "Years for which a certificate is good that is made [1].",
+        set!(made_years = number),
+    ),
     notes("enable-pprof", Kind::Bool, "false", "There is no /debug/pprof."),
     notes("feature-gates", Kind::Text, "", NOT_COMPARED),
     notes("experimental-initial-corrupt-check", Kind::Bool, "false", NOT_COMPARED),
@@ -521,11 +525,8 @@ const TLS: &[TlsFlag] = &[
         key: "auto-tls",
         names: ["auto-tls", "peer-auto-tls"],
         kind: Kind::Bool,
-        help: NO_MADE_CERTIFICATES,
-        set: |tls, text| match switch(text)? && tls.certificate.is_none() {
-            true => Err("certificates are not made here".into()),
-            false => Ok(()),
-        },
+        help: "Make a certificate if none is given, which hides what is said and proves nothing.",
+        set: set!(automatic = switch),
     },
 ];
 

@@ -73,6 +73,9 @@ const SET: &[(&str, &str, Change)] = &[
     ("max-request-bytes", "10", |s| s.max_request_bytes = 10),
     ("max-txn-ops", "5", |s| s.max_txn_ops = 5),
     ("engine", "memory", |s| s.engine = Engine::Memory),
+    ("self-signed-cert-validity", "3", |s| s.made_years = 3),
+    ("auto-tls", "true", |s| s.client_tls.automatic = true),
+    ("peer-auto-tls", "true", |s| s.peer_tls.automatic = true),
     ("bcrypt-cost", "4", |s| s.bcrypt_cost = 4),
     ("auth-token-ttl", "7", |s| s.auth_token_ttl = 7),
     ("auth-token", "jwt,sign-method=ES256,pub-key=p,priv-key=k,ttl=7s,key=k", |s| {
@@ -226,7 +229,6 @@ fn what_has_no_effect_is_noted_and_what_would_mislead_is_refused() {
         "--force-new-cluster=true",
         "--discovery=http://a",
         "--proxy=on",
-        "--auto-tls",
         "--auth-token=jwt",
         "--auth-token=jwt,sign-method=RS256,ttl=x",
         "--auth-token=jwt,sign-method=RS256,sign-method=RS256",
@@ -306,6 +308,11 @@ fn values_that_do_not_fit_are_refused_in_etcds_words() {
         ),
         (&["--cert-file=a"], "--cert-file and --key-file go together"),
         (&["--client-cert-auth"], "TLS flags need --cert-file and --key-file"),
+        (&["--auto-tls", "--client-cert-auth"], "TLS flags need --cert-file and --key-file"),
+        (
+            &["--peer-auto-tls", "--self-signed-cert-validity=0"],
+            "selfSignedCertValidity is invalid,it should be greater than 0",
+        ),
         (
             &["--cert-file=a", "--key-file=a", "--client-cert-auth"],
             "--client-cert-auth needs --trusted-ca-file",

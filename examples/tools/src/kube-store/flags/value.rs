@@ -142,6 +142,13 @@ fn has_port(host: &str) -> bool {
     host.rsplit_once(':').is_some_and(|(host, port)| !host.contains('/') && port.parse::<u16>().is_ok())
 }
 
+/// The host of an address that has one.
+pub(super) fn host(url: &str) -> Option<String> {
+    let (_, rest) = url.split_once("://")?;
+    let (host, _) = rest.trim_end_matches('/').rsplit_once(':')?;
+    Some(host.trim_start_matches('[').trim_end_matches(']').to_owned()).filter(|host| !host.is_empty())
+}
+
 /// Refuses an address that others could not be told of: etcd wants a port also where it is only a part of a file's name.
 pub(super) fn check_advertised(flag: &str, url: &str) -> Result<(), String> {
     let host = url.split_once("://").map_or(url, |(_, rest)| rest.trim_end_matches('/'));
@@ -231,6 +238,18 @@ mod tests {
             ("http://example.com:1", "expected IP in URL for binding (http://example.com:1)"),
         ] {
             assert_eq!(address(url).unwrap_err(), wanted);
+        }
+    }
+
+    #[test]
+    fn hosts_are_found_in_addresses() {
+        for (url, wanted) in [
+            ("https://127.0.0.1:1", Some("127.0.0.1")),
+            ("https://[::1]:2/", Some("::1")),
+            ("unixs://localhost:1", Some("localhost")),
+            ("unixs:///run/a.sock", None),
+        ] {
+            assert_eq!(host(url).as_deref(), wanted, "{url}");
         }
     }
 
