@@ -1,7 +1,8 @@
 //! Users that a member hears of by a snapshot.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
 
 use kube_store::engine::MemoryEngine;
 use kube_store::raft::{LocalNetwork, RaftConfig, RaftStore};
@@ -115,6 +116,36 @@ async fn json_web_tokens_name_users() {
     assert_eq!(put(&one, &token).await, Err("etcdserver: revision of auth store is old".into()));
     assert_eq!(add_role(&one, &token, "b").await, Ok(()), "root is root whatever the revision");
     assert_eq!(put(&reads, &login(&one).await.unwrap()).await, Ok(()));
+}
+
+/// The time by the clock of the next test, in seconds.
+static NOW: AtomicU64 = AtomicU64::new(1 << 30);
+
+/// Nothing makes a JSON Web Token live longer; a lease that is kept alive all the time must not end with it.
+#[tokio::test]
+async fn a_lease_is_kept_alive_beyond_the_token() {
+    let ttl = Duration::from_secs(300);
+    let tokens = JsonWebTokens::new("HS256", Some(b"secret"), None, ttl).unwrap();
+    let clock = || SystemTime::UNIX_EPOCH + Duration::from_secs(NOW.load(Ordering::Relaxed));
+    let config = ServerConfig { json_web_tokens: Some(Arc::new(tokens)), clock, ..config() };
+    let channel = serve(EtcdServer::with_config(Arc::new(MemoryStore::new()), config)).await;
+    enable_users(channel.clone()).await;
+    let token = login(&channel).await.unwrap();
+    let mut leases = pb::lease_client::LeaseClient::new(channel.clone());
+    let grant = pb::LeaseGrantRequest { id: 7, ttl: 3600 };
+    leases.lease_grant(with_token(grant, &token)).await.unwrap();
+    let (sender, requests) = tokio::sync::mpsc::channel(1);
+    let requests = tokio_stream::wrappers::ReceiverStream::new(requests);
+    let kept = async |sender: &tokio::sync::mpsc::Sender<_>| {
+        sender.send(pb::LeaseKeepAliveRequest { id: 7 }).await.unwrap();
+    };
+    kept(&sender).await;
+    let mut answers = leases.lease_keep_alive(with_token(requests, &token)).await.unwrap().into_inner();
+    assert_eq!(answers.message().await.unwrap().unwrap().ttl, 3600);
+    NOW.fetch_add(ttl.as_secs(), Ordering::Relaxed);
+    assert_eq!(put(&channel, &token).await, Err("etcdserver: invalid auth token".into()));
+    kept(&sender).await;
+    assert_eq!(answers.message().await.unwrap().unwrap().ttl, 3600);
 }
 
 async fn login(channel: &Channel) -> Result<String, String> {

@@ -313,6 +313,13 @@ impl Guard {
         self.auth.caller(&self.metadata, &self.certified).await
     }
 
+    /// Whoever began the stream, as of now. A JSON Web Token that was good then may be over by now: nothing makes one live longer,
+    /// and etcd does not look at it again.
+    pub(super) async fn still(&self, beginner: &Caller) -> Result<Caller, Status> {
+        let Caller { user, as_of: as_of @ Some(_), .. } = beginner else { return self.caller().await };
+        Ok(Caller { model: self.auth.model().await?, user: user.clone(), as_of: *as_of })
+    }
+
     /// Whether the stream should end when the group has no leader, instead of waiting for one.
     pub(super) fn wants_leader(&self) -> bool {
         self.metadata.get("hasleader").is_some_and(|value| value == "true")
