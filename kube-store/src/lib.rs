@@ -75,7 +75,10 @@ pub use error::{Error, InvalidRequest, Precondition, Result};
 #[cfg(feature = "etcd")]
 pub use etcd::EtcdStore;
 #[cfg(feature = "server")]
-pub use etcd::{EtcdServer, Keepalive, Member, ServerConfig, SnapshotCheck, common_name};
+pub use etcd::{
+    EtcdServer, JsonWebTokens, Keepalive, Listener, Member, ServerConfig, SnapshotCheck, TokenKeyError,
+    common_name,
+};
 pub use ext::{StoreExt, Swap};
 pub use key_value::{KeyRange, KeyValue, Revision};
 pub use lease::{LeaseRequest, LeaseResponse};
