@@ -66,6 +66,8 @@ pub struct ServerConfig {
     pub slow: Duration,
     /// Whether `/metrics` tells how long calls take, by method. Default false, as etcd.
     pub extensive_metrics: bool,
+    /// Whether the methods are served as JSON too, under `/v3/`. Default true, as etcd.
+    pub json_gateway: bool,
     /// What the store's engine does, for `/metrics`. Default none.
     pub disk: Option<Arc<DiskMetrics>>,
     /// What goes to other members and comes from them, for `/metrics`. Default none.
@@ -101,6 +103,7 @@ impl Default for ServerConfig {
             client_cert_auth: false,
             slow: Duration::from_millis(100),
             extensive_metrics: false,
+            json_gateway: true,
             disk: None,
             #[cfg(feature = "raft")]
             peers: None,
@@ -112,7 +115,8 @@ impl Default for ServerConfig {
 
 /// Serves the etcd v3 gRPC API on any store, for one member, or (feature `raft`) for each member of a group: keys, watches, leases, members, maintenance, users and roles,
 /// locks, elections and the health of gRPC,
-/// and over HTTP on the same port `/health`, `/livez`, `/readyz`, `/metrics` and `/version`.
+/// and over HTTP on the same port `/health`, `/livez`, `/readyz`, `/metrics` and `/version`, and as etcd's JSON gateway all
+/// methods under `/v3/`: `curl http://127.0.0.1:2379/v3/kv/range -d '{"key":"Zm9v"}'`.
 ///
 /// # Where it differs from etcd 3.4
 /// A test sends the same random traffic to both, and to 3.5 if that is the one installed, and finds no other difference. Requests:
