@@ -179,6 +179,13 @@ impl Default for ServerConfig {
 /// as etcd's the size: deleting and compacting makes room by itself.
 /// The quota is that of the member that is asked, so one with less than the others raises its alarm when it is asked itself.
 ///
+/// # JSON
+/// Under `/v3/` everything is as with etcd 3.5's gateway; a test compares the bytes with etcd's. Differences: words about JSON that makes
+/// no sense are ours; a list that comes twice is taken twice, where etcd takes the second; there are no WebSockets, no headers
+/// for scripts of other sites, and no trailers. A request may take twice as many bytes as it may over gRPC.
+/// The name in a client's certificate is nobody there, as in etcd, which like this server refuses a client that has one once users are
+/// enabled.
+///
 /// # Users
 /// With users enabled, more is denied than in 3.4: compaction and all of maintenance but `status` need root, leases and
 /// `status` a user, so does a transaction of nothing, what a transaction's put tells of the value before and its lease what they need by

@@ -5,6 +5,8 @@ mod differential;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use h2::client::SendRequest;
 use kube_store::{EtcdServer, Member, MemoryStore, ServerConfig, StoreExt};
@@ -17,6 +19,7 @@ use tonic::codegen::http;
 
 use crate::front::{Identity, certified, config, get, identity};
 use crate::peer::{scratch, skip};
+use crate::planted::{Planted, STUCK};
 
 /// How long to wait for what should come at once.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -134,6 +137,14 @@ async fn what_fails_says_so() {
     let late = "Grpc-Metadata-HasLeader: true\r\nGrpc-Timeout: 1H\r\n";
     let (status, told) = post(&address, "/v3/kv/range", late, r#"{"key":"Zm9v"}"#).await;
     assert!(status == 200 && told.contains("header"), "{status} {told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_ends_when_its_client_stops_waiting() {
+    let address = crate::planted::serve(Arc::new(Planted::default())).await;
+    let body = format!("{{\"key\":\"{}\"}}", STANDARD.encode(STUCK));
+    let told = post(&address, "/v3/kv/range", "Grpc-Timeout: 20m\r\n", &body).await;
+    assert_eq!(told, (504, refusal(4, "context deadline exceeded")));
 }
 
 fn refusal(code: u32, message: &str) -> String {

@@ -9,10 +9,6 @@
 //! is not told; what nobody knows, and null, is not looked at. A stream is an object for each message, `{"result":…}`, each in a
 //! line; one that ends badly ends with `{"error":…}`. Requests of a stream follow each other in one body. Errors have the HTTP
 //! status that goes with their code.
-//!
-//! Where it differs: words about JSON that makes no sense are ours; a field that comes twice is taken twice, where etcd takes the
-//! second; there are no WebSockets, no headers for scripts of other sites, and no trailers. The name in a client's certificate is
-//! nobody here, as in etcd, which refuses a client that has one once users are enabled.
 
 mod answer;
 mod call;

@@ -25,6 +25,13 @@ pub(super) struct Requests {
     flow: Option<Arc<Flow>>,
 }
 
+/// Most characters that are said of a request that makes no sense; a text in place of an object would be repeated.
+const WORDS: usize = 256;
+
+fn nonsense(error: &serde_json::Error) -> Status {
+    Status::invalid_argument(error.to_string().chars().take(WORDS).collect::<String>())
+}
+
 /// How much larger a request may be as JSON: base64 takes a third more, names and numbers some.
 const SPACE: usize = 2;
 
@@ -74,8 +81,7 @@ impl Requests {
 
     fn framed(&self, text: &[u8]) -> Result<Bytes, Status> {
         let mut request = vec![0; PREFIX];
-        encode(self.message, text, &mut request)
-            .map_err(|error| Status::invalid_argument(error.to_string()))?;
+        encode(self.message, text, &mut request).map_err(|error| nonsense(&error))?;
         let length = request.len() - PREFIX;
         if length > self.largest {
             return Err(too_large(length, self.largest));

@@ -188,3 +188,32 @@ fn codes_have_the_status_that_the_gateway_gives_them() {
     }
     assert!(routes::find("/v3/kv/range").is_some());
 }
+
+/// Whatever bytes come, what is taken is a message, and what is told is JSON.
+#[test]
+fn bytes_that_were_changed_do_no_harm() {
+    let json = br#"{"compare":[{"result":"NOT_EQUAL","key":"aw==","create_revision":"0"}],"success":[
+        {"request_txn":{"failure":[{"request_put":{"key":"a\u0077==","lease":-7,"prev_kv":true}}]}}]}"#;
+    let mut rng = fastrand::Rng::with_seed(7);
+    let (mut taken, mut told) = (0, 0);
+    for _ in 0..20_000 {
+        let mut changed = json.to_vec();
+        for _ in 0..rng.usize(1..3) {
+            let at = rng.usize(..changed.len());
+            changed[at] = json[rng.usize(..json.len())];
+        }
+        let mut wire = Vec::new();
+        if to_wire::encode(m::KV_TXN.request, &changed, &mut wire).is_ok() {
+            pb::TxnRequest::decode(&wire[..]).unwrap();
+            taken += 1;
+        }
+        let at = rng.usize(..=wire.len());
+        wire.insert(at, rng.u8(..));
+        let mut text = String::new();
+        if to_json::write(m::KV_TXN.request, wire.into(), &mut text).is_ok() {
+            serde_json::from_str::<serde::de::IgnoredAny>(&text).unwrap();
+            told += 1;
+        }
+    }
+    assert!(taken > 100 && told > 100, "{taken} {told}");
+}

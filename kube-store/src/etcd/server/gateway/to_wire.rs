@@ -3,14 +3,12 @@
 //! A field is known by either of its names; one that is not known, or is null, is as if it were not there. Numbers may be written
 //! as text, values of an enumeration as their numbers.
 
-use std::fmt;
+use std::fmt::{self, Display};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use prost::encoding::{WireType, encode_key, encode_varint};
-use serde::de::{
-    DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Unexpected, Visitor,
-};
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::schema::{Field, Kind, Message};
 
@@ -143,10 +141,17 @@ impl<'de> DeserializeSeed<'de> for Value<'_> {
     }
 }
 
-/// What is said of a value that its field cannot have.
+/// What a field can have.
 struct Wanted(&'static Field);
 
-impl serde::de::Expected for Wanted {
+impl Wanted {
+    /// What is said of a value that it cannot have. The value is not repeated, for it may be long.
+    fn missed<E: Error>(&self) -> E {
+        E::custom(format_args!("expected {self}"))
+    }
+}
+
+impl fmt::Display for Wanted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let wanted = match self.0.kind {
             Kind::Bool => "a boolean",
@@ -166,7 +171,7 @@ impl<'de> Visitor<'de> for Value<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        serde::de::Expected::fmt(&Wanted(self.field), f)
+        Wanted(self.field).fmt(f)
     }
 
     fn visit_unit<E>(self) -> Result<(), E> {
@@ -179,28 +184,28 @@ impl<'de> Visitor<'de> for Value<'_> {
                 self.put_number(value.into());
                 Ok(())
             }
-            _ => Err(E::invalid_type(Unexpected::Bool(value), &self)),
+            _ => Err(Wanted(self.field).missed()),
         }
     }
 
     fn visit_u64<E: Error>(self, value: u64) -> Result<(), E> {
         let wanted = Wanted(self.field);
-        self.put_integer(value.into()).ok_or_else(|| E::invalid_value(Unexpected::Unsigned(value), &wanted))
+        self.put_integer(value.into()).ok_or_else(|| wanted.missed())
     }
 
     fn visit_i64<E: Error>(self, value: i64) -> Result<(), E> {
         let wanted = Wanted(self.field);
-        self.put_integer(value.into()).ok_or_else(|| E::invalid_value(Unexpected::Signed(value), &wanted))
+        self.put_integer(value.into()).ok_or_else(|| wanted.missed())
     }
 
     fn visit_str<E: Error>(self, value: &str) -> Result<(), E> {
         let wanted = Wanted(self.field);
-        self.put_text(value).ok_or_else(|| E::invalid_value(Unexpected::Str(value), &wanted))
+        self.put_text(value).ok_or_else(|| wanted.missed())
     }
 
     fn visit_map<A: MapAccess<'de>>(self, object: A) -> Result<(), A::Error> {
         let Kind::Message(message) = self.field.kind else {
-            return Err(A::Error::invalid_type(Unexpected::Map, &self));
+            return Err(Wanted(self.field).missed());
         };
         let mut inner = Vec::new();
         Fields { message, out: &mut inner }.visit_map(object)?;
