@@ -131,6 +131,7 @@ pub(crate) fn server_config(settings: &Settings) -> Result<ServerConfig, Failure
         client_cert_auth: settings.client_tls.asks_clients,
         slow: settings.warning_apply_duration,
         extensive_metrics: settings.extensive_metrics,
+        json_gateway: settings.json_gateway,
         keepalive: (!idle.is_zero() && !timeout.is_zero()).then_some(Keepalive { idle, timeout }),
         ..ServerConfig::default()
     })

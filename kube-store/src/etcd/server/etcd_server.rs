@@ -67,6 +67,8 @@ pub struct ServerConfig {
     pub slow: Duration,
     /// Whether `/metrics` tells how long calls take, by method. Default false, as etcd.
     pub extensive_metrics: bool,
+    /// Whether the methods are served as JSON too, under `/v3/`. Default true, as etcd.
+    pub json_gateway: bool,
     /// What the store's engine does, for `/metrics`. Default none.
     pub disk: Option<Arc<DiskMetrics>>,
     /// What goes to other members and comes from them, for `/metrics`. Default none.
@@ -103,6 +105,7 @@ impl Default for ServerConfig {
             client_cert_auth: false,
             slow: Duration::from_millis(100),
             extensive_metrics: false,
+            json_gateway: true,
             disk: None,
             #[cfg(feature = "raft")]
             peers: None,
@@ -114,7 +117,8 @@ impl Default for ServerConfig {
 
 /// Serves the etcd v3 gRPC API on any store, for one member, or (feature `raft`) for each member of a group: keys, watches, leases, members, maintenance, users and roles,
 /// locks, elections and the health of gRPC,
-/// and over HTTP on the same port `/health`, `/livez`, `/readyz`, `/metrics` and `/version`.
+/// and over HTTP on the same port `/health`, `/livez`, `/readyz`, `/metrics` and `/version`, and as etcd's JSON gateway all
+/// methods under `/v3/`: `curl http://127.0.0.1:2379/v3/kv/range -d '{"key":"Zm9v"}'`.
 ///
 /// # Where it differs from etcd 3.4
 /// A test sends the same random traffic to both, and to 3.5 if that is the one installed, and finds no other difference. Requests:
@@ -179,6 +183,13 @@ impl Default for ServerConfig {
 /// what is kept, with the memory that its bookkeeping takes. Between the two lies what the engine frees when more than half of
 /// the log is not needed, and `defragment` at once, while everything else goes on. The quota is that of the member that is asked,
 /// so one with less than the others raises its alarm when it is asked itself.
+///
+/// # JSON
+/// Under `/v3/` everything is as with etcd 3.5's gateway; a test compares the bytes with etcd's. Differences: words about JSON that makes
+/// no sense are ours; a list that comes twice is taken twice, where etcd takes the second; there are no WebSockets, no headers
+/// for scripts of other sites, and no trailers. A request may take twice as many bytes as it may over gRPC.
+/// The name in a client's certificate is nobody there, as in etcd, which like this server refuses a client that has one once users are
+/// enabled.
 ///
 /// # Users
 /// With users enabled, more is denied than in 3.4: compaction and all of maintenance but `status` need root, leases and

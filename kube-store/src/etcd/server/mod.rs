@@ -14,6 +14,7 @@ mod decode;
 mod election;
 mod etcd_server;
 mod front;
+mod gateway;
 mod group;
 mod health;
 mod history;

@@ -58,6 +58,7 @@ pub(crate) struct Settings {
     pub(crate) lease_checkpoints: bool,
     /// Whether metrics tell how long calls take.
     pub(crate) extensive_metrics: bool,
+    pub(crate) json_gateway: bool,
     pub(crate) log_level: Option<&'static str>,
     pub(crate) log_outputs: Vec<String>,
 }
@@ -98,6 +99,7 @@ impl Default for Settings {
             socket_reuse_port: false,
             lease_checkpoints: false,
             extensive_metrics: false,
+            json_gateway: true,
             log_level: None,
             log_outputs: Vec::new(),
         }

@@ -360,7 +360,12 @@ const FLAGS: &[Flag] = &[
     notes("backend-batch-interval", Kind::Time, "", "What waits is written together."),
     notes("backend-batch-limit", Kind::Number, "0", "What waits is written together."),
     notes("max-concurrent-streams", Kind::Number, "4294967295", "A connection may have 65536 calls at once."),
-    refuses("enable-grpc-gateway", Kind::Bool, "false", "JSON over HTTP is not served."),
+    sets(
+        "enable-grpc-gateway",
+        Kind::Bool,
+        "Serve the methods of gRPC as JSON too, under /v3/.",
+        set!(json_gateway = switch),
+    ),
     notes("raft-read-timeout", Kind::Time, "5s", "Members notice silence by heartbeats."),
     notes("raft-write-timeout", Kind::Time, "5s", "Members notice silence by heartbeats."),
     refuses("discovery", Kind::Text, "", NO_DISCOVERY),

@@ -96,6 +96,7 @@ const SET: &[(&str, &str, Change)] = &[
     ("socket-reuse-port", "true", |s| s.socket_reuse_port = true),
     ("experimental-enable-lease-checkpoint", "true", |s| s.lease_checkpoints = true),
     ("metrics", "extensive", |s| s.extensive_metrics = true),
+    ("enable-grpc-gateway", "false", |s| s.json_gateway = false),
     ("log-level", "panic", |s| s.log_level = Some("error")),
     ("debug", "true", |s| s.log_level = Some("debug")),
     ("log-outputs", "/l", |s| s.log_outputs = vec!["/l".into()]),
@@ -236,7 +237,6 @@ fn what_has_no_effect_is_noted_and_what_would_mislead_is_refused() {
         "--auth-token=other,sign-method=RS256",
         "--auth-token=simple,a",
         "--auth-token=",
-        "--enable-grpc-gateway=true",
         "--host-whitelist=a",
     ] {
         assert!(matches!(refusal(&[given], &[]), Refused::Usage(_)), "{given}");
