@@ -67,6 +67,7 @@ pub mod resources;
 pub mod schedule;
 pub mod selector;
 pub mod snapshot;
+mod template;
 pub mod terms;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
@@ -79,6 +80,7 @@ pub use error::Error;
 pub use extender::{Extender, ExtenderConfig, ExtenderTls};
 pub use metrics::Metrics;
 pub use node::NodeInfo;
-pub use pod::{HostPort, PodInfo};
+pub use pod::{HostPort, Phase, PodInfo};
 pub use schedule::{Decision, Outcome, Reuse, schedule};
 pub use snapshot::{NodeId, Snapshot};
+pub use template::PodTemplate;

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::{Node, Taint};
 
 use crate::Error;
-use crate::pod::normalized_image;
 use crate::resources::Resources;
 
 /// A node in parsed form. Two nodes are equal when no decision could tell them apart, so a heartbeat changes nothing.
@@ -51,4 +50,10 @@ impl NodeInfo {
                 .collect(),
         })
     }
+}
+
+/// An image's name with `:latest` when it has no tag.
+#[must_use]
+pub(crate) fn normalized_image(name: &str) -> Arc<str> {
+    if name.rfind(':') <= name.rfind('/') { format!("{name}:latest").into() } else { name.into() }
 }

@@ -21,6 +21,7 @@ use crate::framework::ClusterEvent;
 use crate::node::NodeInfo;
 use crate::pod::PodInfo;
 use crate::snapshot::Snapshot;
+use crate::template::Templates;
 
 /// Changes that were read and not taken in yet; watches wait beyond.
 const MAX_CHANGES: usize = 256;
@@ -54,8 +55,8 @@ pub(super) struct Row {
     pub(super) kind: Kind,
     /// Where all objects of it are listed.
     pub(super) path: &'static str,
-    /// Reads an object that is new or has changed.
-    pub(super) read: fn(&str) -> serde_json::Result<Seen>,
+    /// Reads an object that is new or has changed. Pods are held with those that are alike.
+    pub(super) read: fn(&str, &mut Templates) -> serde_json::Result<Seen>,
     /// Says that the object with this key is gone.
     pub(super) forget: fn(String) -> Observed,
 }
@@ -69,7 +70,7 @@ macro_rules! rows {
             $(Row {
                 kind: Kind::$kind,
                 path: $path,
-                read: |text| object(text, $take_in),
+                read: |text, _| object(text, $take_in),
                 forget: |key| changed(key, None, $take_in),
             }),+
         ];
@@ -196,19 +197,18 @@ impl<K: Metadata<Ty = ObjectMeta>> Described for K {
     }
 }
 
-fn node(text: &str) -> serde_json::Result<Seen> {
+fn node(text: &str, _: &mut Templates) -> serde_json::Result<Seen> {
     let node: Node = serde_json::from_str(text)?;
     let text = RawValue::from_string(text.to_owned()).ok();
     let parsed = NodeInfo::parse(&node).map(|node| Observed::Node(Arc::new(node), text));
     Ok(Seen::parsed(Identity::of(&node.metadata), parsed))
 }
 
-fn pod(text: &str) -> serde_json::Result<Seen> {
-    let mut pod: Pod = serde_json::from_str(text)?;
-    // Nobody here asks who wrote what, and it may be larger than all the rest.
-    pod.metadata.managed_fields = None;
+fn pod(text: &str, templates: &mut Templates) -> serde_json::Result<Seen> {
+    let pod: Pod = serde_json::from_str(text)?;
     let identity = Identity::of(&pod.metadata);
-    Ok(Seen::parsed(identity, PodInfo::parse(pod).map(|pod| Observed::Pod(Arc::new(pod)))))
+    let parsed = PodInfo::parse_among(pod, templates);
+    Ok(Seen::parsed(identity, parsed.map(|pod| Observed::Pod(Arc::new(pod)))))
 }
 
 fn object<K>(text: &str, take_in: TakeIn<K>) -> serde_json::Result<Seen>
@@ -270,7 +270,7 @@ mod tests {
             let text =
                 format!(r#"{{"metadata":{{{namespace}"name":"web","resourceVersion":"7"}},"spec":{{}}}}"#);
             for row in ROWS {
-                let seen = (row.read)(&text).unwrap();
+                let seen = (row.read)(&text, &mut Templates::default()).unwrap();
                 assert_eq!(
                     (seen.identity.key().as_str(), seen.identity.version.as_deref()),
                     (key, Some("7"))
@@ -284,9 +284,10 @@ mod tests {
     #[test]
     fn an_object_with_a_bad_quantity_is_known_but_not_taken_in() {
         let text = r#"{"metadata":{"name":"n"},"status":{"allocatable":{"cpu":"lots"}}}"#;
-        let seen = node(text).unwrap();
+        let read = |text| node(text, &mut Templates::default());
+        let seen = read(text).unwrap();
         assert_eq!(seen.identity.key(), "n");
         assert!(seen.observed.is_none());
-        assert!(node(r#"{"metadata":7}"#).is_err());
+        assert!(read(r#"{"metadata":7}"#).is_err());
     }
 }

@@ -35,6 +35,7 @@ use crate::Error;
 use crate::node::NodeInfo;
 use crate::pod::{HostPort, PodInfo};
 use crate::resources::Amounts;
+use crate::template::Templates;
 use budgets::Budgets;
 pub(crate) use column::Column;
 use domains::Topology;
@@ -167,8 +168,9 @@ impl Snapshot {
         for node in nodes {
             snapshot.upsert_node(Arc::new(NodeInfo::parse(node)?));
         }
+        let mut templates = Templates::default();
         for pod in pods {
-            snapshot.upsert_pod(Arc::new(PodInfo::parse(pod.clone())?));
+            snapshot.upsert_pod(Arc::new(PodInfo::parse_among(pod.clone(), &mut templates)?));
         }
         Ok(snapshot)
     }
