@@ -58,6 +58,7 @@ mod error;
 mod extender;
 pub mod framework;
 mod metrics;
+mod names;
 mod node;
 pub mod plugins;
 mod pod;

@@ -46,6 +46,8 @@ pub struct PodInfo {
     /// The rest of its status, as far as scheduling is concerned: the nominated node, the claims made for it, and the conditions
     /// that it has found no place (`PodScheduled`) and that it makes room (`DisruptionTarget`). Most pods have none of these.
     pub status: Option<Arc<PodStatus>>,
+    /// Its annotations.
+    pub annotations: Option<Arc<BTreeMap<String, String>>>,
     /// The rest of the object.
     pub template: Arc<PodTemplate>,
 }
@@ -142,11 +144,14 @@ impl PodInfo {
         let generation = metadata.generation.take();
         let created = metadata.creation_timestamp.take().map_or(Timestamp::UNIX_EPOCH, |time| time.0);
         let deleted = metadata.deletion_timestamp.take().map(|time| time.0);
+        metadata.deletion_grace_period_seconds = None;
+        let annotations = metadata.annotations.take();
         let status = object.status.take().unwrap_or_default();
         let mut spec = object.spec.as_mut();
         let node_name = spec.as_mut().and_then(|spec| spec.node_name.take());
         let priority = spec.as_ref().and_then(|spec| spec.priority).unwrap_or_default();
         spec.map(remove_credentials);
+        let (template, annotations) = templates.share(object, annotations);
         Ok(Self {
             key,
             uid,
@@ -161,7 +166,8 @@ impl PodInfo {
             requests,
             nonzero,
             status: concerning(status).map(Arc::new),
-            template: templates.share(object),
+            annotations,
+            template,
         })
     }
 
@@ -177,6 +183,7 @@ impl PodInfo {
         metadata.creation_timestamp =
             Some(self.created).filter(|time| *time != Timestamp::UNIX_EPOCH).map(Time);
         metadata.deletion_timestamp = self.deleted.map(Time);
+        metadata.annotations = self.annotations.as_deref().cloned();
         let mut spec = self.template.spec.clone();
         if let Some(node) = &self.node_name {
             spec.get_or_insert_default().node_name = Some(node.to_string());
@@ -253,12 +260,13 @@ impl PodInfo {
         self.node_name == later.node_name
             && self.requests == later.requests
             && self.is_terminating() == later.is_terminating()
-            && self.has_template_of(later)
+            && self.is_like(later)
     }
 
-    /// Whether two pods differ only in what is their own.
-    pub(crate) fn has_template_of(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.template, &other.template) || self.template == other.template
+    /// Whether two pods have the same template and the same annotations.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        self.annotations == other.annotations
+            && (Arc::ptr_eq(&self.template, &other.template) || self.template == other.template)
     }
 
     /// The same pod, bound to `node`.

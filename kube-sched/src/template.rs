@@ -3,7 +3,7 @@
 //! Typed objects are large: a pod with one container is some 12 KiB. Pods of one workload differ in a few hundred bytes of that, so
 //! that a scheduler that holds the rest once is as large as the number of workloads wants it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Weak};
@@ -15,16 +15,16 @@ use crate::node::normalized_image;
 use crate::pod::HostPort;
 use crate::terms::PodTerms;
 
-/// Templates beyond which those that nobody has any more are looked for.
-const MIN_SWEEP: usize = 1024;
+/// The annotations of an object.
+type Annotations = BTreeMap<String, String>;
 
 /// A pod's object without what is its own, and what decisions read of that, computed once.
 ///
-/// Its own are its name, UID, version, generation and times, its node and its status. Nobody here asks for its managed fields and
+/// Its own are its name, UID, version, generation, times and annotations, its node and its status. Nobody here asks for its managed fields and
 /// for the volume of API credentials, which admission names at random, so they are left out as well.
 #[derive(Clone, PartialEq)]
 pub struct PodTemplate {
-    /// The rest of the metadata: namespace, labels, annotations, owners, finalizers.
+    /// The rest of the metadata: namespace, labels, owners, finalizers.
     pub metadata: ObjectMeta,
     /// The rest of the specification.
     pub spec: Option<PodSpec>,
@@ -70,37 +70,67 @@ impl PodTemplate {
 /// holds as many as there are such parts at most.
 #[derive(Debug, Default)]
 pub(crate) struct Templates {
-    known: HashMap<u64, Weak<PodTemplate>>,
-    /// How many there may be before it is worth while to look for those that are gone.
-    sweep_at: usize,
+    known: HashMap<u64, Known>,
+    sweep: Sweep,
+}
+
+#[derive(Debug)]
+struct Known {
+    template: Weak<PodTemplate>,
+    /// Those that a pod of this template had last. They are apart, since there are networks that write addresses into them.
+    annotations: Option<Weak<Annotations>>,
 }
 
 impl Templates {
     /// The template of a pod from which what is its own has been taken.
-    pub(crate) fn share(&mut self, common: Pod) -> Arc<PodTemplate> {
+    pub(crate) fn share(
+        &mut self,
+        common: Pod,
+        annotations: Option<Annotations>,
+    ) -> (Arc<PodTemplate>, Option<Arc<Annotations>>) {
         let key = family(&common);
-        let known = self.known.get(&key).and_then(Weak::upgrade);
-        if let Some(template) = known.filter(|template| template.is_of(&common)) {
-            return template;
+        let known = self.known.get(&key);
+        let template =
+            known.and_then(|known| known.template.upgrade()).filter(|template| template.is_of(&common));
+        let last = known.and_then(|known| known.annotations.as_ref()?.upgrade());
+        let template = template.unwrap_or_else(|| Arc::new(PodTemplate::new(common)));
+        let annotations =
+            annotations.map(|new| last.filter(|last| **last == new).unwrap_or_else(|| Arc::new(new)));
+        if self.sweep.is_due(self.known.len()) {
+            self.known.retain(|_, known| known.template.strong_count() > 0);
+            self.sweep.done(self.known.len());
         }
-        let template = Arc::new(PodTemplate::new(common));
-        self.sweep();
-        self.known.insert(key, Arc::downgrade(&template));
-        template
+        let known = Known {
+            template: Arc::downgrade(&template),
+            annotations: annotations.as_ref().map(Arc::downgrade),
+        };
+        self.known.insert(key, known);
+        (template, annotations)
+    }
+}
+
+/// When to look for what nobody has any more: when there is a quarter more than there was the last time.
+#[derive(Debug, Default)]
+pub(crate) struct Sweep {
+    at: usize,
+}
+
+impl Sweep {
+    const FIRST: usize = 256;
+
+    pub(crate) fn is_due(&self, size: usize) -> bool {
+        size >= self.at.max(Self::FIRST)
     }
 
-    fn sweep(&mut self) {
-        if self.known.len() >= self.sweep_at.max(MIN_SWEEP) {
-            self.known.retain(|_, template| template.strong_count() > 0);
-            self.sweep_at = 2 * self.known.len();
-        }
+    pub(crate) fn done(&mut self, left: usize) {
+        self.at = left + left / 4;
     }
 }
 
 /// What is mostly different in pods of different workloads, and the same in those of one.
 fn family(common: &Pod) -> u64 {
     let (metadata, mut hasher) = (&common.metadata, DefaultHasher::new());
-    (&metadata.namespace, &metadata.labels, &metadata.annotations).hash(&mut hasher);
+    (&metadata.namespace, &metadata.labels, &metadata.finalizers).hash(&mut hasher);
     metadata.owner_references.iter().flatten().for_each(|owner| owner.uid.hash(&mut hasher));
     for container in common.spec.iter().flat_map(|spec| &spec.containers) {
         (&container.name, &container.image).hash(&mut hasher);
@@ -154,7 +184,10 @@ fn host_ports(spec: &PodSpec) -> Vec<HostPort> {
 
 fn images(spec: &PodSpec) -> Vec<Arc<str>> {
     let containers = spec.init_containers.iter().flatten().chain(&spec.containers);
-    containers.filter_map(|container| container.image.as_deref()).map(normalized_image).collect()
+    containers
+        .filter_map(|container| container.image.as_deref())
+        .map(|name| normalized_image(name).into())
+        .collect()
 }
 
 #[cfg(test)]
@@ -174,30 +207,44 @@ mod tests {
     #[test]
     fn pods_that_are_alike_have_one_template() {
         let mut templates = Templates::default();
-        let first = templates.share(pod(json!({})));
-        assert!(Arc::ptr_eq(&first, &templates.share(pod(json!({})))));
+        let (first, _) = templates.share(pod(json!({})), None);
+        assert!(Arc::ptr_eq(&first, &templates.share(pod(json!({})), None).0));
         for other in [
             json!({"metadata": {"namespace": "other"}}),
             json!({"metadata": {"labels": {"app": "db"}}}),
-            json!({"metadata": {"annotations": {"a": "b"}}}),
+            json!({"metadata": {"finalizers": ["f"]}}),
             json!({"spec": {"containers": [{"name": "c", "image": "db"}]}}),
             json!({"spec": {"tolerations": [{"operator": "Exists"}]}}),
             json!({"spec": {"priority": 7}}),
         ] {
-            let template = templates.share(pod(other.clone()));
+            let (template, _) = templates.share(pod(other.clone()), None);
             assert!(*template != *first, "{other}");
         }
     }
 
     #[test]
+    fn annotations_are_had_in_common_or_not() {
+        let mut templates = Templates::default();
+        let mut share = |address: &str| {
+            let annotations = [("address".to_owned(), address.to_owned())].into();
+            let (template, annotations) = templates.share(pod(json!({})), Some(annotations));
+            (template, annotations.unwrap())
+        };
+        let (first, same, other) = (share("a"), share("a"), share("b"));
+        assert!(Arc::ptr_eq(&first.1, &same.1));
+        assert_eq!(other.1.get("address").map(String::as_str), Some("b"));
+        assert!(Arc::ptr_eq(&first.0, &other.0));
+    }
+
+    #[test]
     fn templates_that_nobody_has_any_more_are_forgotten() {
         let mut templates = Templates::default();
-        let kept = templates.share(pod(json!({})));
-        for number in 0..3 * MIN_SWEEP {
-            templates.share(pod(json!({"metadata": {"labels": {"app": number.to_string()}}})));
-            assert!(templates.known.len() <= MIN_SWEEP + 1);
+        let (kept, _) = templates.share(pod(json!({})), None);
+        for number in 0..3 * Sweep::FIRST {
+            templates.share(pod(json!({"metadata": {"labels": {"app": number.to_string()}}})), None);
+            assert!(templates.known.len() <= Sweep::FIRST + 1);
         }
-        assert!(Arc::ptr_eq(&kept, &templates.share(pod(json!({})))), "it is still there");
+        assert!(Arc::ptr_eq(&kept, &templates.share(pod(json!({})), None).0), "it is still there");
     }
 
     #[test]

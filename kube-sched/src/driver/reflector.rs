@@ -17,8 +17,7 @@ use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::watched::{Identity, Observed, Row, Seen};
-use crate::template::Templates;
+use super::watched::{Identity, Observed, Row, Seen, Shared};
 
 /// Objects of a list that are asked for at a time.
 const PAGE: u32 = 500;
@@ -39,8 +38,8 @@ pub(super) struct Reflector {
     changes: mpsc::Sender<Observed>,
     /// The keys of all objects: enough to notice which vanished while the watch was down.
     known: HashSet<String>,
-    /// What the pods among them have in common.
-    templates: Templates,
+    /// What they have in common.
+    shared: Shared,
     delay: Duration,
     rng: Rng,
 }
@@ -122,7 +121,7 @@ impl Reflector {
             path,
             changes,
             known: HashSet::new(),
-            templates: Templates::default(),
+            shared: Shared::default(),
             delay: FIRST_RETRY,
             rng,
         }
@@ -262,7 +261,7 @@ impl Reflector {
 
     /// Reads an object. One that makes no sense must not hide all others.
     fn read(&mut self, text: &str) -> Option<Seen> {
-        let seen = (self.row.read)(text, &mut self.templates);
+        let seen = (self.row.read)(text, &mut self.shared);
         seen.inspect_err(|error| tracing::warn!(%error, path = self.row.path, "ignoring an object")).ok()
     }
 }

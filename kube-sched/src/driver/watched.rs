@@ -18,6 +18,7 @@ use super::feeds;
 use super::reflector::Reflector;
 use crate::Error;
 use crate::framework::ClusterEvent;
+use crate::names::Names;
 use crate::node::NodeInfo;
 use crate::pod::PodInfo;
 use crate::snapshot::Snapshot;
@@ -49,14 +50,21 @@ pub(super) enum Kind {
     StatefulSet,
 }
 
+/// What objects of one kind have in common and is held once.
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    templates: Templates,
+    names: Names,
+}
+
 /// How a kind is watched.
 #[derive(Debug)]
 pub(super) struct Row {
     pub(super) kind: Kind,
     /// Where all objects of it are listed.
     pub(super) path: &'static str,
-    /// Reads an object that is new or has changed. Pods are held with those that are alike.
-    pub(super) read: fn(&str, &mut Templates) -> serde_json::Result<Seen>,
+    /// Reads an object that is new or has changed.
+    pub(super) read: fn(&str, &mut Shared) -> serde_json::Result<Seen>,
     /// Says that the object with this key is gone.
     pub(super) forget: fn(String) -> Observed,
 }
@@ -188,26 +196,27 @@ impl Seen {
 
 /// An object's metadata.
 pub(super) trait Described {
-    fn described(&self) -> &ObjectMeta;
+    fn described(&mut self) -> &mut ObjectMeta;
 }
 
 impl<K: Metadata<Ty = ObjectMeta>> Described for K {
-    fn described(&self) -> &ObjectMeta {
-        self.metadata()
+    fn described(&mut self) -> &mut ObjectMeta {
+        self.metadata_mut()
     }
 }
 
-fn node(text: &str, _: &mut Templates) -> serde_json::Result<Seen> {
+fn node(text: &str, shared: &mut Shared) -> serde_json::Result<Seen> {
     let node: Node = serde_json::from_str(text)?;
     let text = RawValue::from_string(text.to_owned()).ok();
-    let parsed = NodeInfo::parse(&node).map(|node| Observed::Node(Arc::new(node), text));
+    let parsed =
+        NodeInfo::parse_among(&node, &mut shared.names).map(|node| Observed::Node(Arc::new(node), text));
     Ok(Seen::parsed(Identity::of(&node.metadata), parsed))
 }
 
-fn pod(text: &str, templates: &mut Templates) -> serde_json::Result<Seen> {
+fn pod(text: &str, shared: &mut Shared) -> serde_json::Result<Seen> {
     let pod: Pod = serde_json::from_str(text)?;
     let identity = Identity::of(&pod.metadata);
-    let parsed = PodInfo::parse_among(pod, templates);
+    let parsed = PodInfo::parse_among(pod, &mut shared.templates);
     Ok(Seen::parsed(identity, parsed.map(|pod| Observed::Pod(Arc::new(pod)))))
 }
 
@@ -215,8 +224,11 @@ fn object<K>(text: &str, take_in: TakeIn<K>) -> serde_json::Result<Seen>
 where
     K: Described + DeserializeOwned + Send + 'static,
 {
-    let object: K = serde_json::from_str(text)?;
-    let identity = Identity::of(object.described());
+    let mut object: K = serde_json::from_str(text)?;
+    let metadata = object.described();
+    // Nobody here asks who wrote what, and it may be larger than all the rest.
+    metadata.managed_fields = None;
+    let identity = Identity::of(metadata);
     let observed = changed(identity.key(), Some(object), take_in);
     Ok(Seen { identity, observed: Some(observed) })
 }
@@ -270,7 +282,7 @@ mod tests {
             let text =
                 format!(r#"{{"metadata":{{{namespace}"name":"web","resourceVersion":"7"}},"spec":{{}}}}"#);
             for row in ROWS {
-                let seen = (row.read)(&text, &mut Templates::default()).unwrap();
+                let seen = (row.read)(&text, &mut Shared::default()).unwrap();
                 assert_eq!(
                     (seen.identity.key().as_str(), seen.identity.version.as_deref()),
                     (key, Some("7"))
@@ -282,9 +294,20 @@ mod tests {
     }
 
     #[test]
+    fn who_wrote_what_is_not_kept() {
+        let text = r#"{"metadata":{"namespace":"ns","name":"web","managedFields":[{"manager":"m"}]}}"#;
+        let row = ROWS.iter().find(|row| row.kind == Kind::Claim).unwrap();
+        let seen = (row.read)(text, &mut Shared::default()).unwrap();
+        let Some(Observed::Object(change)) = seen.observed else { panic!("an object") };
+        let mut snapshot = Snapshot::new();
+        change.apply(&mut snapshot);
+        assert_eq!(snapshot.storage().claim("ns/web").unwrap().object.metadata.managed_fields, None);
+    }
+
+    #[test]
     fn an_object_with_a_bad_quantity_is_known_but_not_taken_in() {
         let text = r#"{"metadata":{"name":"n"},"status":{"allocatable":{"cpu":"lots"}}}"#;
-        let read = |text| node(text, &mut Templates::default());
+        let read = |text| node(text, &mut Shared::default());
         let seen = read(text).unwrap();
         assert_eq!(seen.identity.key(), "n");
         assert!(seen.observed.is_none());

@@ -207,5 +207,9 @@ impl Kind {
 
 /// Whether two pods differ in nothing that a filter or score may read but their names, and those of what admission adds.
 fn alike(a: &PodInfo, b: &PodInfo) -> bool {
-    a.node_name == b.node_name && a.requests == b.requests && a.nonzero == b.nonzero && a.has_template_of(b)
+    a.node_name == b.node_name
+        && a.priority == b.priority
+        && a.requests == b.requests
+        && a.nonzero == b.nonzero
+        && a.is_like(b)
 }

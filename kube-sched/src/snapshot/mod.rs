@@ -32,6 +32,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use k8s_openapi::api::core::v1::{Node, Pod};
 
 use crate::Error;
+use crate::names::Names;
 use crate::node::NodeInfo;
 use crate::pod::{HostPort, PodInfo};
 use crate::resources::Amounts;
@@ -165,10 +166,10 @@ impl Snapshot {
         pods: impl IntoIterator<Item = &'a Pod>,
     ) -> Result<Self, Error> {
         let mut snapshot = Self::new();
+        let (mut names, mut templates) = (Names::default(), Templates::default());
         for node in nodes {
-            snapshot.upsert_node(Arc::new(NodeInfo::parse(node)?));
+            snapshot.upsert_node(Arc::new(NodeInfo::parse_among(node, &mut names)?));
         }
-        let mut templates = Templates::default();
         for pod in pods {
             snapshot.upsert_pod(Arc::new(PodInfo::parse_among(pod.clone(), &mut templates)?));
         }
