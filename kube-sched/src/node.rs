@@ -7,8 +7,8 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::{Node, Taint};
 
 use crate::Error;
-use crate::names::Names;
 use crate::resources::Resources;
+use crate::shared::Names;
 
 /// A node in parsed form. Two nodes are equal when no decision could tell them apart, so a heartbeat changes nothing.
 #[derive(Debug, Clone, PartialEq, Default)]

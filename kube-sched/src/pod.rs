@@ -9,8 +9,9 @@ use k8s_openapi::api::core::v1::{Pod, PodSpec, PodStatus, Toleration};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::Error;
+use crate::phase::Phase;
 use crate::resources::{Amounts, Resources, effective_requests, nonzero_requests};
-use crate::template::{PodTemplate, Templates, remove_credentials};
+use crate::shared::{PodTemplate, Templates, remove_credentials};
 use crate::terms::PodTerms;
 
 /// A pod in parsed form: what decisions read, computed once when the object arrives.
@@ -50,43 +51,6 @@ pub struct PodInfo {
     pub annotations: Option<Arc<BTreeMap<String, String>>>,
     /// The rest of the object.
     pub template: Arc<PodTemplate>,
-}
-
-/// How far a pod has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Phase {
-    /// Not all of its containers have started.
-    #[default]
-    Pending,
-    /// A container runs.
-    Running,
-    /// All containers have ended well.
-    Succeeded,
-    /// All containers have ended, and not all of them well.
-    Failed,
-    /// Its node does not say.
-    Unknown,
-}
-
-impl Phase {
-    const ALL: [Self; 5] = [Self::Pending, Self::Running, Self::Succeeded, Self::Failed, Self::Unknown];
-
-    /// What the API calls it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Pending => "Pending",
-            Self::Running => "Running",
-            Self::Succeeded => "Succeeded",
-            Self::Failed => "Failed",
-            Self::Unknown => "Unknown",
-        }
-    }
-
-    /// A pod is created without one.
-    fn parse(name: &str) -> Self {
-        Self::ALL.into_iter().find(|phase| phase.name() == name).unwrap_or_default()
-    }
 }
 
 /// A port on the node's own addresses.

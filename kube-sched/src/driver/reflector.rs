@@ -17,7 +17,8 @@ use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::watched::{Identity, Observed, Row, Seen, Shared};
+use super::watched::{Identity, Observed, Row, Seen};
+use crate::shared::Shared;
 
 /// Objects of a list that are asked for at a time.
 const PAGE: u32 = 500;

@@ -18,11 +18,10 @@ use super::feeds;
 use super::reflector::Reflector;
 use crate::Error;
 use crate::framework::ClusterEvent;
-use crate::names::Names;
 use crate::node::NodeInfo;
 use crate::pod::PodInfo;
+use crate::shared::Shared;
 use crate::snapshot::Snapshot;
-use crate::template::Templates;
 
 /// Changes that were read and not taken in yet; watches wait beyond.
 const MAX_CHANGES: usize = 256;
@@ -48,13 +47,6 @@ pub(super) enum Kind {
     ReplicationController,
     ReplicaSet,
     StatefulSet,
-}
-
-/// What objects of one kind have in common and is held once.
-#[derive(Debug, Default)]
-pub(super) struct Shared {
-    templates: Templates,
-    names: Names,
 }
 
 /// How a kind is watched.

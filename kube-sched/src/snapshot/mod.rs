@@ -32,11 +32,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use k8s_openapi::api::core::v1::{Node, Pod};
 
 use crate::Error;
-use crate::names::Names;
 use crate::node::NodeInfo;
 use crate::pod::{HostPort, PodInfo};
 use crate::resources::Amounts;
-use crate::template::Templates;
+use crate::shared::Shared;
 use budgets::Budgets;
 pub(crate) use column::Column;
 use domains::Topology;
@@ -166,12 +165,12 @@ impl Snapshot {
         pods: impl IntoIterator<Item = &'a Pod>,
     ) -> Result<Self, Error> {
         let mut snapshot = Self::new();
-        let (mut names, mut templates) = (Names::default(), Templates::default());
+        let mut shared = Shared::default();
         for node in nodes {
-            snapshot.upsert_node(Arc::new(NodeInfo::parse_among(node, &mut names)?));
+            snapshot.upsert_node(Arc::new(NodeInfo::parse_among(node, &mut shared.names)?));
         }
         for pod in pods {
-            snapshot.upsert_pod(Arc::new(PodInfo::parse_among(pod.clone(), &mut templates)?));
+            snapshot.upsert_pod(Arc::new(PodInfo::parse_among(pod.clone(), &mut shared.templates)?));
         }
         Ok(snapshot)
     }

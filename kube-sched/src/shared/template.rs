@@ -1,7 +1,7 @@
-//! What the pods of a workload have in common, held once for all of them.
+//! What the pods of a workload have in common.
 //!
-//! Typed objects are large: a pod with one container is some 12 KiB. Pods of one workload differ in a few hundred bytes of that, so
-//! that a scheduler that holds the rest once is as large as the number of workloads wants it.
+//! Typed objects are large: a pod with one container and its volume of API credentials is some 12 KiB. Pods of one workload differ in
+//! a few hundred bytes of that, so a scheduler that holds the rest once grows with the number of workloads.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -11,6 +11,7 @@ use std::sync::{Arc, Weak};
 use k8s_openapi::api::core::v1::{Pod, PodSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+use super::sweep::Sweep;
 use crate::node::normalized_image;
 use crate::pod::HostPort;
 use crate::terms::PodTerms;
@@ -106,24 +107,6 @@ impl Templates {
         };
         self.known.insert(key, known);
         (template, annotations)
-    }
-}
-
-/// When to look for what nobody has any more: when there is a quarter more than there was the last time.
-#[derive(Debug, Default)]
-pub(crate) struct Sweep {
-    at: usize,
-}
-
-impl Sweep {
-    const FIRST: usize = 256;
-
-    pub(crate) fn is_due(&self, size: usize) -> bool {
-        size >= self.at.max(Self::FIRST)
-    }
-
-    pub(crate) fn done(&mut self, left: usize) {
-        self.at = left + left / 4;
     }
 }
 

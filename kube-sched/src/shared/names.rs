@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use crate::template::Sweep;
+use super::sweep::Sweep;
 
 /// The names that are in use, each once. It forgets those that nobody else has any more.
 #[derive(Debug, Default)]
