@@ -129,8 +129,12 @@ fn a_flag_its_variable_and_its_key_set_the_same() {
         change(&mut wanted);
         let (one, two) = (format!("--{name}={value}"), format!("-{name}"));
         assert_eq!(settings(&[&one]), wanted, "{one}");
-        // A switch stands alone.
-        let apart = if *value == "true" { vec![two.as_str()] } else { vec![two.as_str(), value] };
+        // A switch stands alone, and so is only turned on.
+        let apart = match *value {
+            "true" => vec![two.as_str()],
+            "false" => vec![one.as_str()],
+            value => vec![two.as_str(), value],
+        };
         assert_eq!(settings(&apart), wanted, "{apart:?}");
         assert_eq!(served(&[], &[(&variable(name), value)]).settings, wanted, "{}", variable(name));
         assert_eq!(from_file(&format!("{name}: '{value}'\n")).settings, wanted, "{name}: {value}");

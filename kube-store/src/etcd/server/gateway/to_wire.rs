@@ -15,22 +15,25 @@ use super::schema::{Field, Kind, Message};
 /// Appends the message that a JSON text tells; null tells an empty one.
 pub(super) fn encode(message: &'static Message, text: &[u8], out: &mut Vec<u8>) -> serde_json::Result<()> {
     let mut json = serde_json::Deserializer::from_slice(text);
-    Fields { message, out }.deserialize(&mut json)?;
+    Any(Fields { message, out }).deserialize(&mut json)?;
     json.end()
+}
+
+/// Lets a visitor see what there is.
+struct Any<V>(V);
+
+impl<'de, V: Visitor<'de>> DeserializeSeed<'de> for Any<V> {
+    type Value = V::Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<V::Value, D::Error> {
+        json.deserialize_any(self.0)
+    }
 }
 
 /// Takes an object for a message.
 struct Fields<'a> {
     message: &'static Message,
     out: &'a mut Vec<u8>,
-}
-
-impl<'de> DeserializeSeed<'de> for Fields<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
-        json.deserialize_any(self)
-    }
 }
 
 impl<'de> Visitor<'de> for Fields<'_> {
@@ -47,8 +50,8 @@ impl<'de> Visitor<'de> for Fields<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<(), A::Error> {
         while let Some(name) = object.next_key::<String>()? {
             match self.message.field(&name) {
-                Some(field) if field.many => object.next_value_seed(List { field, out: self.out })?,
-                Some(field) => object.next_value_seed(Value { field, out: self.out })?,
+                Some(field) if field.many => object.next_value_seed(Any(List { field, out: self.out }))?,
+                Some(field) => object.next_value_seed(Any(Value { field, out: self.out }))?,
                 None => _ = object.next_value::<IgnoredAny>()?,
             }
         }
@@ -60,14 +63,6 @@ impl<'de> Visitor<'de> for Fields<'_> {
 struct List<'a> {
     field: &'static Field,
     out: &'a mut Vec<u8>,
-}
-
-impl<'de> DeserializeSeed<'de> for List<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
-        json.deserialize_any(self)
-    }
 }
 
 impl<'de> Visitor<'de> for List<'_> {
@@ -82,7 +77,7 @@ impl<'de> Visitor<'de> for List<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<(), A::Error> {
-        while array.next_element_seed(Value { field: self.field, out: self.out })?.is_some() {}
+        while array.next_element_seed(Any(Value { field: self.field, out: self.out }))?.is_some() {}
         Ok(())
     }
 }
@@ -130,14 +125,6 @@ impl Value<'_> {
             _ => self.put_integer(text.parse().ok()?)?,
         }
         Some(())
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for Value<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
-        json.deserialize_any(self)
     }
 }
 
