@@ -15,7 +15,6 @@ use clap::{Parser, Subcommand};
 use dump::Dump;
 use examples::Failure;
 use fastrand::Rng;
-use k8s_openapi::api::core::v1::Pod;
 use kube_sched::framework::{EnabledPlugin, Profile};
 use kube_sched::plugins::NodeResourcesFit;
 use kube_sched::snapshot::NodeView;
