@@ -4,9 +4,9 @@ use k8s_openapi::api::resource::v1::{AllocationResult, ResourceClaim};
 use proptest::prelude::*;
 use serde_json::{from_value, json};
 
-use super::{DeviceFeatures, Failure};
 use super::reference::{ClaimShape, DeviceShape, Problem, Solution, Wanted, Wish};
 use super::tests::{DRIVER, allocate, claim, devices, results, slice};
+use super::{DeviceFeatures, Failure};
 use crate::snapshot::Devices;
 
 impl Problem {
