@@ -17,13 +17,9 @@ pub(super) fn placed(draw: &mut Draw, theme: Theme, at: usize, nodes: usize) -> 
     let namespace = pod["metadata"]["namespace"].as_str().unwrap_or_default();
     let item = Item::new(format!("/api/v1/namespaces/{namespace}/pods"), pod.clone());
     let phase = if draw.chance(4) { "Succeeded" } else { "Running" };
-    match draw.chance(60) {
-        true => {
-            let started = format!("2026-01-01T00:{:02}:00Z", draw.below(60));
-            item.with_status(json!({"phase": phase, "startTime": started}))
-        }
-        false => item,
-    }
+    // No two started at once: of such ones upstream takes any for the more important.
+    let started = format!("2026-01-01T{:02}:{:02}:{:02}Z", draw.below(24), at / 60, at % 60);
+    item.with_status(json!({"phase": phase, "startTime": started}))
 }
 
 /// A pod that wants a place.
