@@ -9,7 +9,7 @@ use super::core::Stage;
 use crate::extender::{Extender, Offer, Victims};
 use crate::framework::{Code, NodeStatus, Preemption, Reason, Status, Watched};
 use crate::pod::PodInfo;
-use crate::schedule::{Outcome, PluginScores, place, remedy, search};
+use crate::schedule::{FailedAt, Outcome, PluginScores, place, remedy, search};
 use crate::snapshot::{NodeId, Snapshot};
 use crate::{Decision, Error};
 
@@ -200,5 +200,5 @@ fn tolerate<T>(extender: &Extender, answer: Result<T, Error>) -> Result<Option<T
 /// The decision when an extender that may not be ignored has failed.
 pub(super) fn failed(decision: Decision, error: &Error) -> Decision {
     let status = Status::error(error.to_string());
-    Decision { outcome: Outcome::Failed { plugin: NAME, status }, ..decision }
+    Decision { outcome: Outcome::Failed { stage: FailedAt::Extender, plugin: NAME, status }, ..decision }
 }

@@ -21,7 +21,7 @@ use crate::metrics::{Metrics, SUCCESS, WAIT, status};
 use crate::node::NodeInfo;
 use crate::pod::PodInfo;
 use crate::queue::{QueuedPod, SchedulingQueue};
-use crate::schedule::{Decision, Outcome, Reuse};
+use crate::schedule::{Decision, FailedAt, Outcome, Reuse};
 use crate::snapshot::{DevicePlan, GangKey, GateView, Snapshot, VolumePlan};
 
 /// What the driver has to do after a scheduling cycle.
@@ -86,6 +86,9 @@ pub(super) struct Stage<'a> {
 
 /// The plugins that hold a pod back, and for how long each.
 type Holds = Vec<(&'static str, Duration)>;
+
+/// Who has refused the chosen node or failed, and when.
+type TurnedDown = (FailedAt, &'static str, Status);
 
 impl Core {
     pub(super) fn new(config: &Config) -> Self {
@@ -298,9 +301,9 @@ impl Core {
         let binding = Binding { pod: &queued.pod, node: &node, volumes: None, devices: None };
         let holds = match self.reserve(&profile, &binding) {
             Ok(holds) => holds,
-            Err((plugin, status)) => {
+            Err(refusal) => {
                 unreserve(&mut self.snapshot, &profile, &binding);
-                let refused = self.turned_down(decision, &node, plugin, status);
+                let refused = self.turned_down(decision, &node, refusal);
                 return Some(Command::Refuse(self.refuse(queued, &refused, now)));
             }
         };
@@ -337,15 +340,15 @@ impl Core {
     }
 
     /// Asks the reserve plugins and then the permit plugins.
-    fn reserve(&mut self, profile: &Profile, binding: &Binding<'_>) -> Result<Holds, (&'static str, Status)> {
+    fn reserve(&mut self, profile: &Profile, binding: &Binding<'_>) -> Result<Holds, TurnedDown> {
         let start = Instant::now();
         let reserved = plugins(profile).try_for_each(|(name, plugin)| {
             plugin.reserve(&mut self.snapshot, binding).map_err(|status| (name, status))
         });
-        let code = |(_, refused): &(_, Status)| refused.code;
+        let code = |(_, refused): &(&str, Status)| refused.code;
         let verdict = status(reserved.as_ref().err().map(code));
         self.metrics.point("Reserve", verdict, &profile.scheduler_name, start.elapsed());
-        reserved?;
+        reserved.map_err(|(plugin, status)| (FailedAt::Reserve, plugin, status))?;
         let start = Instant::now();
         let permitted = permit(&self.snapshot, &self.waiting, profile, binding);
         let verdict = match &permitted {
@@ -354,13 +357,13 @@ impl Core {
             Err(refused) => status(Some(code(refused))),
         };
         self.metrics.point("Permit", verdict, &profile.scheduler_name, start.elapsed());
-        permitted
+        permitted.map_err(|(plugin, status)| (FailedAt::Permit, plugin, status))
     }
 
     /// The decision as it is after a plugin has refused the chosen node.
-    fn turned_down(&self, decision: Decision, node: &str, plugin: &'static str, status: Status) -> Decision {
+    fn turned_down(&self, decision: Decision, node: &str, (stage, plugin, status): TurnedDown) -> Decision {
         if !status.is_rejection() {
-            return Decision { outcome: Outcome::Failed { plugin, status }, ..decision };
+            return Decision { outcome: Outcome::Failed { stage, plugin, status }, ..decision };
         }
         let node = self.snapshot.node(node).map(|view| view.id()).unwrap_or_default();
         let refused = vec![NodeStatus { node, plugin, status }];

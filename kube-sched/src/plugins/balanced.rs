@@ -69,7 +69,8 @@ struct Balance<'a> {
 impl Score for NodeResourcesBalancedAllocation {
     /// No opinion on pods that ask for none of the resources: they would all go to the same node.
     fn compile<'a>(&'a self, cycle: &Cycle<'a>, _feasible: &[NodeId]) -> Option<Box<dyn NodeScore + 'a>> {
-        let measured = |resource: &'a ResourceWeight| Measured::new(&resource.name, cycle.pod, false);
+        let measured =
+            |resource: &'a ResourceWeight| Measured::new(&resource.name, cycle.pod, cycle.pod.requests.base);
         let resources: Vec<_> = self.resources.iter().filter_map(measured).collect();
         let asks = resources.iter().any(|resource| resource.wanted() != 0);
         asks.then(|| Box::new(Balance { snapshot: cycle.snapshot, resources }) as Box<dyn NodeScore>)

@@ -248,6 +248,10 @@ fn image_locality() {
     // Half of the nodes have it, so it counts 250 MB of 1000, from 23 up.
     check_score("ImageLocality", nodes(), spec, Some(&[23, 0]));
     check_score("ImageLocality", nodes(), json!({"containers": [{"name": "c", "image": "other"}]}), None);
+    // All have it, and the one that came first says how large it is.
+    let sizes = vec![with("a", &[("app:latest", 500)]), with("b", &[("app:latest", 300)])];
+    let spec = json!({"containers": [{"name": "c", "image": "app"}]});
+    check_score("ImageLocality", sizes, spec, Some(&[48, 48]));
 }
 
 #[test]

@@ -8,4 +8,5 @@ pub use amounts::{Amounts, Resources};
 pub(crate) use amounts::{add_extended, amount_of};
 pub(crate) use quantity::nano_value;
 pub use quantity::{milli_value, value};
+pub(crate) use requests::nonzero_requests_of_containers;
 pub use requests::{effective_requests, nonzero_requests};

@@ -10,6 +10,9 @@ const DEFAULT_MILLI_CPU: i64 = 100;
 /// Memory that scoring assumes for a container that requests none, in bytes.
 const DEFAULT_MEMORY: i64 = 200 * 1024 * 1024;
 
+const CPU: (&str, i64) = ("cpu", DEFAULT_MILLI_CPU);
+const MEMORY: (&str, i64) = ("memory", DEFAULT_MEMORY);
+
 /// What is assumed for a container that does not name a resource, by resource.
 type Assumed = &'static [(&'static str, i64)];
 
@@ -30,8 +33,6 @@ pub fn effective_requests(pod: &Pod) -> Result<Resources, Error> {
 /// # Errors
 /// [`Error::Quantity`] when a quantity of the pod is malformed.
 pub fn nonzero_requests(pod: &Pod) -> Result<Resources, Error> {
-    const CPU: (&str, i64) = ("cpu", DEFAULT_MILLI_CPU);
-    const MEMORY: (&str, i64) = ("memory", DEFAULT_MEMORY);
     let Some(spec) = &pod.spec else {
         return Ok(Resources::default());
     };
@@ -42,6 +43,18 @@ pub fn nonzero_requests(pod: &Pod) -> Result<Resources, Error> {
         (true, false) => total(pod, &[MEMORY]),
         (true, true) => total(pod, &[]),
     }
+}
+
+/// As [`nonzero_requests`], but of the containers and the overhead alone, whatever the pod requests as a whole.
+pub(crate) fn nonzero_requests_of_containers(pod: &Pod) -> Result<Resources, Error> {
+    let Some(spec) = &pod.spec else {
+        return Ok(Resources::default());
+    };
+    let mut sum = containers(pod, spec, &[CPU, MEMORY])?;
+    if let Some(overhead) = &spec.overhead {
+        sum.add(&Resources::parse(overhead)?);
+    }
+    Ok(sum)
 }
 
 /// The resources that the pod requests as a whole.

@@ -5,7 +5,7 @@ use fastrand::Rng;
 use super::filters::{Filters, Refusal, code};
 use super::rank::rank;
 use super::search::{Judge, check_filters};
-use super::{Decision, Outcome, PluginScores, Reuse};
+use super::{Decision, FailedAt, Outcome, PluginScores, Reuse};
 use crate::framework::{
     Code, Cycle, Feasible, Observer, Point, PostFilterOutcome, Profile, Status, Verdict, Watched,
 };
@@ -62,7 +62,7 @@ pub(crate) fn search<O: Observer + ?Sized>(
                 judge.search(candidates.as_deref(), rng, &mut decision, watched)
             };
             if let Err((plugin, status)) = watched.point(Point::Filter, look, refusal) {
-                decision.outcome = Outcome::Failed { plugin, status };
+                decision.outcome = Outcome::Failed { stage: FailedAt::Filter, plugin, status };
                 decision.feasible.clear();
             }
         }
@@ -162,6 +162,12 @@ pub(crate) fn remedy<O: Observer + ?Sized>(
     watched.point(Point::PostFilter, work, |found| (!found).then_some(Code::Unschedulable));
 }
 
+/// Whether the pod was refused as a whole by a plugin before the one at `place`, which then has not seen it.
+fn refused_before(profile: &Profile, place: usize, decision: &Decision) -> bool {
+    let before = &profile.plugins[..place];
+    decision.refused_pod.as_ref().is_some_and(|(name, _)| before.iter().any(|e| e.plugin.name() == *name))
+}
+
 /// Whether there is a way out.
 fn look_for_remedy<O: Observer + ?Sized>(
     cycle: &Cycle<'_>,
@@ -172,6 +178,11 @@ fn look_for_remedy<O: Observer + ?Sized>(
 ) -> bool {
     for (place, plugin) in profile.plugins.iter().map(|enabled| &enabled.plugin).enumerate() {
         let Some(post_filter) = plugin.as_post_filter() else { continue };
+        if plugin.as_pre_filter().is_some() && refused_before(profile, place, decision) {
+            // In upstream such a plugin misses what it keeps of the pod from the first stage, and its failure ends the search.
+            decision.post_filter = vec!["not found".into()];
+            return false;
+        }
         let refused = &decision.refused;
         let ask = || match reuse.as_deref_mut().and_then(|reuse| reuse.memo(place)) {
             Some(memo) => post_filter.post_filter_again(cycle, profile, refused, memo),
@@ -183,6 +194,8 @@ fn look_for_remedy<O: Observer + ?Sized>(
             PostFilterOutcome::Resolved(preemption) => {
                 decision.preemption = Some(preemption);
                 decision.gives_up_nomination = false;
+                // Who has found a way out does not tell why others have found none.
+                decision.post_filter.clear();
                 return true;
             }
             PostFilterOutcome::Unresolved(reasons) => {

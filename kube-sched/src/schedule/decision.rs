@@ -46,11 +46,28 @@ pub enum Outcome {
     Unschedulable,
     /// Try again later: a plugin failed.
     Failed {
+        /// What the plugin was asked.
+        stage: FailedAt,
         /// The plugin.
         plugin: &'static str,
         /// What it said.
         status: Status,
     },
+}
+
+/// A question to plugins whose failure ends the cycle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailedAt {
+    /// Whether the pod can be placed at all.
+    PreFilter,
+    /// Whether it can be placed on a node.
+    Filter,
+    /// Whether what it needs on its node can be set aside.
+    Reserve,
+    /// Whether it may be bound.
+    Permit,
+    /// What an extender thinks of its nodes.
+    Extender,
 }
 
 /// One plugin's scores of the feasible nodes, in their order.
@@ -98,7 +115,7 @@ impl Decision {
         if status.is_rejection() {
             self.refused_pod = Some((plugin, status));
         } else {
-            self.outcome = Outcome::Failed { plugin, status };
+            self.outcome = Outcome::Failed { stage: FailedAt::PreFilter, plugin, status };
         }
     }
 
@@ -133,8 +150,13 @@ impl Decision {
     /// Why the pod is not placed, in upstream's words: the number of nodes for each reason.
     #[must_use]
     pub fn message(&self) -> String {
-        if let Outcome::Failed { plugin, status } = &self.outcome {
-            return format!("running {plugin:?} plugin: {}", status.message());
+        if let Outcome::Failed { stage, plugin, status } = &self.outcome {
+            let text = status.message();
+            return match stage {
+                FailedAt::Filter => format!("running {plugin:?} filter plugin: {text}"),
+                FailedAt::Extender => text,
+                stage => format!("running {stage:?} plugin {plugin:?}: {text}"),
+            };
         }
         if self.total_nodes == 0 {
             return "no nodes available to schedule pods".to_owned();

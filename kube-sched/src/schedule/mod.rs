@@ -11,7 +11,7 @@ mod search;
 mod tests;
 
 pub use cycle::{check_node, schedule};
-pub use decision::{Decision, Outcome, PluginScores};
+pub use decision::{Decision, FailedAt, Outcome, PluginScores};
 pub use reuse::Reuse;
 pub use search::feasible_nodes_to_find;
 

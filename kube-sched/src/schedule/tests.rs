@@ -64,6 +64,17 @@ fn messages_count_nodes_per_reason() {
 }
 
 #[test]
+fn remedies_miss_a_pod_that_was_refused_before_they_saw_it() {
+    let snapshot = cluster(&[node("a", 1, json!({}))]);
+    let volumes = json!([{"name": "v", "persistentVolumeClaim": {"claimName": "gone"}}]);
+    let decision = decide(&snapshot, &pod("p", "1", 0, json!({"volumes": volumes})));
+    assert_eq!(
+        decision.message(),
+        "0/1 nodes are available: persistentvolumeclaim \"gone\" not found. not found"
+    );
+}
+
+#[test]
 fn daemon_pods_look_at_their_node_only() {
     let affinity = |name| {
         json!({"affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [
@@ -107,7 +118,13 @@ fn preemption_takes_the_least_important() {
         snapshot.assume(&pod(name, cpu, priority, json!({})), &node.into());
     }
     let preemptor = pod("p", "1", 10, json!({}));
-    let preemption = decide(&snapshot, &preemptor).preemption.unwrap();
+    let decision = decide(&snapshot, &preemptor);
+    assert_eq!(
+        decision.message(),
+        "0/2 nodes are available: 2 Insufficient cpu.",
+        "no word of other remedies"
+    );
+    let preemption = decision.preemption.unwrap();
     assert_eq!(
         (snapshot.view(preemption.node).name(), &*preemption.victims[0], preemption.victims.len()),
         ("a", "ns/a2", 1)

@@ -58,8 +58,9 @@ impl Snapshot {
         *self.labels.make_mut(index) = Arc::new(labels);
         *self.taint_sets.make_mut(index) = self.taints.acquire(&TaintSet(Arc::new(node.taints.clone())));
         for (image, size) in &node.images {
-            let nodes = self.images.get(image).map_or(0, |(_, nodes)| *nodes);
-            self.images.insert(Arc::clone(image), (*size, nodes + 1));
+            // As upstream: of nodes that tell different sizes, the one counts that told first.
+            let (size, nodes) = self.images.get(image).copied().unwrap_or((*size, 0));
+            self.images.insert(Arc::clone(image), (size, nodes + 1));
         }
         *self.allocatable.make_mut(index) = node.allocatable.base;
         *self.unschedulable.make_mut(index) = node.unschedulable;

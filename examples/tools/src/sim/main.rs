@@ -2,11 +2,13 @@
 #![expect(clippy::print_stdout, reason = "a command-line tool")]
 
 mod runs;
+mod sched;
 
 use std::ops::Range;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use examples::Failure;
 use kube_store::testing::simulation::Settings;
 
 /// Runs simulations and says which seeds fail.
@@ -40,6 +42,8 @@ enum What {
         #[arg(long, requires = "replicated")]
         interrupt_snapshots: bool,
     },
+    /// Our kube-scheduler beside a stock one, decision by decision, on small random clusters.
+    SchedPeer(sched::Flags),
 }
 
 fn seeds(text: &str) -> Result<Range<u64>, String> {
@@ -49,17 +53,30 @@ fn seeds(text: &str) -> Result<Range<u64>, String> {
 }
 
 fn main() -> ExitCode {
-    let What::Store { seeds, steps, replicated, members, lease_reads, interrupt_snapshots } =
-        Flags::parse().what;
-    let settings = Settings { members, lease_reads, interrupt_snapshots, ..Settings::default() };
+    let held = match Flags::parse().what {
+        What::Store { seeds, steps, replicated, members, lease_reads, interrupt_snapshots } => {
+            let settings = Settings { members, lease_reads, interrupt_snapshots, ..Settings::default() };
+            store(seeds, |seed| {
+                if replicated { runs::replicated(seed, &settings) } else { runs::store(seed, steps) }
+            })
+        }
+        What::SchedPeer(flags) => sched::run(&flags).unwrap_or_else(|error| {
+            println!("{error}");
+            false
+        }),
+    };
+    if held { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Says which seeds fail, and whether none does.
+fn store(seeds: Range<u64>, run: impl Fn(u64) -> Result<(), Failure>) -> bool {
     let (count, mut failed) = (seeds.end.saturating_sub(seeds.start), 0);
     for seed in seeds {
-        let outcome = if replicated { runs::replicated(seed, &settings) } else { runs::store(seed, steps) };
-        if let Err(violation) = outcome {
+        if let Err(violation) = run(seed) {
             failed += 1;
             println!("seed {seed}: {violation}");
         }
     }
     println!("{count} runs, {failed} failed");
-    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    failed == 0
 }

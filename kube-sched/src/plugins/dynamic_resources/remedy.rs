@@ -6,14 +6,17 @@ use k8s_openapi::api::resource::v1::ResourceClaim;
 
 use super::filter::{UNAVAILABLE, is_elsewhere};
 use super::{DynamicResources, claims};
-use crate::framework::{Cycle, NodeStatus, Plugin, PostFilter, PostFilterOutcome, Profile, Reason};
+use crate::framework::{
+    Cycle, NodeStatus, Plugin, PostFilter, PostFilterOutcome, PreFilter, Profile, Reason,
+};
 use crate::pod::PodInfo;
 
 impl PostFilter for DynamicResources {
     fn post_filter(&self, cycle: &Cycle<'_>, _: &Profile, refused: &[NodeStatus]) -> PostFilterOutcome {
         let claims = claims::of(cycle.pod, cycle.snapshot.devices()).unwrap_or_default();
         let says = |reason: &'static str| PostFilterOutcome::Ineligible(vec![reason.into()]);
-        if claims.is_empty() {
+        // Of claims that were not even looked at upstream knows nothing here.
+        if claims.is_empty() || self.pre_filter(cycle).is_err() {
             return says("no new claims to deallocate");
         }
         let ours = refused.iter().filter(|refused| {

@@ -133,17 +133,19 @@ fn classes_must_exist() {
         (json!({"name": "r"}), "resource claim ns/c, request r: unknown request type"),
     ] {
         upsert(&mut snapshot, request(wanted));
-        assert_eq!(outcome(&snapshot, &pod("p", &["c"])), format!("0/2 nodes are available: {reason}."));
+        let message = decide(&snapshot, &pod("p", &["c"])).message();
+        let expected =
+            format!("0/2 nodes are available: {reason}. no new claims to deallocate, preemption: ");
+        assert!(message.starts_with(&expected), "{message}");
     }
     upsert(&mut snapshot, request(json!({"name": "r", "exactly": {"deviceClassName": ""}})));
     assert_eq!(
         decide(&snapshot, &pod("p", &["c"])).message(),
-        "running \"DynamicResources\" plugin: request r: unsupported request type"
+        "running PreFilter plugin \"DynamicResources\": request r: unsupported request type"
     );
     let bad = json!({"name": "r", "exactly": {"deviceClassName": "gpu", "selectors": [{"cel": {"expression": "device.attributes['x'].y"}}]}});
     upsert(&mut snapshot, request(bad));
-    let message =
-        "running \"DynamicResources\" plugin: claim ns/c: selector #0: CEL runtime error: no such key: y";
+    let message = "running \"DynamicResources\" filter plugin: claim ns/c: selector #0: CEL runtime error: no such key: y";
     assert_eq!(decide(&snapshot, &pod("p", &["c"])).message(), message);
 }
 

@@ -3,6 +3,8 @@
 use super::NodeResourcesFit;
 use super::strategy::{Measured, ScoringStrategy};
 use crate::framework::{Cycle, NodeScore, Reach, Score};
+use crate::pod::PodInfo;
+use crate::resources::{Amounts, nonzero_requests_of_containers};
 use crate::snapshot::{NodeId, Snapshot};
 
 struct Use<'a> {
@@ -13,12 +15,23 @@ struct Use<'a> {
 
 impl Score for NodeResourcesFit {
     fn compile<'a>(&'a self, cycle: &Cycle<'a>, _feasible: &[NodeId]) -> Option<Box<dyn NodeScore + 'a>> {
+        let added = added(cycle.pod);
         let measured = self
             .resources
             .iter()
-            .filter_map(|resource| Some((resource.weight, Measured::new(&resource.name, cycle.pod, true)?)));
+            .filter_map(|resource| Some((resource.weight, Measured::new(&resource.name, cycle.pod, added)?)));
         let resources = measured.collect();
         Some(Box::new(Use { snapshot: cycle.snapshot, strategy: &self.strategy, resources }))
+    }
+}
+
+/// What a pod would add. Upstream does not look here at what the pod requests as a whole, while it does for the pods that are there.
+fn added(pod: &PodInfo) -> Amounts {
+    match pod.spec().is_some_and(|spec| spec.resources.is_some()) {
+        true => {
+            nonzero_requests_of_containers(&pod.to_object()).map_or(pod.nonzero, |requests| requests.base)
+        }
+        false => pod.nonzero,
     }
 }
 

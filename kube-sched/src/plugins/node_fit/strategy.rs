@@ -4,6 +4,7 @@ use serde::Deserialize;
 
 use crate::framework::MAX_NODE_SCORE;
 use crate::pod::PodInfo;
+use crate::resources::Amounts;
 use crate::snapshot::NodeView;
 
 /// The best score in the shape of a [`ScoringStrategy::RequestedToCapacityRatio`].
@@ -93,10 +94,9 @@ pub(crate) enum Measured<'a> {
 }
 
 impl<'a> Measured<'a> {
-    /// The resource with what the pod adds to it; `None` for an extended one that the pod does not ask for. `assumed` counts
-    /// what scoring assumes for containers that ask for nothing.
-    pub(crate) fn new(name: &'a str, pod: &PodInfo, assumed: bool) -> Option<Self> {
-        let base = if assumed { pod.nonzero } else { pod.requests.base };
+    /// The resource with what the pod adds to it, of CPU and memory as `base` says; `None` for an extended one that the pod does not
+    /// ask for.
+    pub(crate) fn new(name: &'a str, pod: &PodInfo, base: Amounts) -> Option<Self> {
         Some(match name {
             "cpu" => Self::Cpu(base.milli_cpu),
             "memory" => Self::Memory(base.memory),

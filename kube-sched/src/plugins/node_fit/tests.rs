@@ -33,6 +33,26 @@ fn check_score(strategy: Value, requests: Value, expected: i64) {
 }
 
 #[test]
+fn the_score_does_not_see_what_a_waiting_pod_requests_as_a_whole() {
+    let containers = json!([{"name": "c"}, {"name": "d", "resources": {"requests": {"cpu": "1"}}}]);
+    let spec =
+        json!({"containers": containers, "resources": {"requests": {"cpu": "4"}}, "overhead": {"cpu": "1"}});
+    let (mut snapshot, pod) = (snapshot(), testing::pod("p", json!({"spec": spec})));
+    let args = json!({"type": "MostAllocated", "resources": [{"name": "cpu"}]});
+    let plugin = parse(json!({"scoringStrategy": args})).unwrap();
+    let nodes = [snapshot.node("n").unwrap().id()];
+    for expected in [21, 71] {
+        let mut scores = [0];
+        let mut score = Score::compile(&plugin, &Cycle { snapshot: &snapshot, pod: &pod }, &nodes).unwrap();
+        score.score(&nodes, &mut scores);
+        drop(score);
+        assert_eq!(scores[0], expected);
+        // That of a pod which is there counts.
+        snapshot.assume(&testing::pod("q", json!({"spec": spec})), &"n".into());
+    }
+}
+
+#[test]
 fn strategies() {
     let requests = || json!({"cpu": "4", "memory": "200"});
     check_score(json!({"type": "LeastAllocated"}), requests(), 70);

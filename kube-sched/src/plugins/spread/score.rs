@@ -56,9 +56,9 @@ fn judged(snapshot: &Snapshot, constraints: &Constraints<'_>, feasible: &[NodeId
     feasible.iter().filter(complete).copied().collect()
 }
 
-/// The number of domains that some nodes are in.
+/// The number of domains that some nodes are in. As upstream has it, those outside of all make up one more.
 fn distinct(counts: &Counts, nodes: &[NodeId]) -> usize {
-    let mut domains: Vec<_> = nodes.iter().filter_map(|node| counts.domain(*node)).collect();
+    let mut domains: Vec<_> = nodes.iter().map(|node| counts.domain(*node)).collect();
     domains.sort_unstable();
     domains.dedup();
     domains.len()

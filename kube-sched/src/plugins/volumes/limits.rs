@@ -27,8 +27,9 @@ type Attachment = (String, String);
 /// The volumes that the pod makes a node attach: the bound ones, and those that will be made for its claims.
 fn attachments(storage: &Storage, pod: &PodInfo) -> Vec<Attachment> {
     let of = |claim: &crate::snapshot::Claim| -> Option<Attachment> {
-        if let Some(name) = &claim.volume {
-            let csi = storage.volume(name)?.object.spec.as_ref()?.csi.as_ref()?;
+        // A volume that is not known counts as one that is still to be made.
+        if let Some(volume) = claim.volume.as_ref().and_then(|name| storage.volume(name)) {
+            let csi = volume.object.spec.as_ref()?.csi.as_ref()?;
             return Some((csi.driver.clone(), csi.volume_handle.clone()));
         }
         let class = storage.class(&claim.class)?;

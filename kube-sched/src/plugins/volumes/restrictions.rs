@@ -9,8 +9,7 @@ use crate::framework::{
 use crate::pod::PodInfo;
 use crate::snapshot::NodeView;
 
-const IN_USE: &str =
-    "node has pod using PersistentVolumeClaim with the same name and ReadWriteOncePod access mode";
+const IN_USE: &str = "node(s) unavailable due to PersistentVolumeClaim with ReadWriteOncePod access mode already in-use by another pod";
 const DISK_CONFLICT: &str = "node(s) had no available disk";
 
 /// Refuses a claim of mode `ReadWriteOncePod` to a second pod, and a disk that is mounted for writing to a second pod on

@@ -133,7 +133,7 @@ fn bound_claims_lead_to_their_volumes() {
     );
     assert_eq!(
         outcome(&snapshot, &pod("p", &["dangling"])),
-        "0/2 nodes are available: 2 node(s) unavailable due to one or more pvc(s) bound to non-existent pv(s)."
+        "0/2 nodes are available: persistentvolume \"nowhere\" not found."
     );
 }
 
@@ -262,7 +262,7 @@ fn an_exclusive_claim_serves_one_pod() {
     let message = outcome(&snapshot, &second);
     assert!(
         message.contains(
-            "node has pod using PersistentVolumeClaim with the same name and ReadWriteOncePod access mode"
+            "node(s) unavailable due to PersistentVolumeClaim with ReadWriteOncePod access mode already in-use by another pod"
         ),
         "{message}"
     );
@@ -324,6 +324,12 @@ fn attached_volumes_are_counted_once_each() {
     );
     snapshot.storage_mut().upsert_csi_node(parse(limit(2)));
     assert_eq!(outcome(&snapshot, &pod("second", &["two"])), "a");
+    // A volume that is gone while its claim is in use counts by its class.
+    let class = json!({"metadata": {"name": "now"}, "provisioner": "csi", "volumeBindingMode": "Immediate"});
+    snapshot.storage_mut().upsert_class(parse(class));
+    snapshot.storage_mut().upsert_claim(parse(bound("lost", "nowhere")));
+    snapshot.assume(&pod("holder", &["lost"]), &"a".into());
+    assert!(outcome(&snapshot, &pod("second", &["two"])).contains("1 node(s) exceed max volume count"));
 }
 
 #[test]

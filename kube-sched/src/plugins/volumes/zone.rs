@@ -30,14 +30,20 @@ impl Plugin for VolumeZone {
 impl PreFilter for VolumeZone {
     fn pre_filter(&self, cycle: &Cycle<'_>) -> Result<Feasible, Status> {
         let storage = cycle.snapshot.storage();
-        let nowhere =
-            |claim: &&crate::snapshot::Claim| claim.volume.is_none() && !waits_for_pod(storage, claim);
-        match claims(cycle.snapshot, cycle.pod).find(nowhere) {
-            Some(claim) if claim.class.is_empty() => {
-                Err(Status::unresolvable("PersistentVolumeClaim had no pv name and storageClass name"))
+        for claim in claims(cycle.snapshot, cycle.pod) {
+            match claim.volume.as_deref() {
+                Some(volume) if storage.volume(volume).is_none() => {
+                    return Err(Status::unresolvable(format!("persistentvolume {volume:?} not found")));
+                }
+                None if claim.class.is_empty() && !waits_for_pod(storage, claim) => {
+                    return Err(Status::unresolvable(
+                        "PersistentVolumeClaim had no pv name and storageClass name",
+                    ));
+                }
+                _ => {}
             }
-            _ => Ok(Feasible::All),
         }
+        Ok(Feasible::All)
     }
 }
 

@@ -303,6 +303,9 @@ impl<'s, 'a> Search<'s, 'a> {
         for (place, constraint) in needs.constraints.iter().enumerate() {
             let common = &mut self.common[spot.claim][place];
             if constraint.concerns(alternative) && !common.add(constraint, &device.facts) {
+                if alternative.amount == Amount::All {
+                    return Err(Failure::Fatal(self.contradiction(spot, alternative, candidate)));
+                }
                 self.relax(spot, alternative, place);
                 self.restore(pool, device);
                 return Ok(false);
@@ -315,6 +318,16 @@ impl<'s, 'a> Search<'s, 'a> {
             alternative: spot.alternative,
         });
         Ok(true)
+    }
+
+    /// What is wrong with a claim of all devices that may not go together.
+    fn contradiction(&self, spot: Spot, alternative: &Alternative<'a>, candidate: usize) -> String {
+        let (claim, request) = (&self.claims[spot.claim].key, alternative.short_name());
+        let Candidate { pool, device, .. } = &self.candidates[candidate];
+        let (pool, device) = (self.pools[*pool].id, &device.name);
+        format!(
+            "claim {claim}, request {request}: cannot add device {pool}/{device} because a claim constraint would not be satisfied"
+        )
     }
 
     fn give_back(&mut self, spot: Spot, alternative: &Alternative<'a>, candidate: usize) {

@@ -231,6 +231,11 @@ fn faulty_claims_and_classes_are_named() {
             json!({"requests": [request("r", json!({"count": 33}))]}),
             "claim ns/c: number of requested devices 33 exceeds the claim limit of 32",
         ),
+        (
+            json!({"requests": [request("r", json!({"allocationMode": "All"}))],
+                "constraints": [{"matchAttribute": format!("{DRIVER}/model")}]}),
+            "claim ns/c, request r: cannot add device gpu.example.com/n/d3 because a claim constraint would not be satisfied",
+        ),
     ] {
         assert_eq!(found(&devices, &one(wanted.clone())), format!("fatal: {reason}"), "{wanted}");
     }
