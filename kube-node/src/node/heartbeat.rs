@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use k8s_openapi::{
     api::{
         coordination::v1::{Lease, LeaseSpec},
-        core::v1::{Node, NodeStatus},
+        core::v1::{Node, NodeSpec, NodeStatus},
     },
     apimachinery::pkg::apis::meta::v1::{MicroTime, OwnerReference},
 };
@@ -52,7 +52,7 @@ impl Heartbeat {
 
     /// Runs until shutdown.
     pub(crate) async fn run(self, shutdown: CancellationToken) {
-        let all = async { tokio::join!(self.keep_status(), self.keep_lease(), self.follow_cidrs()) };
+        let all = async { tokio::join!(self.keep_status(), self.keep_lease(), self.follow()) };
         let _ = shutdown.run_until_cancelled(all).await;
     }
 
@@ -201,26 +201,33 @@ impl Heartbeat {
         Ok(())
     }
 
-    /// Tells the runtime the node's pod ranges as the API server gives them.
-    async fn follow_cidrs(&self) {
+    /// Follows what others say of the node: its pod ranges, and what it has that only they know of.
+    async fn follow(&self) {
         let config = watcher::Config::default().fields(&format!("metadata.name={}", self.config.node_name));
         let mut stream = std::pin::pin!(watcher(self.nodes(), config).default_backoff());
         let mut told = Vec::new();
         while let Some(event) = stream.next().await {
-            let node = match event {
-                Ok(watcher::Event::Apply(node) | watcher::Event::InitApply(node)) => node,
-                _ => continue,
-            };
-            let spec = node.spec.unwrap_or_default();
-            let texts = spec.pod_cidrs.unwrap_or_else(|| spec.pod_cidr.into_iter().collect());
-            let cidrs: Vec<IpNet> = texts.iter().filter_map(|t| t.parse().ok()).collect();
-            if cidrs.is_empty() || cidrs == told {
-                continue;
+            let (Ok(watcher::Event::Apply(node) | watcher::Event::InitApply(node))) = event else { continue };
+            self.pass_on_cidrs(node.spec.unwrap_or_default(), &mut told).await;
+            if let Some(patch) = node.status.as_ref().and_then(object::advertised) {
+                let (name, params) = (&self.config.node_name, PatchParams::default());
+                if let Err(error) = self.nodes().patch_status(name, &params, &Patch::Merge(&patch)).await {
+                    tracing::warn!(%error, "cannot report extended resources");
+                }
             }
-            match self.runtime.set_pod_cidrs(&cidrs).await {
-                Ok(()) => told = cidrs,
-                Err(error) => tracing::warn!(%error, "cannot set the pod ranges"),
-            }
+        }
+    }
+
+    /// Tells the runtime the node's pod ranges, unless it knows.
+    async fn pass_on_cidrs(&self, spec: NodeSpec, told: &mut Vec<IpNet>) {
+        let texts = spec.pod_cidrs.unwrap_or_else(|| spec.pod_cidr.into_iter().collect());
+        let cidrs: Vec<IpNet> = texts.iter().filter_map(|text| text.parse().ok()).collect();
+        if cidrs.is_empty() || cidrs == *told {
+            return;
+        }
+        match self.runtime.set_pod_cidrs(&cidrs).await {
+            Ok(()) => *told = cidrs,
+            Err(error) => tracing::warn!(%error, "cannot set the pod ranges"),
         }
     }
 }

@@ -11,6 +11,7 @@ use k8s_openapi::{
     apimachinery::pkg::api::resource::Quantity,
 };
 use kube::api::ObjectMeta;
+use serde_json::{Map, Value, json};
 
 use super::machine::Machine;
 use crate::{
@@ -77,6 +78,27 @@ pub(crate) fn allocatable_amounts(config: &Config, c: Capacity) -> Capacity {
 /// What pods may use, as the API has it.
 pub(crate) fn allocatable(config: &Config, c: Capacity) -> BTreeMap<String, Quantity> {
     amounts(config, allocatable_amounts(config, c))
+}
+
+/// What of a node has to change so that pods may use all that others have said the node has: the extended resources of its capacity
+/// that are not allocatable, and those that are no capacity any more. `None` if nothing has to.
+pub(crate) fn advertised(status: &NodeStatus) -> Option<Value> {
+    let (none, also_none) = (BTreeMap::new(), BTreeMap::new());
+    let capacity = status.capacity.as_ref().unwrap_or(&none);
+    let allocatable = status.allocatable.as_ref().unwrap_or(&also_none);
+    let new = capacity.iter().filter(|(name, amount)| allocatable.get(*name) != Some(*amount));
+    let gone = allocatable.keys().filter(|name| !capacity.contains_key(*name));
+    let changes = new.map(|(name, amount)| (name, json!(amount))).chain(gone.map(|name| (name, Value::Null)));
+    let changes: Map<_, _> =
+        changes.filter(|(name, _)| is_extended(name)).map(|(name, amount)| (name.clone(), amount)).collect();
+    (!changes.is_empty()).then(|| json!({"status": {"allocatable": changes}}))
+}
+
+/// Whether a resource is somebody else's: of a domain that is not Kubernetes' own.
+fn is_extended(resource: &str) -> bool {
+    resource
+        .split_once('/')
+        .is_some_and(|(domain, _)| domain != "kubernetes.io" && !domain.ends_with(".kubernetes.io"))
 }
 
 /// What is measured anew for every status.

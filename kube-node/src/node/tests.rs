@@ -1,8 +1,10 @@
 use k8s_openapi::api::core::v1::NodeStatus;
 
+use serde_json::{Value, json};
+
 use super::{
     Machine,
-    object::{Measured, status},
+    object::{Measured, advertised, status},
 };
 use crate::{Config, seam::RuntimeInfo};
 
@@ -24,4 +26,22 @@ fn conditions_keep_their_transition_time_while_nothing_changes() {
         ("False", Some("KubeletNotReady"))
     );
     assert_ne!(find(&third).last_transition_time, find(&first).last_transition_time);
+}
+
+#[test]
+fn what_others_give_a_node_is_for_its_pods() {
+    let patch = |capacity: Value, allocatable: Value| {
+        let status = serde_json::from_value(json!({"capacity": capacity, "allocatable": allocatable}));
+        advertised(&status.expect("a status")).map(|patch| patch["status"]["allocatable"].clone())
+    };
+    let own = json!({"cpu": "2", "hugepages-2Mi": "0"});
+    assert_eq!(patch(own.clone(), json!({"cpu": "1"})), None, "its own are not others'");
+    let dongles = json!({"cpu": "2", "example.com/dongle": "4"});
+    assert_eq!(patch(dongles.clone(), own.clone()), Some(json!({"example.com/dongle": "4"})));
+    assert_eq!(patch(dongles.clone(), dongles.clone()), None);
+    assert_eq!(
+        patch(json!({"example.com/dongle": "3"}), dongles.clone()),
+        Some(json!({"example.com/dongle": "3"}))
+    );
+    assert_eq!(patch(own, dongles), Some(json!({"example.com/dongle": null})));
 }
