@@ -207,7 +207,7 @@ impl Heartbeat {
         let mut stream = std::pin::pin!(watcher(self.nodes(), config).default_backoff());
         let mut told = Vec::new();
         while let Some(event) = stream.next().await {
-            let (Ok(watcher::Event::Apply(node) | watcher::Event::InitApply(node))) = event else { continue };
+            let Ok(watcher::Event::Apply(node) | watcher::Event::InitApply(node)) = event else { continue };
             self.pass_on_cidrs(node.spec.unwrap_or_default(), &mut told).await;
             if let Some(patch) = node.status.as_ref().and_then(object::advertised) {
                 let (name, params) = (&self.config.node_name, PatchParams::default());
