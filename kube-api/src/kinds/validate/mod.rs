@@ -3,6 +3,7 @@
 pub(super) mod container;
 pub(super) mod device;
 pub(super) mod endpoints;
+mod label_keys;
 pub(super) mod object;
 pub(super) mod pod;
 pub(super) mod quota;

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 use super::container::{container, resource_requirements};
+use super::label_keys::label_keys;
 use super::volume::volumes;
 use super::{Errors, each, number, text};
 use crate::field::FieldError;
@@ -47,6 +48,7 @@ fn pod_spec(errors: &mut Errors, spec: &Value, path: &str) {
     }
     errors.0.extend(metadata::labels(spec.get("nodeSelector"), &format!("{path}.nodeSelector")));
     tolerations(errors, spec, path);
+    label_keys(errors, spec, path);
     for (key, rule) in [
         ("serviceAccountName", names::dns1123_subdomain as fn(&str) -> Vec<String>),
         ("nodeName", names::dns1123_subdomain),
@@ -247,9 +249,21 @@ fn masked(now: &Value, then: &Value) -> Value {
     }
     if !items(then, "schedulingGates").is_empty() {
         put(&mut masked, then, "nodeSelector");
-        put(&mut masked, then, "affinity");
+        node_affinity(&mut masked, then);
     }
     masked
+}
+
+/// Sets back the affinity to nodes. That to pods stays as it was created: the server has written into its selectors.
+fn node_affinity(masked: &mut Value, then: &Value) {
+    const KEY: &str = "nodeAffinity";
+    let Value::Object(map) = masked else { return };
+    let old = then.get("affinity");
+    let affinity = map.entry("affinity").or_insert_with(|| json!({}));
+    put(affinity, old.unwrap_or(&Value::Null), KEY);
+    if old.is_none() && affinity.as_object().is_some_and(Map::is_empty) {
+        map.remove("affinity");
+    }
 }
 
 fn put(new: &mut Value, old: &Value, key: &str) {
