@@ -80,32 +80,6 @@ fn pods_change_only_where_they_may() {
 }
 
 #[test]
-fn gated_pods_change_their_affinity_to_nodes_only() {
-    let kind = Kinds::builtin().find("", "v1", "pods").unwrap();
-    let pod = |affinity: Value| {
-        let mut spec =
-            json!({"containers": [{"name": "a", "image": "x"}], "schedulingGates": [{"name": "g"}]});
-        if !affinity.is_null() {
-            spec["affinity"] = affinity;
-        }
-        json!({"spec": spec})
-    };
-    let (none, nodes, others) = (Value::Null, json!({"nodeAffinity": {}}), json!({"podAffinity": {}}));
-    let both = json!({"nodeAffinity": {}, "podAffinity": {}});
-    for (old, new, allowed) in [
-        (&none, &nodes, true),
-        (&nodes, &none, true),
-        (&others, &both, true),
-        (&none, &others, false),
-        (&nodes, &both, false),
-        (&both, &nodes, false),
-    ] {
-        let errors = kind.strategy.validate_update(&pod(new.clone()), &pod(old.clone()));
-        assert_eq!(errors.is_empty(), allowed, "{old} {new}");
-    }
-}
-
-#[test]
 fn deployments_are_refused_in_upstreams_words() {
     let template = |labels: Value| json!({"metadata": {"labels": labels}, "spec": {"containers": [{"name": "a", "image": "x"}]}});
     let with = |spec: Value| complaints("apps", "deployments", json!({"spec": spec}));
