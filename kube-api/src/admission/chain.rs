@@ -9,6 +9,7 @@ use super::limit_range::LimitRanger;
 use super::namespace::NamespaceLifecycle;
 use super::node_taint::TaintNodesByCondition;
 use super::pod_defaults::{DefaultTolerationSeconds, Priority};
+use super::runtime_class::RuntimeClass;
 use super::service_account::ServiceAccount;
 use super::{Admission, Review};
 use crate::error::Result;
@@ -23,6 +24,7 @@ pub(crate) fn builtin() -> Vec<Arc<dyn Admission>> {
         Arc::new(TaintNodesByCondition),
         Arc::new(Priority),
         Arc::new(DefaultTolerationSeconds),
+        Arc::new(RuntimeClass),
         Arc::new(DeviceAdminAccess),
     ]
 }

@@ -8,7 +8,9 @@ mod limit_range;
 mod namespace;
 mod node_taint;
 mod pod_defaults;
+mod runtime_class;
 mod service_account;
+mod tolerations;
 
 use std::fmt::Debug;
 use std::sync::Arc;

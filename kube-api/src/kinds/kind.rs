@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::names::NameRule;
 use super::strategy::Strategy;
-use super::{convert, metadata};
+use super::{convert, decoded, metadata};
 use crate::field::FieldError;
 use crate::schema::SchemaRef;
 use crate::table::Printer;
@@ -178,8 +178,14 @@ impl Kind {
         }
         self.strategy.prepare_update(new, old);
         let before = metadata::generation(old);
-        let bump = self.generation && !same_specification(new, old);
+        let bump = self.generation && !self.same_specification(new, old);
         metadata::set_generation(new, if bump { Some(before.unwrap_or(0) + 1) } else { before });
+    }
+
+    /// As text, which is the quick answer, or else as what the text says.
+    fn same_specification(&self, new: &Value, old: &Value) -> bool {
+        same_specification(new, old)
+            || same_specification(&decoded::decoded(&self.schema, new), &decoded::decoded(&self.schema, old))
     }
 
     /// Restores everything that an update of the status may not touch: all but the status and some metadata.
@@ -204,14 +210,16 @@ impl Kind {
     pub fn validate_update(&self, new: &Value, old: &Value) -> Vec<FieldError> {
         let mut errors = metadata::validate_update(self, new, old);
         errors.extend(self.strategy.validate(new));
-        errors.extend(self.strategy.validate_update(new, old));
+        let compare = |new: &Value, old: &Value| self.strategy.validate_update(new, old);
+        errors.extend(decoded::complaints(&self.schema, new, old, compare));
         errors
     }
 
     /// What is wrong with changing the status of `old` to that of `new`.
     pub fn validate_status_update(&self, new: &Value, old: &Value) -> Vec<FieldError> {
         let mut errors = metadata::validate_update(self, new, old);
-        errors.extend(self.strategy.validate_status_update(new, old));
+        let compare = |new: &Value, old: &Value| self.strategy.validate_status_update(new, old);
+        errors.extend(decoded::complaints(&self.schema, new, old, compare));
         errors
     }
 

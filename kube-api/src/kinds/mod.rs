@@ -9,6 +9,7 @@
 //! `prepare_status_update`) → [`Kind::validate`] (or `validate_update`, `validate_status_update`) → store.
 
 mod convert;
+mod decoded;
 mod kind;
 mod metadata;
 pub mod names;

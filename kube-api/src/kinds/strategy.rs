@@ -27,6 +27,9 @@ pub trait Strategy: Send + Sync + Debug {
     }
 
     /// What is wrong with changing `old` to `new`; called besides [`Strategy::validate`].
+    ///
+    /// It may compare fields as they are. When it complains it is asked again about both objects without what is nothing
+    /// to a typed decoder (empty lists, `null`) and with amounts in one form; only what it says again counts.
     fn validate_update(&self, _new: &Value, _old: &Value) -> Vec<FieldError> {
         Vec::new()
     }

@@ -7,6 +7,7 @@ mod client;
 mod identity;
 mod kubectl;
 mod raw;
+mod runtime_class;
 mod scheduling;
 mod semantics;
 mod watch;

@@ -187,7 +187,34 @@ async fn administrators_get_to_devices_only_where_the_namespace_says_so() {
         granted.0 == 422 && granted.2.contains("status.allocation.devices.results[0].adminAccess"),
         "{granted:?}"
     );
+    plain["spec"] = json!({"devices": {"requests": [], "constraints": null}});
+    let mut plain = admin.put(&format!("{claims}/b"), plain).await.ok();
     plain["spec"] = devices;
     let changed = admin.put(&format!("{claims}/b"), plain).await.status();
     assert!(changed.0 == 422 && changed.2.contains("field is immutable"), "{changed:?}");
+}
+
+/// Terms that match by the pod's own labels say so in their selectors, which later updates send back.
+#[tokio::test]
+async fn pods_match_by_the_labels_they_are_created_with() {
+    let admin = admin().await;
+    admin.client().await;
+    let pod = |name: &str, selector: Value| {
+        let constraint = json!({"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule",
+            "matchLabelKeys": ["rev"], "labelSelector": selector});
+        let spec = json!({"containers": [{"name": "c", "image": "pause"}], "topologySpreadConstraints": [constraint]});
+        let metadata = json!({"name": name, "labels": {"app": "web", "rev": "1"}});
+        json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
+    };
+    let mut stored = admin.post(PODS, pod("a", json!({"matchLabels": {"app": "web"}}))).await.ok();
+    let selector = &stored["spec"]["topologySpreadConstraints"][0]["labelSelector"];
+    let demand = json!([{"key": "rev", "operator": "In", "values": ["1"]}]);
+    assert_eq!(*selector, json!({"matchLabels": {"app": "web"}, "matchExpressions": demand}));
+    stored["metadata"]["labels"]["rev"] = "2".into();
+    let updated = admin.put(&format!("{PODS}/a"), stored.clone()).await.ok();
+    assert_eq!(updated["spec"]["topologySpreadConstraints"], stored["spec"]["topologySpreadConstraints"]);
+
+    let refused = admin.post(PODS, pod("b", json!({"matchLabels": {"rev": "1"}}))).await.status();
+    let reason = "Pod \"b\" is invalid: spec.topologySpreadConstraints[0][0]: Invalid value: \"rev\": exists in both matchLabelKeys and labelSelector";
+    assert_eq!((refused.0, refused.2.as_str()), (422, reason));
 }

@@ -3,6 +3,7 @@
 mod batch;
 mod configuration;
 mod defaults;
+mod label_keys;
 mod pod;
 mod service;
 mod tables;

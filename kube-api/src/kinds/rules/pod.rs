@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use serde_json::{Value, json};
 
 use super::defaults::Defaults;
-use super::{Rules, list, tables};
+use super::{Rules, label_keys, list, tables};
 use crate::kinds::validate::pod::{pod, pod_update};
 use crate::quantity::Quantity;
 
@@ -45,8 +45,9 @@ fn default(pod: &mut Value) {
     }
 }
 
-fn items<'v>(spec: &'v mut Value, key: &str) -> impl Iterator<Item = &'v mut Value> {
-    spec.get_mut(key).and_then(Value::as_array_mut).into_iter().flatten()
+/// The elements of a list.
+pub(super) fn items<'v>(object: &'v mut Value, key: &str) -> impl Iterator<Item = &'v mut Value> {
+    object.get_mut(key).and_then(Value::as_array_mut).into_iter().flatten()
 }
 
 fn default_spec(spec: &mut Value) {
@@ -119,8 +120,9 @@ fn ports_on_host(container: &mut Value) {
     }
 }
 
-/// A new pod is pending, and says so if its gates keep it from being scheduled: schedulers do not look at it.
+/// A new pod's selectors are completed; it is pending, and says so if its gates keep it from being scheduled: schedulers do not look at it.
 fn create(pod: &mut Value) {
+    label_keys::merge(pod);
     let class = quality_of_service(pod.get("spec").unwrap_or(&Value::Null));
     let mut status = json!({"phase": "Pending", "qosClass": class});
     if !list(pod, "/spec/schedulingGates").is_empty() {

@@ -3,6 +3,8 @@
 pub(super) mod container;
 pub(super) mod device;
 pub(super) mod endpoints;
+mod gated;
+mod label_keys;
 pub(super) mod object;
 pub(super) mod pod;
 pub(super) mod quota;

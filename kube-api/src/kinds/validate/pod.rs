@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::container::{container, resource_requirements};
+use super::label_keys::label_keys;
 use super::volume::volumes;
-use super::{Errors, each, number, text};
+use super::{Errors, each, gated, number, text};
 use crate::field::FieldError;
 use crate::kinds::{metadata, names};
 
@@ -47,6 +48,7 @@ fn pod_spec(errors: &mut Errors, spec: &Value, path: &str) {
     }
     errors.0.extend(metadata::labels(spec.get("nodeSelector"), &format!("{path}.nodeSelector")));
     tolerations(errors, spec, path);
+    label_keys(errors, spec, path);
     for (key, rule) in [
         ("serviceAccountName", names::dns1123_subdomain as fn(&str) -> Vec<String>),
         ("nodeName", names::dns1123_subdomain),
@@ -174,6 +176,9 @@ pub(in crate::kinds) fn pod_update(new: &Value, old: &Value) -> Vec<FieldError> 
     deadline_update(&mut errors, now, then);
     tolerations_update(&mut errors, now, then);
     gates_update(&mut errors, now, then);
+    if !items(then, "schedulingGates").is_empty() {
+        gated::narrowed(&mut errors, now, then);
+    }
     if masked(now, then) != *then {
         errors.add(FieldError::forbidden(
             "spec",
@@ -200,8 +205,9 @@ fn deadline_update(errors: &mut Errors, now: &Value, then: &Value) {
     }
 }
 
-fn items<'v>(spec: &'v Value, key: &str) -> &'v [Value] {
-    spec.get(key).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+/// The elements of a list.
+pub(super) fn items<'v>(object: &'v Value, key: &str) -> &'v [Value] {
+    object.get(key).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
 }
 
 fn tolerations_update(errors: &mut Errors, now: &Value, then: &Value) {
@@ -246,13 +252,13 @@ fn masked(now: &Value, then: &Value) -> Value {
         put(&mut masked, then, grace);
     }
     if !items(then, "schedulingGates").is_empty() {
-        put(&mut masked, then, "nodeSelector");
-        put(&mut masked, then, "affinity");
+        gated::set_back(&mut masked, then);
     }
     masked
 }
 
-fn put(new: &mut Value, old: &Value, key: &str) {
+/// Sets a field back to what it was.
+pub(super) fn put(new: &mut Value, old: &Value, key: &str) {
     let Value::Object(map) = new else { return };
     match old.get(key) {
         Some(value) => map.insert(key.to_owned(), value.clone()),

@@ -384,9 +384,9 @@ fn the_devices_of_a_claim_come_and_go_together() {
     assert!(
         check(&leaving, &used).starts_with("status.reservedFor: Forbidden: new entries may not be added")
     );
-    let changed = json!({"metadata": {"name": "a"}, "spec": {"devices": {}}});
+    let changed = json!({"metadata": {"name": "a"}, "spec": {"devices": {"config": [{}]}}});
     assert_eq!(
         kind.strategy.validate_update(&changed, &free)[0].to_string(),
-        "spec: Invalid value: {\"devices\":{}}: field is immutable"
+        "spec: Invalid value: {\"devices\":{\"config\":[{}]}}: field is immutable"
     );
 }
