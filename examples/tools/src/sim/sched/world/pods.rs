@@ -50,36 +50,7 @@ fn pod(draw: &mut Draw, theme: Theme, name: &str) -> Value {
     if theme == Theme::Devices {
         devices::claim(draw, &mut spec);
     }
-    let mut pod = json!({"metadata": metadata, "spec": spec});
-    merge_label_keys(&mut pod);
-    pod
-}
-
-/// Puts the keys that terms match by into their selectors, as an API server does.
-fn merge_label_keys(pod: &mut Value) {
-    let labels = pod["metadata"]["labels"].clone();
-    let Some(affinity) = pod["spec"].get_mut("affinity").and_then(Value::as_object_mut) else { return };
-    let lists = affinity
-        .iter_mut()
-        .filter(|(kind, _)| *kind != "nodeAffinity")
-        .filter_map(|(_, kind)| kind.as_object_mut());
-    for term in lists.flatten().filter_map(|(_, list)| list.as_array_mut()).flatten() {
-        let weighted = term.get("podAffinityTerm").is_some();
-        let term = if weighted { &mut term["podAffinityTerm"] } else { term };
-        merge_into_selector(term, &labels);
-    }
-}
-
-fn merge_into_selector(term: &mut Value, labels: &Value) {
-    for (field, operator) in [("matchLabelKeys", "In"), ("mismatchLabelKeys", "NotIn")] {
-        for key in term.get(field).and_then(Value::as_array).cloned().into_iter().flatten() {
-            let Some(value) = labels.get(key.as_str().unwrap_or_default()) else { continue };
-            let expressions = &mut term["labelSelector"]["matchExpressions"];
-            let mut list = expressions.as_array().cloned().unwrap_or_default();
-            list.push(json!({"key": key, "operator": operator, "values": [value]}));
-            *expressions = list.into();
-        }
-    }
+    json!({"metadata": metadata, "spec": spec})
 }
 
 fn owner(draw: &mut Draw) -> Value {
