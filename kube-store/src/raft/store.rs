@@ -73,7 +73,9 @@ impl RaftStore {
             tokio::task::spawn_blocking(load).await.map_err(|_| Error::closed())??;
         let store = Arc::new(Driver::start_replicated(state, config.store.clone()));
         let (inputs, taken) = mpsc::channel(QUEUE);
-        let (told, status) = watch::channel(RaftStatus::default());
+        let known = core.status();
+        transport.members(&known.members);
+        let (told, status) = watch::channel(known);
         let (gauges, stop) = (Arc::new(Gauges::of(&engine)), CancellationToken::new());
         let (given, until) = (gauges.clone(), stop.clone());
         let task = Task::new(core, store.clone(), Box::new(engine), transport, taken, told, given, until);

@@ -22,7 +22,7 @@ pub trait Transport: Send + Sync + Debug + 'static {
         self.send(to, frame);
     }
 
-    /// Says who the members are, whenever that changes.
+    /// Says who the members are, at the beginning and whenever that changes; none, if this one does not know yet.
     fn members(&self, members: &[MemberInfo]) {
         let _ = members;
     }

@@ -109,6 +109,17 @@ async fn one_member_is_a_store() {
     testing::conformance(async || Group::new(1).await.members.remove(0)).await;
 }
 
+/// Its task has not run yet when it is asked here.
+#[tokio::test(start_paused = true)]
+async fn a_member_knows_its_group_once_it_is_open() {
+    let network = LocalNetwork::default();
+    let member =
+        RaftStore::open(MemoryEngine::default(), RaftConfig::member(2, 3), network.transport(2)).await;
+    let status = member.unwrap().raft_status();
+    let members: Vec<_> = status.members.iter().map(|member| member.id).collect();
+    assert_eq!((status.id, members), (2, vec![1, 2, 3]));
+}
+
 #[tokio::test(start_paused = true)]
 async fn three_members_are_one_store() {
     testing::conformance(RoundRobin::new).await;
