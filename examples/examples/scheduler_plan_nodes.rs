@@ -15,7 +15,6 @@ use clap::{Parser, Subcommand};
 use dump::Dump;
 use examples::Failure;
 use fastrand::Rng;
-use k8s_openapi::api::core::v1::Pod;
 use kube_sched::framework::{EnabledPlugin, Profile};
 use kube_sched::plugins::NodeResourcesFit;
 use kube_sched::snapshot::NodeView;
@@ -160,14 +159,14 @@ fn drain(mut fork: Snapshot, name: &str) -> Result<Vec<Move>, Failure> {
 
 /// The pod before it had a node.
 fn unbound(pod: &PodInfo) -> Result<PodInfo, Failure> {
-    let mut object = Pod::clone(&pod.object);
+    let mut object = pod.to_object();
     object.spec.get_or_insert_default().node_name = None;
     Ok(PodInfo::parse(object)?)
 }
 
 /// Whether a pod belongs to its node: a daemon set's, or a static one.
 fn stays(pod: &PodInfo) -> bool {
-    let mut owners = pod.object.metadata.owner_references.iter().flatten();
+    let mut owners = pod.template.metadata.owner_references.iter().flatten();
     owners.any(|owner| matches!(owner.kind.as_str(), "DaemonSet" | "Node"))
 }
 

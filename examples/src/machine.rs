@@ -34,6 +34,14 @@ pub fn default_data_dir() -> PathBuf {
     }
 }
 
+/// A folder that a flag names, wherever the program stands later.
+///
+/// # Errors
+/// The name is empty, or the current folder is gone.
+pub fn absolute(folder: &str) -> std::io::Result<PathBuf> {
+    std::path::absolute(folder)
+}
+
 /// Raises the number of open files to what the machine allows: every watch and every container holds some.
 pub fn raise_open_files() {
     let limit = getrlimit(Resource::Nofile);

@@ -121,6 +121,11 @@ pub(crate) fn meta<'v>(object: &'v Value, key: &str) -> &'v str {
     object.get("metadata").and_then(|m| m.get(key)).and_then(Value::as_str).unwrap_or_default()
 }
 
+/// The version that a client insists on; "0" is any, as none is.
+pub(crate) fn given_version(object: &Value) -> Option<&str> {
+    Some(meta(object, "resourceVersion")).filter(|version| !matches!(*version, "" | "0"))
+}
+
 /// The metadata for writing; it is created when absent.
 pub(crate) fn meta_mut(object: &mut Value) -> Option<&mut Map<String, Value>> {
     let map = object.as_object_mut()?;

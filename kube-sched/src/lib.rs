@@ -39,6 +39,12 @@
 //! }
 //! ```
 //!
+//! # Memory
+//! A snapshot holds 1.1 KB for each node with two labels. A pod is 0.6 KB if it is like others of its workload, of whom it has but a
+//! [template](PodTemplate) then, and 6 KB if it is like no other. A whole process, the `kube-scheduler` among this workspace's
+//! examples, takes 52 MiB resident with 5,000 nodes and 11,000 pods, right after it has bound 10,000 of them: 12 MiB are the
+//! program, and about as much are the connections that bindings were made over, [`Config::max_bindings`] at a time.
+//!
 //! # Differences to upstream
 //! Decisions, scores and messages were compared with kube-scheduler v1.35 on random clusters (`sim sched-peer`). These differences
 //! are meant, or are left since they take states that only hands make:
@@ -70,6 +76,7 @@ mod extender;
 pub mod framework;
 mod metrics;
 mod node;
+mod phase;
 pub mod plugins;
 mod pod;
 pub mod queue;
@@ -77,6 +84,7 @@ mod request;
 pub mod resources;
 pub mod schedule;
 pub mod selector;
+mod shared;
 pub mod snapshot;
 pub mod terms;
 #[cfg(any(test, feature = "testing"))]
@@ -90,6 +98,8 @@ pub use error::Error;
 pub use extender::{Extender, ExtenderConfig, ExtenderTls};
 pub use metrics::Metrics;
 pub use node::NodeInfo;
+pub use phase::Phase;
 pub use pod::{HostPort, PodInfo};
 pub use schedule::{Decision, Outcome, Reuse, schedule};
+pub use shared::PodTemplate;
 pub use snapshot::{NodeId, Snapshot};

@@ -1,13 +1,14 @@
 //! A node as the scheduler sees it.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Node, Taint};
 
 use crate::Error;
-use crate::pod::normalized_image;
 use crate::resources::Resources;
+use crate::shared::Names;
 
 /// A node in parsed form. Two nodes are equal when no decision could tell them apart, so a heartbeat changes nothing.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -32,6 +33,11 @@ impl NodeInfo {
     /// # Errors
     /// [`Error::Quantity`] when an allocatable quantity is malformed.
     pub fn parse(node: &Node) -> Result<Self, Error> {
+        Self::parse_among(node, &mut Names::default())
+    }
+
+    /// Parses a node, which has the names of its images in common with those parsed before.
+    pub(crate) fn parse_among(node: &Node, names: &mut Names) -> Result<Self, Error> {
         let spec = node.spec.as_ref();
         let status = node.status.as_ref();
         let allocatable = status.and_then(|s| s.allocatable.as_ref()).map(Resources::parse).transpose()?;
@@ -46,9 +52,36 @@ impl NodeInfo {
                 .iter()
                 .flat_map(|image| {
                     let size = image.size_bytes.unwrap_or_default();
-                    image.names.iter().flatten().map(move |name| (normalized_image(name), size))
+                    image.names.iter().flatten().map(move |name| (name, size))
                 })
+                .map(|(name, size)| (names.share(&normalized_image(name)), size))
                 .collect(),
         })
+    }
+}
+
+/// An image's name with `:latest` when it has no tag.
+#[must_use]
+pub(crate) fn normalized_image(name: &str) -> Cow<'_, str> {
+    if name.rfind(':') <= name.rfind('/') { format!("{name}:latest").into() } else { name.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{from_value, json};
+
+    use super::*;
+
+    #[test]
+    fn an_image_has_one_name_on_all_nodes() {
+        let mut names = Names::default();
+        let mut image = |name: &str| {
+            let node = json!({"status": {"images": [{"names": [name], "sizeBytes": 7}]}});
+            let node = NodeInfo::parse_among(&from_value(node).unwrap(), &mut names).unwrap();
+            node.images.into_iter().next().unwrap()
+        };
+        let (one, other) = (image("registry:5000/web"), image("registry:5000/web:latest"));
+        assert_eq!(one, ("registry:5000/web:latest".into(), 7));
+        assert!(Arc::ptr_eq(&one.0, &other.0));
     }
 }

@@ -5,40 +5,52 @@ use std::fmt;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Pod, PodSpec, Toleration};
+use k8s_openapi::api::core::v1::{Pod, PodSpec, PodStatus, Toleration};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::Error;
+use crate::phase::Phase;
 use crate::resources::{Amounts, Resources, effective_requests, nonzero_requests};
+use crate::shared::{PodTemplate, Templates, remove_credentials};
 use crate::terms::PodTerms;
 
 /// A pod in parsed form: what decisions read, computed once when the object arrives.
+///
+/// It holds what is its own. The rest, which is most of it, is its [template](PodTemplate) and shared with the pods that are
+/// alike, if the [`Scheduler`](crate::Scheduler) or [`Snapshot::from_objects`](crate::Snapshot::from_objects) has read them.
 #[derive(Clone)]
 pub struct PodInfo {
     /// `namespace/name`.
     pub key: Arc<str>,
     /// The object's UID; tells a pod from its successor of the same name.
     pub uid: Arc<str>,
+    /// The version of the object.
+    pub version: Option<Arc<str>>,
+    /// Counts the changes of its specification.
+    pub generation: Option<i64>,
     /// The node it is bound to, if any.
     pub node_name: Option<Arc<str>>,
     /// Its priority; higher goes first and may preempt lower.
     pub priority: i32,
+    /// How far it has come.
+    pub phase: Phase,
     /// When it was created.
     pub created: Timestamp,
+    /// When its node took it in, if it did.
+    pub started: Option<Timestamp>,
+    /// When it is to be gone, if deletion has begun.
+    pub deleted: Option<Timestamp>,
     /// What it asks for, as filters count it; `pods` is always one.
     pub requests: Resources,
     /// What scoring assumes it uses: as `requests`, with defaults for containers that name no CPU or memory.
     pub nonzero: Amounts,
-    /// The host ports it wants.
-    pub host_ports: Vec<HostPort>,
-    /// The images of its containers, with `:latest` added where there is no tag.
-    pub images: Vec<Arc<str>>,
-    /// What it demands of the pods around it, if anything.
-    pub terms: Option<Arc<PodTerms>>,
-    /// The object itself, for plugins that need more.
-    pub object: Arc<Pod>,
-    /// Its specification without the volume of API credentials, which admission names at random; only for a pod that waits
-    /// and has one. Without it no two pods of a workload were alike.
-    pub template: Option<Arc<PodSpec>>,
+    /// The rest of its status, as far as scheduling is concerned: the nominated node, the claims made for it, and the conditions
+    /// that it has found no place (`PodScheduled`) and that it makes room (`DisruptionTarget`). Most pods have none of these.
+    pub status: Option<Arc<PodStatus>>,
+    /// Its annotations.
+    pub annotations: Option<Arc<BTreeMap<String, String>>>,
+    /// The rest of the object.
+    pub template: Arc<PodTemplate>,
 }
 
 /// A port on the node's own addresses.
@@ -77,28 +89,73 @@ impl PodInfo {
     ///
     /// # Errors
     /// [`Error::Quantity`] when one of its quantities is malformed.
-    pub fn parse(object: impl Into<Arc<Pod>>) -> Result<Self, Error> {
-        let object = object.into();
+    pub fn parse(object: Pod) -> Result<Self, Error> {
+        Self::parse_among(object, &mut Templates::default())
+    }
+
+    /// Parses a pod, which has its template in common with those parsed before that are alike.
+    pub(crate) fn parse_among(mut object: Pod, templates: &mut Templates) -> Result<Self, Error> {
         let mut requests = effective_requests(&object)?;
+        let nonzero = nonzero_requests(&object)?.base;
         requests.base.pods = 1;
         requests.extended.retain(|(_, amount)| *amount != 0);
-        let metadata = &object.metadata;
-        let spec = object.spec.as_ref();
-        let namespace = metadata.namespace.as_deref().unwrap_or("default");
+        let metadata = &mut object.metadata;
+        metadata.managed_fields = None;
+        let (name, namespace) = (metadata.name.take(), metadata.namespace.as_deref().unwrap_or("default"));
+        let key = format!("{namespace}/{}", name.unwrap_or_default()).into();
+        let uid = metadata.uid.take().unwrap_or_default().into();
+        let version = metadata.resource_version.take().map(Into::into);
+        let generation = metadata.generation.take();
+        let created = metadata.creation_timestamp.take().map_or(Timestamp::UNIX_EPOCH, |time| time.0);
+        let deleted = metadata.deletion_timestamp.take().map(|time| time.0);
+        metadata.deletion_grace_period_seconds = None;
+        let annotations = metadata.annotations.take();
+        let status = object.status.take().unwrap_or_default();
+        let mut spec = object.spec.as_mut();
+        let node_name = spec.as_mut().and_then(|spec| spec.node_name.take());
+        let priority = spec.as_ref().and_then(|spec| spec.priority).unwrap_or_default();
+        spec.map(remove_credentials);
+        let (template, annotations) = templates.share(object, annotations);
         Ok(Self {
-            key: format!("{namespace}/{}", metadata.name.as_deref().unwrap_or_default()).into(),
-            uid: metadata.uid.as_deref().unwrap_or_default().into(),
-            node_name: spec.and_then(|s| s.node_name.as_deref()).filter(|n| !n.is_empty()).map(Into::into),
-            priority: spec.and_then(|s| s.priority).unwrap_or_default(),
-            created: metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |t| t.0),
+            key,
+            uid,
+            version,
+            generation,
+            node_name: node_name.filter(|name| !name.is_empty()).map(Into::into),
+            priority,
+            phase: status.phase.as_deref().map(Phase::parse).unwrap_or_default(),
+            created,
+            started: status.start_time.as_ref().map(|time| time.0),
+            deleted,
             requests,
-            nonzero: nonzero_requests(&object)?.base,
-            host_ports: spec.map(host_ports).unwrap_or_default(),
-            images: spec.map(images).unwrap_or_default(),
-            terms: PodTerms::parse(&object).map(Arc::new),
-            template: spec.filter(|spec| spec.node_name.is_none()).and_then(template).map(Arc::new),
-            object,
+            nonzero,
+            status: concerning(status).map(Arc::new),
+            annotations,
+            template,
         })
+    }
+
+    /// The object again, for others: without the managed fields and the volume of API credentials, and with no more of its status
+    /// than is known here.
+    #[must_use]
+    pub fn to_object(&self) -> Pod {
+        let mut metadata = self.template.metadata.clone();
+        metadata.name = Some(self.name().to_owned());
+        metadata.uid = Some(self.uid.to_string()).filter(|uid| !uid.is_empty());
+        metadata.resource_version = self.version.as_deref().map(str::to_owned);
+        metadata.generation = self.generation;
+        metadata.creation_timestamp =
+            Some(self.created).filter(|time| *time != Timestamp::UNIX_EPOCH).map(Time);
+        metadata.deletion_timestamp = self.deleted.map(Time);
+        metadata.annotations = self.annotations.as_deref().cloned();
+        let mut spec = self.template.spec.clone();
+        if let Some(node) = &self.node_name {
+            spec.get_or_insert_default().node_name = Some(node.to_string());
+        }
+        let mut status = self.status.as_deref().cloned().unwrap_or_default();
+        status.phase = Some(self.phase.name().to_owned());
+        status.start_time = self.started.map(Time);
+        Pod { metadata, spec, status: Some(status) }
     }
 
     /// The namespace.
@@ -116,13 +173,19 @@ impl PodInfo {
     /// The pod's specification, if it has one.
     #[must_use]
     pub fn spec(&self) -> Option<&PodSpec> {
-        self.object.spec.as_ref()
+        self.template.spec.as_ref()
     }
 
     /// The pod's labels.
     #[must_use]
     pub fn labels(&self) -> Option<&BTreeMap<String, String>> {
-        self.object.metadata.labels.as_ref()
+        self.template.metadata.labels.as_ref()
+    }
+
+    /// What the pod demands of the pods around it, if anything.
+    #[must_use]
+    pub fn terms(&self) -> Option<&PodTerms> {
+        self.template.terms.as_ref()
     }
 
     /// The pod's tolerations.
@@ -140,80 +203,68 @@ impl PodInfo {
     /// The node that preemption made room on, if any.
     #[must_use]
     pub fn nominated_node(&self) -> Option<&str> {
-        self.object.status.as_ref()?.nominated_node_name.as_deref().filter(|name| !name.is_empty())
+        self.status.as_ref()?.nominated_node_name.as_deref().filter(|name| !name.is_empty())
     }
 
     /// Whether deletion has begun.
     #[must_use]
     pub fn is_terminating(&self) -> bool {
-        self.object.metadata.deletion_timestamp.is_some()
+        self.deleted.is_some()
     }
 
     /// Whether it has run to its end and holds no resources any more.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        let phase = self.object.status.as_ref().and_then(|s| s.phase.as_deref());
-        matches!(phase, Some("Succeeded" | "Failed"))
+        matches!(self.phase, Phase::Succeeded | Phase::Failed)
     }
 
     /// Whether it is the same to the pods around it: placed where it was, asking for what it did, and at most its status tells of
     /// something else.
     pub(crate) fn asks_the_same(&self, later: &Self) -> bool {
-        let (old, new) = (&self.object.metadata, &later.object.metadata);
         self.node_name == later.node_name
             && self.requests == later.requests
             && self.is_terminating() == later.is_terminating()
-            && old.labels == new.labels
-            && old.annotations == new.annotations
-            && self.object.spec == later.object.spec
+            && self.is_like(later)
+    }
+
+    /// Whether two pods have the same template and the same annotations.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        self.annotations == other.annotations
+            && (Arc::ptr_eq(&self.template, &other.template) || self.template == other.template)
     }
 
     /// The same pod, bound to `node`.
     #[must_use]
     pub fn bound_to(&self, node: &Arc<str>) -> Self {
-        Self { node_name: Some(Arc::clone(node)), template: None, ..self.clone() }
+        Self { node_name: Some(Arc::clone(node)), ..self.clone() }
+    }
+
+    /// The same pod, with a node on which preemption makes room for it.
+    #[must_use]
+    pub fn nominated_to(&self, node: &str) -> Self {
+        let mut status = self.status.as_deref().cloned().unwrap_or_default();
+        status.nominated_node_name = Some(node.to_owned());
+        Self { status: Some(Arc::new(status)), ..self.clone() }
     }
 }
 
-/// The specification without the volume of API credentials; `None` if there is none.
-fn template(spec: &PodSpec) -> Option<PodSpec> {
-    let injected = |name: &str| name.starts_with("kube-api-access-");
-    if !spec.volumes.iter().flatten().any(|volume| injected(&volume.name) && volume.projected.is_some()) {
-        return None;
-    }
-    let mut template = spec.clone();
-    template.volumes.iter_mut().for_each(|volumes| volumes.retain(|volume| !injected(&volume.name)));
-    let init = template.init_containers.iter_mut().flatten();
-    for container in template.containers.iter_mut().chain(init) {
-        container.volume_mounts.iter_mut().for_each(|mounts| mounts.retain(|mount| !injected(&mount.name)));
-    }
-    Some(template)
-}
-
-fn host_ports(spec: &PodSpec) -> Vec<HostPort> {
-    let sidecars =
-        spec.init_containers.iter().flatten().filter(|c| c.restart_policy.as_deref() == Some("Always"));
-    let ports = spec.containers.iter().chain(sidecars).flat_map(|container| container.ports.iter().flatten());
-    ports
-        .filter_map(|port| {
-            Some(HostPort {
-                port: port.host_port.filter(|port| *port > 0)?,
-                protocol: port.protocol.as_deref().unwrap_or("TCP").into(),
-                ip: port.host_ip.as_deref().filter(|ip| !ip.is_empty()).unwrap_or("0.0.0.0").into(),
-            })
-        })
-        .collect()
-}
-
-fn images(spec: &PodSpec) -> Vec<Arc<str>> {
-    let containers = spec.init_containers.iter().flatten().chain(&spec.containers);
-    containers.filter_map(|container| container.image.as_deref()).map(normalized_image).collect()
-}
-
-/// An image's name with `:latest` when it has no tag.
-#[must_use]
-pub(crate) fn normalized_image(name: &str) -> Arc<str> {
-    if name.rfind(':') <= name.rfind('/') { format!("{name}:latest").into() } else { name.into() }
+/// What of a status is read while a pod waits or makes room; `None` if there is nothing of that.
+fn concerning(status: PodStatus) -> Option<PodStatus> {
+    let PodStatus { conditions, nominated_node_name, resource_claim_statuses, .. } = status;
+    let mut conditions = conditions.unwrap_or_default();
+    conditions.retain(|condition| match condition.type_.as_str() {
+        "PodScheduled" => condition.status != "True",
+        other => other == "DisruptionTarget",
+    });
+    conditions.shrink_to_fit();
+    let conditions = Some(conditions).filter(|conditions| !conditions.is_empty());
+    let anything = conditions.is_some() || nominated_node_name.is_some() || resource_claim_statuses.is_some();
+    anything.then(|| PodStatus {
+        conditions,
+        nominated_node_name,
+        resource_claim_statuses,
+        ..PodStatus::default()
+    })
 }
 
 #[cfg(test)]
@@ -221,6 +272,59 @@ mod tests {
     use serde_json::{from_value, json};
 
     use super::*;
+
+    /// There is one for each pod, and a second one while it is on its way.
+    #[test]
+    fn what_is_a_pods_own_is_small() {
+        assert!(size_of::<PodInfo>() <= 320, "{} bytes", size_of::<PodInfo>());
+    }
+
+    #[test]
+    fn the_object_is_made_again() {
+        let volume = json!({"name": "kube-api-access-abcde", "projected": {"sources": []}});
+        let claim = json!({"name": "data", "persistentVolumeClaim": {"claimName": "data"}});
+        let object = |volumes: &[&serde_json::Value], managed: Option<&str>, status: serde_json::Value| {
+            let managed = managed.map(|who| json!([{"manager": who}]));
+            json!({"apiVersion": "v1", "kind": "Pod",
+                "metadata": {"name": "p", "namespace": "ns", "uid": "u", "resourceVersion": "7", "generation": 2,
+                    "generateName": "p-", "creationTimestamp": "2026-01-01T00:00:00Z", "deletionTimestamp": "2026-01-02T00:00:00Z",
+                    "labels": {"app": "web"}, "annotations": {"a": "b"}, "finalizers": ["f"], "managedFields": managed,
+                    "ownerReferences": [{"apiVersion": "v1", "kind": "K", "name": "o", "uid": "o"}]},
+                "spec": {"nodeName": "n", "volumes": volumes, "containers": [{"name": "c", "image": "i", "command": ["x"]}]},
+                "status": status})
+        };
+        let conditions = json!([{"type": "DisruptionTarget", "status": "True", "reason": "r"}]);
+        let mut more = conditions.clone();
+        more.as_array_mut().unwrap().push(json!({"type": "Ready", "status": "True"}));
+        let parse = |object| from_value::<Pod>(object).unwrap();
+        let (phase, time) = ("Running", "2026-01-01T00:00:01Z");
+        let arrived = json!({"phase": phase, "startTime": time, "conditions": more, "podIP": "10.0.0.1"});
+        let known = json!({"phase": phase, "startTime": time, "conditions": conditions});
+        let pod = PodInfo::parse(parse(object(&[&volume, &claim], Some("kubelet"), arrived))).unwrap();
+        assert_eq!(pod.to_object(), parse(object(&[&claim], None, known)));
+    }
+
+    #[test]
+    fn of_a_status_only_what_concerns_scheduling_is_kept() {
+        let kept = |status| {
+            let pod = json!({"metadata": {"name": "p"}, "status": status});
+            PodInfo::parse(from_value::<Pod>(pod).unwrap()).unwrap().status
+        };
+        let scheduled = |status: &str| json!({"conditions": [{"type": "PodScheduled", "status": status}]});
+        assert_eq!(
+            kept(json!({"phase": "Running", "podIP": "10.0.0.1", "startTime": "2026-01-01T00:00:00Z"})),
+            None
+        );
+        assert_eq!(kept(scheduled("True")), None);
+        assert!(kept(scheduled("False")).is_some());
+        assert_eq!(
+            kept(json!({"nominatedNodeName": "n"})).unwrap().nominated_node_name.as_deref(),
+            Some("n")
+        );
+        let claims = json!({"resourceClaimStatuses": [{"name": "c", "resourceClaimName": "d"}]});
+        let kept = kept(claims).unwrap();
+        assert_eq!(kept.resource_claim_statuses.as_ref().map(Vec::len), Some(1));
+    }
 
     #[test]
     fn a_status_of_a_placed_pod_matters_to_others_only_by_what_it_asks_for() {

@@ -41,7 +41,7 @@
 //! - [`MemoryStore`] keeps nothing; [`EmbeddedStore`] keeps everything in a directory, or in any [`engine`].
 //! - [`Config`] has the limits, [`Error`] what can go wrong by what to do about it.
 //! - `EtcdStore` (feature `etcd`) keeps everything in an etcd cluster.
-//! - `EtcdServer` (feature `server`) serves the etcd v3 gRPC API on any store, for `etcdctl` and a stock kube-apiserver.
+//! - `EtcdServer` (feature `server`) serves the etcd v3 API on any store, over gRPC and as JSON, for `etcdctl` and a stock kube-apiserver.
 //! - `raft` (feature `raft`) replicates the store over several members.
 //! - `testing` (feature `testing`) is the conformance suite that every implementation of the seam passes.
 //! - `mvcc` (private) is the pure, synchronous core that all our stores share; `driver` runs it.
@@ -75,7 +75,10 @@ pub use error::{Error, InvalidRequest, Precondition, Result};
 #[cfg(feature = "etcd")]
 pub use etcd::EtcdStore;
 #[cfg(feature = "server")]
-pub use etcd::{EtcdServer, Keepalive, Member, ServerConfig, SnapshotCheck, common_name};
+pub use etcd::{
+    EtcdServer, JsonWebTokens, Keepalive, Listener, Member, ServerConfig, SnapshotCheck, TokenKeyError,
+    common_name,
+};
 pub use ext::{StoreExt, Swap};
 pub use key_value::{KeyRange, KeyValue, Revision};
 pub use lease::{LeaseRequest, LeaseResponse};

@@ -32,7 +32,7 @@ struct Flags {
     #[arg(long, value_name = "IP")]
     node_ip: Option<IpAddr>,
     /// Folder of pods, containers and images.
-    #[arg(long, default_value = "/var/lib/kubelet", value_name = "DIR")]
+    #[arg(long, default_value = "/var/lib/kubelet", value_parser = machine::absolute, value_name = "DIR")]
     root_dir: PathBuf,
     /// The CRI runtime to use, as unix:///PATH [default: the embedded runtime].
     #[arg(long, value_name = "URL")]

@@ -15,7 +15,7 @@ use crate::machine;
 #[command(name = "cluster", version)]
 pub struct Flags {
     /// Folder for all state: certificates, store, images, containers.
-    #[arg(long, default_value_os_t = machine::default_data_dir(), value_name = "DIR")]
+    #[arg(long, default_value_os_t = machine::default_data_dir(), value_parser = machine::absolute, value_name = "DIR")]
     pub data_dir: PathBuf,
     /// Where to write the administrator's kubeconfig [default: DATA_DIR/admin.kubeconfig].
     #[arg(long, value_name = "FILE")]

@@ -28,8 +28,7 @@ pub(super) async fn start(
     let node = machine::host_name();
     serve_logs_and_exec(flags, control_plane, &node, runtime.clone(), parts).await?;
     let dns_address = dns::start(flags, control_plane, parts, progress).await?;
-    let mut config = agent_config(&flags.data_dir, &node, flags.node_ip());
-    (config.eviction_hard, config.image_gc_high_percent) = (EVICTION_HARD.parse()?, 100);
+    let mut config = agent_config(&flags.data_dir, &node, flags.node_ip())?;
     config.kubelet_port = flags.kubelet_port;
     config.cluster_dns = dns_address.into_iter().collect();
     if flags.runtime() == Runtime::Fake {
@@ -40,7 +39,7 @@ pub(super) async fn start(
     proxy(flags, control_plane, &node, parts, progress).await?;
     for n in 0..flags.nodes {
         let name = format!("fake-{n}");
-        let mut config = agent_config(&flags.data_dir, &name, IpAddr::from([192, 0, 2, 1]));
+        let mut config = agent_config(&flags.data_dir, &name, IpAddr::from([192, 0, 2, 1]))?;
         (config.files, config.kubelet_port, config.seed) = (Files::Skip, 0, n as u64 + 1);
         run_agent(control_plane, Arc::new(FakeRuntime::new(Clock::system(), Vec::new())), config, parts)
             .await?;
@@ -76,14 +75,16 @@ async fn open_runtime(flags: &Flags, progress: &mut Progress) -> Result<Arc<dyn 
     })
 }
 
-fn agent_config(data_dir: &Path, node: &str, ip: IpAddr) -> kube_node::Config {
-    kube_node::Config {
+fn agent_config(data_dir: &Path, node: &str, ip: IpAddr) -> Result<kube_node::Config, Failure> {
+    Ok(kube_node::Config {
         node_name: node.into(),
         root_dir: data_dir.join("kubelet"),
         log_dir: data_dir.join("logs"),
         node_ips: vec![ip],
+        eviction_hard: EVICTION_HARD.parse()?,
+        image_gc_high_percent: 100,
         ..kube_node::Config::default()
-    }
+    })
 }
 
 async fn run_agent(

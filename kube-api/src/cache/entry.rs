@@ -45,11 +45,11 @@ const SUFFIX: &[u8] = b"}\n";
 /// What every kind is indexed by.
 const META: [&str; 3] = ["/metadata/labels", "/metadata/namespace", "/metadata/name"];
 
-/// A value as selectors compare it; one that is absent is empty.
-fn text(value: Value) -> Box<str> {
+/// A value as selectors compare it.
+fn text(value: Value, absent: &str) -> Box<str> {
     match value {
         Value::String(text) => text.into(),
-        Value::Null => Box::default(),
+        Value::Null => absent.into(),
         other => other.to_string().into(),
     }
 }
@@ -94,12 +94,12 @@ impl Entry {
             .into_iter();
         let labels = picked.next().unwrap_or_default();
         let labels = labels.as_object().into_iter().flatten();
-        let mut text = || text(picked.next().unwrap_or_default());
+        let mut next = |absent| text(picked.next().unwrap_or_default(), absent);
         Ok(Self {
             labels: labels.filter_map(|(k, v)| Some((k.as_str().into(), v.as_str()?.into()))).collect(),
-            namespace: text(),
-            name: text(),
-            fields: kind.fields.iter().map(|_| text()).collect(),
+            namespace: next(""),
+            name: next(""),
+            fields: kind.fields.iter().map(|field| next(&field.absent)).collect(),
             key,
             frame,
             object,

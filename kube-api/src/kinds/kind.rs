@@ -46,6 +46,8 @@ pub struct SelectableField {
     pub name: Text,
     /// The JSON pointer in an object as stored: `/spec/nodeName`.
     pub pointer: Text,
+    /// What selectors compare where nothing is stored: the zero of the field's type.
+    pub absent: Text,
 }
 
 /// Under which name objects are stored; versions of one kind share it.
@@ -132,16 +134,6 @@ impl Kind {
     /// The part of this name.
     pub fn subresource(&self, name: &str) -> Option<&Subresource> {
         self.subresources.iter().find(|s| s.name == name)
-    }
-
-    /// The value of a selectable field as selectors compare it; absent values are empty. `None`: not selectable.
-    pub fn field_value<'v>(&self, name: &str, object: &'v Value) -> Option<Cow<'v, str>> {
-        let pointer = self.field_pointer(name)?;
-        Some(match object.pointer(pointer) {
-            Some(Value::String(text)) => Cow::Borrowed(text.as_str()),
-            Some(Value::Null) | None => Cow::Borrowed(""),
-            Some(other) => Cow::Owned(other.to_string()),
-        })
     }
 
     /// Where a selectable field lies. `None`: not selectable.

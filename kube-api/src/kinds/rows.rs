@@ -21,7 +21,7 @@ type Row =
 const POD_PARTS: &str =
     "attach binding ephemeralcontainers eviction exec log portforward proxy resize status";
 const POD_FIELDS: &str = "spec.nodeName spec.restartPolicy spec.schedulerName spec.serviceAccountName \
-    spec.hostNetwork status.phase status.podIP status.nominatedNodeName";
+    spec.hostNetwork:false status.phase status.podIP status.nominatedNodeName";
 const EVENT_FIELDS: &str = "involvedObject.kind involvedObject.namespace involvedObject.name involvedObject.uid \
     involvedObject.apiVersion involvedObject.resourceVersion involvedObject.fieldPath reason reportingComponent \
     source=source.component type";
@@ -38,12 +38,12 @@ const ROWS: &[Row] = &[
     ("v1", "Event", "events", "ev", "", "", "", EVENT_FIELDS),
     ("v1", "LimitRange", "limitranges", "limits", "", "", "", ""),
     ("v1", "Namespace", "namespaces", "ns", "", "CLD", "finalize status", "status.phase"),
-    ("v1", "Node", "nodes", "no", "", "C", "proxy status", "spec.unschedulable"),
+    ("v1", "Node", "nodes", "no", "", "C", "proxy status", "spec.unschedulable:false"),
     ("v1", "PersistentVolumeClaim", "persistentvolumeclaims", "pvc", "", "", "status", ""),
     ("v1", "PersistentVolume", "persistentvolumes", "pv", "", "C", "status", ""),
     ("v1", "Pod", "pods", "po", "all", "G", POD_PARTS, POD_FIELDS),
     ("v1", "PodTemplate", "podtemplates", "", "", "G", "", ""),
-    ("v1", "ReplicationController", "replicationcontrollers", "rc", "all", "G", "scale status", "status.replicas"),
+    ("v1", "ReplicationController", "replicationcontrollers", "rc", "all", "G", "scale status", "status.replicas:0"),
     ("v1", "ResourceQuota", "resourcequotas", "quota", "", "", "status", ""),
     ("v1", "Secret", "secrets", "", "", "", "", "type"),
     ("v1", "ServiceAccount", "serviceaccounts", "sa", "", "", "token", ""),
@@ -51,7 +51,7 @@ const ROWS: &[Row] = &[
     ("apps/v1", "ControllerRevision", "controllerrevisions", "", "", "", "", ""),
     ("apps/v1", "DaemonSet", "daemonsets", "ds", "all", "G", "status", ""),
     ("apps/v1", "Deployment", "deployments", "deploy", "all", "G", "scale status", ""),
-    ("apps/v1", "ReplicaSet", "replicasets", "rs", "all", "G", "scale status", "status.replicas"),
+    ("apps/v1", "ReplicaSet", "replicasets", "rs", "all", "G", "scale status", "status.replicas:0"),
     ("apps/v1", "StatefulSet", "statefulsets", "sts", "all", "G", "scale status", "status.successful"),
     ("events.k8s.io/v1", "Event", "events", "ev", "", "", "", EVENT_V1_FIELDS),
     ("authentication.k8s.io/v1", "SelfSubjectReview", "selfsubjectreviews", "", "", "CV", "", ""),
@@ -63,7 +63,7 @@ const ROWS: &[Row] = &[
     ("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers", "hpa", "all", "", "status", ""),
     ("autoscaling/v1", "HorizontalPodAutoscaler", "horizontalpodautoscalers", "hpa", "all", "", "status", ""),
     ("batch/v1", "CronJob", "cronjobs", "cj", "all", "G", "status", ""),
-    ("batch/v1", "Job", "jobs", "", "all", "G", "status", "status.successful=status.succeeded"),
+    ("batch/v1", "Job", "jobs", "", "all", "G", "status", "status.successful=status.succeeded:0"),
     ("certificates.k8s.io/v1", "CertificateSigningRequest", "certificatesigningrequests", "csr", "", "C", "approval status", "spec.signerName"),
     ("networking.k8s.io/v1", "IngressClass", "ingressclasses", "", "", "CG", "", ""),
     ("networking.k8s.io/v1", "Ingress", "ingresses", "ing", "", "G", "status", ""),
@@ -176,10 +176,12 @@ fn storage(group: &'static str, version: &'static str, kind: &str, plural: &'sta
     StorageKey { group: group.into(), plural: plural.into(), version: version.into() }
 }
 
-/// `name` or `name=path`.
+/// `name` or `name=path`, and `:value` if what is absent is not the empty text.
 fn field(text: &'static str) -> SelectableField {
+    let (text, absent) = text.split_once(':').unwrap_or((text, ""));
     let (name, path) = text.split_once('=').unwrap_or((text, text));
-    SelectableField { name: name.into(), pointer: format!("/{}", path.replace('.', "/")).into() }
+    let pointer = format!("/{}", path.replace('.', "/")).into();
+    SelectableField { name: name.into(), pointer, absent: absent.into() }
 }
 
 fn part(name: &str, group: &'static str, version: &'static str, parent: &'static str) -> Option<Subresource> {

@@ -8,7 +8,7 @@ use crate::admission::{Operation, Review};
 use crate::decode::Decoded;
 use crate::error::{Error, Result};
 use crate::kinds::Kind;
-use crate::object::{self, clear_meta, meta, meta_mut, set_meta};
+use crate::object::{self, clear_meta, given_version, meta, meta_mut, set_meta};
 use crate::request::WriteOptions;
 
 /// How often another name is tried when a generated one is taken.
@@ -71,7 +71,7 @@ impl Registry {
         options: &WriteOptions,
     ) -> Result<Written> {
         let kind = &subject.kind;
-        if !meta(&object, "resourceVersion").is_empty() {
+        if given_version(&object).is_some() {
             return Err(Error::bad_request("resourceVersion should not be set on objects to be created"));
         }
         for key in ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"] {

@@ -9,7 +9,7 @@ use crate::admission::{Operation, Review};
 use crate::decode::Decoded;
 use crate::error::{Error, Result};
 use crate::kinds::Kind;
-use crate::object::{self, clear_meta, is_deleting, meta, meta_list, set_meta};
+use crate::object::{self, clear_meta, given_version, is_deleting, meta, meta_list, set_meta};
 use crate::request::WriteOptions;
 
 /// How often a change is tried again when somebody else was faster.
@@ -53,7 +53,7 @@ impl Registry {
         options: &WriteOptions,
     ) -> Result<Written> {
         let missing = self.find(&subject.kind, &subject.namespace, &subject.name).await?.is_none();
-        let unversioned = meta(&body.value, "resourceVersion").is_empty();
+        let unversioned = given_version(&body.value).is_none();
         if missing && unversioned && part == Part::Whole && creates_on_update(&subject.kind) {
             return self.create(subject, body, options).await;
         }
@@ -73,8 +73,8 @@ impl Registry {
             let stored = self.get(subject).await?;
             let current = stored.value(&subject.kind)?;
             let proposal = make(&current)?;
-            let version = meta(&proposal.object, "resourceVersion");
-            if !version.is_empty() && version != meta(&current, "resourceVersion") {
+            let version = given_version(&proposal.object);
+            if version.is_some_and(|version| version != meta(&current, "resourceVersion")) {
                 return Err(Error::modified(subject.target()));
             }
             match self.change_once(subject, part, options, &stored, current, proposal).await? {
@@ -206,8 +206,9 @@ fn inherit(subject: &Subject, object: &mut Value, current: &Value) -> Result<()>
             format!("Precondition failed: UID in precondition: {given}, UID in object meta: {actual}");
         return Err(Error::Conflict { target: subject.target(), detail });
     }
-    if meta(object, "resourceVersion").is_empty() && allows_unconditional(&subject.kind) {
-        set_meta(object, "resourceVersion", meta(current, "resourceVersion"));
+    if given_version(object).is_none() {
+        let any = allows_unconditional(&subject.kind);
+        set_meta(object, "resourceVersion", if any { meta(current, "resourceVersion") } else { "" });
     }
     let before = current.get("metadata");
     for key in ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generateName"]

@@ -39,6 +39,62 @@ fn names(list: &Value) -> Vec<String> {
         .collect()
 }
 
+/// Upstream's clients ask for nodes that are not unschedulable, and most nodes do not say.
+#[tokio::test]
+async fn a_field_that_is_absent_selects_as_the_zero_of_its_type() {
+    const NODES: &str = "/api/v1/nodes";
+    let admin = admin().await;
+    for (name, unschedulable) in [("a", Value::Null), ("b", json!(true)), ("c", json!(false))] {
+        let spec = json!({"unschedulable": unschedulable});
+        let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}, "spec": spec});
+        admin.post(NODES, node).await.ok();
+    }
+    pod(&admin, "p").await;
+    let cases = [
+        (NODES, "spec.unschedulable=false", vec!["a", "c"]),
+        (NODES, "spec.unschedulable!=false", vec!["b"]),
+        (NODES, "spec.unschedulable=true", vec!["b"]),
+        (PODS, "spec.hostNetwork=false", vec!["p"]),
+        (PODS, "spec.nodeName=", vec!["p"]),
+    ];
+    for (path, selector, expected) in cases {
+        let selector = selector.replace('!', "%21").replace('=', "%3D");
+        let list = admin.get(&format!("{path}?fieldSelector={selector}")).await.ok();
+        assert_eq!(names(&list), expected, "{path} {selector}");
+    }
+}
+
+#[tokio::test]
+async fn an_update_of_version_zero_is_of_any_version() {
+    let admin = admin().await;
+    let pod = pod(&admin, "p").await;
+    let path = format!("{PODS}/p/status");
+    let mut wanted = pod.clone();
+    wanted["status"]["message"] = json!("first");
+    admin.put(&path, wanted.clone()).await.ok();
+    wanted["status"]["message"] = json!("second");
+    let (code, reason, _) = admin.put(&path, wanted.clone()).await.status();
+    assert_eq!((code, reason.as_str()), (409, "Conflict"));
+    wanted["metadata"]["resourceVersion"] = json!("0");
+    assert_eq!(admin.put(&path, wanted).await.ok()["status"]["message"], "second");
+    let mut zero = map("zero");
+    zero["metadata"]["resourceVersion"] = json!("0");
+    assert_ne!(admin.post(MAPS, zero).await.ok()["metadata"]["resourceVersion"], "0");
+}
+
+#[tokio::test]
+async fn a_pod_with_gates_says_that_they_block_it() {
+    let admin = admin().await;
+    pod(&admin, "free").await;
+    let spec = json!({"containers": [{"name": "c", "image": "i"}], "schedulingGates": [{"name": "example.com/gate"}]});
+    let gated = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "gated"}, "spec": spec});
+    let condition = &admin.post(PODS, gated).await.ok()["status"]["conditions"][0];
+    assert_eq!((&condition["type"], &condition["status"]), (&json!("PodScheduled"), &json!("False")));
+    assert_eq!(condition["reason"], "SchedulingGated");
+    assert_eq!(condition["message"], "Scheduling is blocked due to non-empty scheduling gates");
+    assert_eq!(admin.get(&format!("{PODS}/free")).await.ok()["status"]["conditions"], Value::Null);
+}
+
 #[tokio::test]
 async fn pages_are_of_one_version_whatever_happens_between() {
     let admin = admin().await;

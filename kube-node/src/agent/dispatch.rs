@@ -24,7 +24,7 @@ use crate::{
         names,
     },
     seam::{ContainerFilter, RuntimeEvent, RuntimeEventKind, SandboxFilter},
-    worker::{Context, Latest, Worker},
+    worker::{Admission, Context, Latest, Worker},
 };
 
 struct Handle {
@@ -156,13 +156,17 @@ impl Dispatcher {
         let is_new = !is_static(pod)
             && pod.status.as_ref().is_none_or(|s| s.start_time.is_none())
             && pod.metadata.deletion_timestamp.is_none();
-        let refused = if is_new { self.context.refusal(pod, &others) } else { None };
+        let admission = match is_new.then(|| self.context.refusal(pod, &others)) {
+            None => Admission::Admitted,
+            Some(None) => Admission::Fits,
+            Some(Some((reason, message))) => Admission::Refused(reason, message),
+        };
         let (latest, mut receiver) = watch::channel(first);
         if matches!(&*receiver.borrow(), Latest::Gone(_)) {
             receiver.mark_changed();
         }
         let poke = Arc::new(Notify::new());
-        let worker = Worker::new(Arc::clone(&self.context), pod, refused);
+        let worker = Worker::new(Arc::clone(&self.context), pod, admission);
         let (uid, ended) = (uid.to_owned(), uid.to_owned());
         let run = worker.run(receiver, Arc::clone(&poke), self.shutdown.clone());
         self.tasks.spawn(async move {

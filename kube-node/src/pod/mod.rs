@@ -11,6 +11,7 @@ pub(crate) mod mirror;
 pub(crate) mod names;
 pub(crate) mod observed;
 pub(crate) mod phase;
+pub(crate) mod place;
 pub(crate) mod plan;
 pub(crate) mod quantity;
 pub(crate) mod resources;

@@ -1,10 +1,13 @@
 //! What all workers of a node share.
 
-use std::{net::IpAddr, path::Path, sync::Arc};
+use std::{collections::BTreeMap, net::IpAddr, path::Path, sync::Arc};
 
 use jiff::Timestamp;
-use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::api::resource::Quantity};
-use kube::Client;
+use k8s_openapi::{
+    api::core::v1::{Node, Pod, PodSpec},
+    apimachinery::pkg::api::resource::Quantity,
+};
+use kube::{Api, Client};
 use parking_lot::Mutex;
 
 use crate::{
@@ -12,7 +15,12 @@ use crate::{
     config::{Capacity, Config},
     events::Recorder,
     objects::Objects,
-    pod::{fields::FieldContext, resources, status::NodeFacts},
+    pod::{
+        fields::FieldContext,
+        place::{asks_for_labels, is_wanted},
+        resources,
+        status::NodeFacts,
+    },
     seam::{DnsConfig, Runtime},
     volumes::VolumeManager,
 };
@@ -66,15 +74,28 @@ impl Context {
         &self.config.log_dir
     }
 
+    /// Why the node is not one that a pod asks for, if so: upstream's reason and message. Labels count as the API server has them now:
+    /// they may be younger than what this node was told last.
+    pub(crate) async fn misplaced(&self, spec: &PodSpec) -> Option<(&'static str, String)> {
+        let name = &self.config.node_name;
+        let labels = if asks_for_labels(spec) { self.labels().await } else { BTreeMap::new() };
+        let message = "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector";
+        (!is_wanted(spec, name, &labels)).then(|| ("NodeAffinity", message.to_owned()))
+    }
+
+    /// The labels of the node; if the API server does not say, those that it was registered with.
+    async fn labels(&self) -> BTreeMap<String, String> {
+        match Api::<Node>::all(self.client.clone()).get_metadata(&self.config.node_name).await {
+            Ok(node) => node.metadata.labels.unwrap_or_default(),
+            Err(error) => {
+                tracing::warn!(%error, "cannot read the node's labels");
+                crate::node::labels(&self.config)
+            }
+        }
+    }
+
     /// Why the node cannot take a pod beside those it has, if so: upstream's reason and message.
     pub(crate) fn refusal(&self, pod: &Pod, others: &[Arc<Pod>]) -> Option<(&'static str, String)> {
-        let selector = pod.spec.as_ref().and_then(|s| s.node_selector.clone()).unwrap_or_default();
-        let labels = crate::node::labels(&self.config);
-        if !selector.iter().all(|(k, v)| labels.get(k) == Some(v)) {
-            let message =
-                "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector".to_owned();
-            return Some(("NodeAffinity", message));
-        }
         let room = crate::node::allocatable_amounts(&self.config, self.capacity);
         let used =
             |name, read: fn(&_) -> i64| others.iter().map(|p| resources::request(p, name, read)).sum::<i64>();

@@ -74,11 +74,23 @@ pub(crate) struct Worker {
     /// What failed, and not to be begun again before when.
     held: BTreeMap<Busy, Timestamp>,
     done: bool,
+    /// Nobody has asked whether this is a node that the pod wants.
+    unplaced: bool,
+}
+
+/// What is known of a pod when its worker begins.
+#[derive(Debug)]
+pub(crate) enum Admission {
+    /// The node took it before.
+    Admitted,
+    /// It is new, and there is room for it.
+    Fits,
+    /// The node does not take it: upstream's reason and message.
+    Refused(&'static str, String),
 }
 
 impl Worker {
-    /// A worker for a pod; `refused` is why the node does not take it.
-    pub(crate) fn new(context: Arc<Context>, pod: &Pod, refused: Option<(&'static str, String)>) -> Self {
+    pub(crate) fn new(context: Arc<Context>, pod: &Pod, admission: Admission) -> Self {
         let (sender, verdicts) = mpsc::channel(VERDICTS);
         let mut worker = Self {
             containers: Arc::new(containers(pod)),
@@ -101,13 +113,26 @@ impl Worker {
             told_backoff: BTreeMap::new(),
             held: BTreeMap::new(),
             done: false,
+            unplaced: false,
             context,
         };
         worker.remember_restarts();
-        if let Some((reason, message)) = refused {
-            worker.end(reason, message);
+        match admission {
+            Admission::Admitted => {}
+            Admission::Fits => worker.unplaced = true,
+            Admission::Refused(reason, message) => worker.end(reason, message),
         }
         worker
+    }
+
+    /// Ends a new pod that does not want to be here.
+    async fn check_place(&mut self) {
+        if std::mem::take(&mut self.unplaced)
+            && let Some(spec) = &self.pod.spec
+            && let Some((reason, message)) = self.context.misplaced(spec).await
+        {
+            self.end(reason, message);
+        }
     }
 
     /// Restart counts of containers that the runtime may have forgotten.
@@ -135,6 +160,9 @@ impl Worker {
         poke: Arc<Notify>,
         shutdown: CancellationToken,
     ) {
+        if shutdown.run_until_cancelled(self.check_place()).await.is_none() {
+            return;
+        }
         // The first news may already be that the pod is gone.
         let first = latest.borrow_and_update().clone();
         self.hear(first);

@@ -10,4 +10,4 @@ mod report;
 mod start;
 
 pub(crate) use context::{Context, Latest};
-pub(crate) use driver::Worker;
+pub(crate) use driver::{Admission, Worker};

@@ -182,7 +182,7 @@ fn victims<'a>(
 }
 
 fn text_of(pod: &PodInfo) -> Result<Box<RawValue>, Error> {
-    to_raw_value(&*pod.object).map_err(|error| Error::Decode(Box::new(error)))
+    to_raw_value(&pod.to_object()).map_err(|error| Error::Decode(Box::new(error)))
 }
 
 /// `None` if the extender failed and may be ignored.

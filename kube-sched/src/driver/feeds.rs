@@ -25,8 +25,8 @@ pub(super) struct Namespace {
 }
 
 impl Described for Namespace {
-    fn described(&self) -> &ObjectMeta {
-        &self.metadata
+    fn described(&mut self) -> &mut ObjectMeta {
+        &mut self.metadata
     }
 }
 
@@ -47,8 +47,8 @@ struct Selection<S> {
 type EqualLabels = BTreeMap<String, String>;
 
 impl<S> Described for Selecting<S> {
-    fn described(&self) -> &ObjectMeta {
-        &self.metadata
+    fn described(&mut self) -> &mut ObjectMeta {
+        &mut self.metadata
     }
 }
 

@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::watched::{Identity, Observed, Row, Seen};
+use crate::shared::Shared;
 
 /// Objects of a list that are asked for at a time.
 const PAGE: u32 = 500;
@@ -38,6 +39,8 @@ pub(super) struct Reflector {
     changes: mpsc::Sender<Observed>,
     /// The keys of all objects: enough to notice which vanished while the watch was down.
     known: HashSet<String>,
+    /// What they have in common.
+    shared: Shared,
     delay: Duration,
     rng: Rng,
 }
@@ -113,7 +116,16 @@ impl Reflector {
     /// `rng` spreads the retries of many clients.
     pub(super) fn new(client: Client, row: &'static Row, changes: mpsc::Sender<Observed>, rng: Rng) -> Self {
         let path = Request::new(row.path);
-        Self { client, row, path, changes, known: HashSet::new(), delay: FIRST_RETRY, rng }
+        Self {
+            client,
+            row,
+            path,
+            changes,
+            known: HashSet::new(),
+            shared: Shared::default(),
+            delay: FIRST_RETRY,
+            rng,
+        }
     }
 
     /// Runs until nobody listens any more.
@@ -249,8 +261,8 @@ impl Reflector {
     }
 
     /// Reads an object. One that makes no sense must not hide all others.
-    fn read(&self, text: &str) -> Option<Seen> {
-        let seen = (self.row.read)(text);
+    fn read(&mut self, text: &str) -> Option<Seen> {
+        let seen = (self.row.read)(text, &mut self.shared);
         seen.inspect_err(|error| tracing::warn!(%error, path = self.row.path, "ignoring an object")).ok()
     }
 }

@@ -130,7 +130,7 @@ impl Reporter {
         message: &str,
         nomination: &Nomination,
     ) -> Result<(), kube::Error> {
-        let conditions = pod.object.status.as_ref().and_then(|s| s.conditions.as_deref()).unwrap_or_default();
+        let conditions = pod.status.as_ref().and_then(|s| s.conditions.as_deref()).unwrap_or_default();
         let old = conditions
             .iter()
             .find(|condition| condition.type_ == "PodScheduled")
@@ -146,7 +146,7 @@ impl Reporter {
             old.and_then(|old| old.last_transition_time.clone()).unwrap_or_else(|| Time(self.clock.now()));
         let mut status = json!({"conditions": [{
             "type": "PodScheduled", "status": "False", "reason": reason, "message": message,
-            "lastProbeTime": null, "lastTransitionTime": since, "observedGeneration": pod.object.metadata.generation,
+            "lastProbeTime": null, "lastTransitionTime": since, "observedGeneration": pod.generation,
         }]});
         if let Some(node) = nominated {
             status["nominatedNodeName"] = node.into();
@@ -260,7 +260,7 @@ fn reference(pod: &PodInfo) -> Value {
         "kind": "Pod",
         "name": pod.name(),
         "namespace": pod.namespace(),
-        "resourceVersion": pod.object.metadata.resource_version,
+        "resourceVersion": pod.version.as_deref(),
         "uid": *pod.uid,
     })
 }

@@ -20,6 +20,7 @@ use crate::Error;
 use crate::framework::ClusterEvent;
 use crate::node::NodeInfo;
 use crate::pod::PodInfo;
+use crate::shared::Shared;
 use crate::snapshot::Snapshot;
 
 /// Changes that were read and not taken in yet; watches wait beyond.
@@ -55,7 +56,7 @@ pub(super) struct Row {
     /// Where all objects of it are listed.
     pub(super) path: &'static str,
     /// Reads an object that is new or has changed.
-    pub(super) read: fn(&str) -> serde_json::Result<Seen>,
+    pub(super) read: fn(&str, &mut Shared) -> serde_json::Result<Seen>,
     /// Says that the object with this key is gone.
     pub(super) forget: fn(String) -> Observed,
 }
@@ -69,7 +70,7 @@ macro_rules! rows {
             $(Row {
                 kind: Kind::$kind,
                 path: $path,
-                read: |text| object(text, $take_in),
+                read: |text, _| object(text, $take_in),
                 forget: |key| changed(key, None, $take_in),
             }),+
         ];
@@ -187,36 +188,39 @@ impl Seen {
 
 /// An object's metadata.
 pub(super) trait Described {
-    fn described(&self) -> &ObjectMeta;
+    fn described(&mut self) -> &mut ObjectMeta;
 }
 
 impl<K: Metadata<Ty = ObjectMeta>> Described for K {
-    fn described(&self) -> &ObjectMeta {
-        self.metadata()
+    fn described(&mut self) -> &mut ObjectMeta {
+        self.metadata_mut()
     }
 }
 
-fn node(text: &str) -> serde_json::Result<Seen> {
+fn node(text: &str, shared: &mut Shared) -> serde_json::Result<Seen> {
     let node: Node = serde_json::from_str(text)?;
     let text = RawValue::from_string(text.to_owned()).ok();
-    let parsed = NodeInfo::parse(&node).map(|node| Observed::Node(Arc::new(node), text));
+    let parsed =
+        NodeInfo::parse_among(&node, &mut shared.names).map(|node| Observed::Node(Arc::new(node), text));
     Ok(Seen::parsed(Identity::of(&node.metadata), parsed))
 }
 
-fn pod(text: &str) -> serde_json::Result<Seen> {
-    let mut pod: Pod = serde_json::from_str(text)?;
-    // Nobody here asks who wrote what, and it may be larger than all the rest.
-    pod.metadata.managed_fields = None;
+fn pod(text: &str, shared: &mut Shared) -> serde_json::Result<Seen> {
+    let pod: Pod = serde_json::from_str(text)?;
     let identity = Identity::of(&pod.metadata);
-    Ok(Seen::parsed(identity, PodInfo::parse(pod).map(|pod| Observed::Pod(Arc::new(pod)))))
+    let parsed = PodInfo::parse_among(pod, &mut shared.templates);
+    Ok(Seen::parsed(identity, parsed.map(|pod| Observed::Pod(Arc::new(pod)))))
 }
 
 fn object<K>(text: &str, take_in: TakeIn<K>) -> serde_json::Result<Seen>
 where
     K: Described + DeserializeOwned + Send + 'static,
 {
-    let object: K = serde_json::from_str(text)?;
-    let identity = Identity::of(object.described());
+    let mut object: K = serde_json::from_str(text)?;
+    let metadata = object.described();
+    // Nobody here asks who wrote what, and it may be larger than all the rest.
+    metadata.managed_fields = None;
+    let identity = Identity::of(metadata);
     let observed = changed(identity.key(), Some(object), take_in);
     Ok(Seen { identity, observed: Some(observed) })
 }
@@ -270,7 +274,7 @@ mod tests {
             let text =
                 format!(r#"{{"metadata":{{{namespace}"name":"web","resourceVersion":"7"}},"spec":{{}}}}"#);
             for row in ROWS {
-                let seen = (row.read)(&text).unwrap();
+                let seen = (row.read)(&text, &mut Shared::default()).unwrap();
                 assert_eq!(
                     (seen.identity.key().as_str(), seen.identity.version.as_deref()),
                     (key, Some("7"))
@@ -282,11 +286,23 @@ mod tests {
     }
 
     #[test]
+    fn who_wrote_what_is_not_kept() {
+        let text = r#"{"metadata":{"namespace":"ns","name":"web","managedFields":[{"manager":"m"}]}}"#;
+        let row = ROWS.iter().find(|row| row.kind == Kind::Claim).unwrap();
+        let seen = (row.read)(text, &mut Shared::default()).unwrap();
+        let Some(Observed::Object(change)) = seen.observed else { panic!("an object") };
+        let mut snapshot = Snapshot::new();
+        change.apply(&mut snapshot);
+        assert_eq!(snapshot.storage().claim("ns/web").unwrap().object.metadata.managed_fields, None);
+    }
+
+    #[test]
     fn an_object_with_a_bad_quantity_is_known_but_not_taken_in() {
         let text = r#"{"metadata":{"name":"n"},"status":{"allocatable":{"cpu":"lots"}}}"#;
-        let seen = node(text).unwrap();
+        let read = |text| node(text, &mut Shared::default());
+        let seen = read(text).unwrap();
         assert_eq!(seen.identity.key(), "n");
         assert!(seen.observed.is_none());
-        assert!(node(r#"{"metadata":7}"#).is_err());
+        assert!(read(r#"{"metadata":7}"#).is_err());
     }
 }

@@ -41,7 +41,7 @@ impl Score for ImageLocality {
         let scaled = |(size, nodes): (i64, u32)| {
             (size as f64 * f64::from(nodes) / snapshot.node_count() as f64) as i64
         };
-        let wanted = &cycle.pod.images;
+        let wanted = &cycle.pod.template.images;
         let images: Vec<_> =
             wanted.iter().filter_map(|image| Some((image, scaled(snapshot.image(image)?)))).collect();
         let max = MAX_PER_CONTAINER.saturating_mul(i64::try_from(wanted.len()).unwrap_or(i64::MAX));

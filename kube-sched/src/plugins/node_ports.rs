@@ -26,7 +26,7 @@ fn clash(wanted: &[HostPort], used: &[HostPort]) -> bool {
 
 impl Filter for NodePorts {
     fn compile<'a>(&'a self, cycle: &Cycle<'a>) -> Option<Box<dyn NodeFilter + 'a>> {
-        let wanted = &cycle.pod.host_ports;
+        let wanted = &cycle.pod.template.host_ports;
         (!wanted.is_empty()).then(|| Box::new(Wanted(wanted)) as Box<dyn NodeFilter>)
     }
 }
@@ -53,7 +53,11 @@ impl QueueingHints for NodePorts {
     fn hint(&self, pod: &PodInfo, event: &ClusterEvent) -> Hint {
         match event {
             ClusterEvent::NodeAdded(_) | ClusterEvent::Unknown => Hint::Queue,
-            ClusterEvent::PodRemoved(removed) if clash(&pod.host_ports, &removed.host_ports) => Hint::Queue,
+            ClusterEvent::PodRemoved(removed)
+                if clash(&pod.template.host_ports, &removed.template.host_ports) =>
+            {
+                Hint::Queue
+            }
             _ => Hint::Skip,
         }
     }

@@ -207,18 +207,9 @@ impl Kind {
 
 /// Whether two pods differ in nothing that a filter or score may read but their names, and those of what admission adds.
 fn alike(a: &PodInfo, b: &PodInfo) -> bool {
-    let (one, other) = (&a.object.metadata, &b.object.metadata);
     a.node_name == b.node_name
         && a.priority == b.priority
         && a.requests == b.requests
         && a.nonzero == b.nonzero
-        && a.namespace() == b.namespace()
-        && one.labels == other.labels
-        && one.annotations == other.annotations
-        && one.owner_references == other.owner_references
-        && match (&a.template, &b.template) {
-            (None, None) => a.object.spec == b.object.spec,
-            (Some(a), Some(b)) => a == b,
-            _ => false,
-        }
+        && a.is_like(b)
 }

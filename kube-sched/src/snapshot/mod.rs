@@ -35,6 +35,7 @@ use crate::Error;
 use crate::node::NodeInfo;
 use crate::pod::{HostPort, PodInfo};
 use crate::resources::Amounts;
+use crate::shared::Shared;
 use budgets::Budgets;
 pub(crate) use column::Column;
 use domains::Topology;
@@ -164,11 +165,12 @@ impl Snapshot {
         pods: impl IntoIterator<Item = &'a Pod>,
     ) -> Result<Self, Error> {
         let mut snapshot = Self::new();
+        let mut shared = Shared::default();
         for node in nodes {
-            snapshot.upsert_node(Arc::new(NodeInfo::parse(node)?));
+            snapshot.upsert_node(Arc::new(NodeInfo::parse_among(node, &mut shared.names)?));
         }
         for pod in pods {
-            snapshot.upsert_pod(Arc::new(PodInfo::parse(pod.clone())?));
+            snapshot.upsert_pod(Arc::new(PodInfo::parse_among(pod.clone(), &mut shared.templates)?));
         }
         Ok(snapshot)
     }

@@ -135,16 +135,16 @@ impl Snapshot {
         } else {
             pods.retain(|other| other.key != pod.key);
         }
-        if pod.host_ports.is_empty() {
+        if pod.template.host_ports.is_empty() {
             return;
         }
         let ports = Arc::make_mut(self.ports.make_mut(node.index()));
         if sign > 0 {
-            ports.extend(pod.host_ports.iter().cloned());
+            ports.extend(pod.template.host_ports.iter().cloned());
             ports.sort_unstable();
             return;
         }
-        for port in &pod.host_ports {
+        for port in &pod.template.host_ports {
             if let Ok(found) = ports.binary_search(port) {
                 ports.remove(found);
             }
@@ -164,7 +164,8 @@ impl Snapshot {
 
     fn hold_tallies(&mut self, pod: &PodInfo) -> Arc<[(u32, i64)]> {
         let defaults = self.default_tallies(pod);
-        let own = pod.terms.iter().flat_map(|terms| &terms.tallies).map(|(key, weight)| (key, *weight));
+        let own =
+            pod.terms().into_iter().flat_map(|terms| &terms.tallies).map(|(key, weight)| (key, *weight));
         let mut keys = own.chain(defaults.iter().map(|key| (key, 0))).peekable();
         if keys.peek().is_none() {
             // Most pods hold none, and share this.

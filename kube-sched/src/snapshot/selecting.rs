@@ -89,7 +89,7 @@ impl Snapshot {
         let services = self.selecting.services.get(pod.namespace());
         let selecting = services.iter().flat_map(|services| services.values());
         let selecting = selecting.filter(|query| query.matches(pod.labels()));
-        let owners = pod.object.metadata.owner_references.iter().flatten();
+        let owners = pod.template.metadata.owner_references.iter().flatten();
         let controller = owners.into_iter().find(|owner| owner.controller == Some(true)).and_then(|owner| {
             let kind = SelectingKind::of_controller(&owner.kind)?;
             let key = format!("{}/{}", pod.namespace(), owner.name).into();
@@ -119,7 +119,7 @@ impl Snapshot {
 
     /// What is counted for a pod that is spread by default.
     pub(super) fn default_tallies(&self, pod: &PodInfo) -> Vec<TallyKey> {
-        if self.selecting.count == 0 || pod.terms.as_ref().is_some_and(|terms| !terms.spread.is_empty()) {
+        if self.selecting.count == 0 || pod.terms().is_some_and(|terms| !terms.spread.is_empty()) {
             return Vec::new();
         }
         self.default_constraints(pod).iter().flat_map(SpreadConstraint::tallies).collect()

@@ -94,9 +94,7 @@ impl Run<'_> {
         way.victims.iter().for_each(|victim| self.snapshot.remove_pod(victim));
         replayed.victims += way.victims.len();
         // The API server hands the pod back with the node that is nominated for it.
-        let mut object = (*pod.object).clone();
-        object.status.get_or_insert_default().nominated_node_name = Some(node.to_string());
-        let decision = self.decide(&PodInfo { object: Arc::new(object), ..pod.clone() }, replayed);
+        let decision = self.decide(&pod.nominated_to(&node), replayed);
         self.reuse.recycle(decision);
     }
 

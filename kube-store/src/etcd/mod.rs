@@ -9,6 +9,9 @@ pub(crate) mod server;
 mod store;
 
 #[cfg(feature = "server")]
-pub use self::server::{EtcdServer, Keepalive, Member, ServerConfig, SnapshotCheck, common_name};
+pub use self::server::{
+    EtcdServer, JsonWebTokens, Keepalive, Listener, Member, ServerConfig, SnapshotCheck, TokenKeyError,
+    common_name,
+};
 #[cfg(feature = "etcd")]
 pub use self::store::EtcdStore;

@@ -34,7 +34,9 @@
 //!   too far behind catches up.
 //!
 //! What differs from etcd: a keep-alive of a lease is replicated like a write, so it costs one, and survives a change of
-//! leader. While a snapshot is sent, the leader keeps what a compaction would free.
+//! leader. While a snapshot is sent, the leader keeps what a compaction would free. What does not: if a leader is removed from a
+//! group of two and crashes before the other member knows, or is not heard by it any more, that member can decide nothing by itself
+//! and has to be restored from a snapshot, as the documentation of etcd's Raft says of its own.
 
 mod codec;
 mod command;

@@ -12,6 +12,7 @@ mod durable;
 mod etcdctl;
 mod exercise;
 mod front;
+mod gateway;
 mod metrics;
 mod model;
 mod peer;

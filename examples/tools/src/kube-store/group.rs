@@ -12,7 +12,8 @@ use kube_store::{EtcdServer, ServerConfig};
 use tokio_util::sync::CancellationToken;
 
 use crate::flags::{ClusterState, Settings};
-use crate::server::{self, Listener, Listeners};
+use crate::listen::{self, Listener};
+use crate::server::{self, Listeners};
 use crate::{Failure, tls};
 
 /// Where a member listens for others when nothing is said.
@@ -50,11 +51,13 @@ pub(crate) async fn serve<E: Engine>(
     let network = PeerNetwork::new(peer);
     let store = Arc::new(RaftStore::open(engine, config, Arc::new(network.clone())).await?);
     network.attach(store.inbox());
-    let peers = peers.into_iter().map(|(listener, tls)| {
+    let mut files = Vec::new();
+    let peers = peers.into_iter().map(|Listener { listener, tls, file }| {
+        files.extend(file);
         tokio::spawn(PeerServer::new(&store).counting(&network).serve(listener, tls, stop.clone()))
     });
     let peers: Vec<_> = peers.collect();
-    let config = ServerConfig { disk, peers: Some(network.metrics()), ..server::server_config(&settings) };
+    let config = ServerConfig { disk, peers: Some(network.metrics()), ..server::server_config(&settings)? };
     let server = EtcdServer::of_group(store.clone(), config);
     let publish = publish(&store, &settings);
     let serving = server::serve_clients(server, clients, shutdown.clone());
@@ -94,7 +97,7 @@ fn listen(settings: &Settings, stop: &CancellationToken) -> Result<Vec<Listener>
             stop,
         )
     };
-    server::listen(settings, &urls, tls, stop)
+    listen::listen(settings, &urls, tls, stop)
 }
 
 fn raft_config(settings: &Settings, identity: &Identity) -> Result<RaftConfig, Failure> {

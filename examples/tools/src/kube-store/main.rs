@@ -2,6 +2,7 @@
 
 mod flags;
 mod group;
+mod listen;
 mod server;
 mod snapshot;
 mod tls;

@@ -1,20 +1,19 @@
 //! What the `kube-store` binary serves: the store that the settings name, on the listeners that they name.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use kube_store::engine::{Engine, LogEngine, Measured};
-use kube_store::{Config, EmbeddedStore, EtcdServer, Keepalive, Member, MemoryStore, ServerConfig};
-use tokio::net::{TcpListener, TcpSocket};
+use kube_store::{
+    Config, EmbeddedStore, EtcdServer, JsonWebTokens, Keepalive, Member, MemoryStore, ServerConfig,
+};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::flags::{self, Engine as EngineKind, Settings};
+use crate::flags::{Engine as EngineKind, Settings, TokenFlags};
+use crate::listen::{Listener, listen};
 use crate::{Failure, group, tls};
-
-/// Connections that wait to be accepted.
-const BACKLOG: u32 = 1024;
 
 /// What etcd has in its data folder.
 const ETCDS: [&str; 2] = ["member/wal", "member/snap/db"];
@@ -25,14 +24,12 @@ pub(crate) struct Listeners {
     pages: Vec<Listener>,
 }
 
-/// An address, and what is shown there.
-pub(crate) type Listener = (TcpListener, Option<tls::Current>);
-
 /// Serves until `shutdown`.
 ///
 /// # Errors
 /// Those of the store and of the listeners.
 pub(crate) async fn serve(settings: Settings, shutdown: CancellationToken) -> Result<(), Failure> {
+    settings.make_certificates((ServerConfig::default().clock)())?;
     let tls = |stop| {
         let files = settings.client_tls()?.ok_or(
             "TLS key/cert (--cert-file, --key-file) must be provided for a client url with HTTPS scheme",
@@ -54,7 +51,7 @@ pub(crate) async fn serve(settings: Settings, shutdown: CancellationToken) -> Re
         }
         EngineKind::Memory => {
             let store = Arc::new(MemoryStore::with_config(config(&settings)?)?);
-            let server = EtcdServer::with_config(store, server_config(&settings));
+            let server = EtcdServer::with_config(store, server_config(&settings)?);
             serve_clients(server, listeners, shutdown).await
         }
     }
@@ -86,7 +83,7 @@ async fn serve_on<E: Engine>(
     }
     let disk = Some(engine.metrics());
     let store = Arc::new(EmbeddedStore::with_engine(engine, config(&settings)?).await?);
-    let config = ServerConfig { disk, ..server_config(&settings) };
+    let config = ServerConfig { disk, ..server_config(&settings)? };
     serve_clients(EtcdServer::with_config(store, config), listeners, shutdown).await
 }
 
@@ -105,9 +102,21 @@ pub(crate) fn config(settings: &Settings) -> Result<Config, Failure> {
     })
 }
 
-pub(crate) fn server_config(settings: &Settings) -> ServerConfig {
+/// What signs tokens, if they are JSON Web Tokens.
+fn json_web_tokens(flags: &TokenFlags) -> Result<Arc<JsonWebTokens>, Failure> {
+    let TokenFlags { method, ttl, unknown, .. } = flags;
+    if !unknown.is_empty() {
+        tracing::warn!(keys = ?unknown, "unknown JWT options");
+    }
+    let read = |file: &PathBuf| std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()));
+    let private = flags.private_key.as_ref().map(read).transpose()?;
+    let public = flags.public_key.as_ref().map(read).transpose()?;
+    Ok(Arc::new(JsonWebTokens::new(method, private.as_deref(), public.as_deref(), *ttl)?))
+}
+
+pub(crate) fn server_config(settings: &Settings) -> Result<ServerConfig, Failure> {
     let (idle, timeout) = (settings.grpc_keepalive_interval, settings.grpc_keepalive_timeout);
-    ServerConfig {
+    Ok(ServerConfig {
         member: Member {
             name: settings.name.clone(),
             client_urls: settings.advertised(),
@@ -118,12 +127,14 @@ pub(crate) fn server_config(settings: &Settings) -> ServerConfig {
         quota_bytes: settings.quota(),
         bcrypt_cost: settings.bcrypt_cost,
         token_ttl: Duration::from_secs(settings.auth_token_ttl),
+        json_web_tokens: settings.json_web_tokens.as_ref().map(json_web_tokens).transpose()?,
         client_cert_auth: settings.client_tls.asks_clients,
         slow: settings.warning_apply_duration,
         extensive_metrics: settings.extensive_metrics,
+        json_gateway: settings.json_gateway,
         keepalive: (!idle.is_zero() && !timeout.is_zero()).then_some(Keepalive { idle, timeout }),
         ..ServerConfig::default()
-    }
+    })
 }
 
 pub(crate) async fn serve_clients(
@@ -132,7 +143,9 @@ pub(crate) async fn serve_clients(
     shutdown: CancellationToken,
 ) -> Result<(), Failure> {
     let mut serving = JoinSet::new();
-    for (listener, tls) in listeners.clients {
+    let mut files = Vec::new();
+    for Listener { listener, tls, file } in listeners.clients {
+        files.extend(file);
         let (server, shutdown) = (server.clone(), shutdown.clone());
         serving.spawn(async move {
             match tls {
@@ -141,41 +154,12 @@ pub(crate) async fn serve_clients(
             }
         });
     }
-    for (listener, tls) in listeners.pages {
+    for Listener { listener, tls, file } in listeners.pages {
+        files.extend(file);
         serving.spawn(server.clone().serve_pages(listener, tls, shutdown.clone()));
     }
     while let Some(ended) = serving.join_next().await {
         ended??;
     }
     Ok(())
-}
-
-/// Binds every address before anything else happens, so that a taken one is told at once.
-pub(crate) fn listen(
-    settings: &Settings,
-    urls: &[String],
-    tls: impl Fn(CancellationToken) -> Result<tls::Current, Failure>,
-    shutdown: &CancellationToken,
-) -> Result<Vec<Listener>, Failure> {
-    let mut listeners = Vec::new();
-    let mut current = None;
-    for url in urls {
-        let (scheme, address) = flags::address(url)?;
-        let listener =
-            bind(address, settings.socket_reuse_port).map_err(|error| format!("{url}: {error}"))?;
-        if scheme == flags::Scheme::Https && current.is_none() {
-            current = Some(tls(shutdown.clone())?);
-        }
-        listeners.push((listener, current.clone().filter(|_| scheme == flags::Scheme::Https)));
-    }
-    Ok(listeners)
-}
-
-fn bind(address: std::net::SocketAddr, shared: bool) -> std::io::Result<TcpListener> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    // One that a process has just left is free.
-    socket.set_reuseaddr(true)?;
-    socket.set_reuseport(shared)?;
-    socket.bind(address)?;
-    socket.listen(BACKLOG)
 }

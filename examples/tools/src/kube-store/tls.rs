@@ -1,15 +1,16 @@
 //! TLS from files, which are read again when they change.
-//!
-//! A certificate that may sign others is not taken for a client's own, as Go would take it: one that signs itself, and is given
-//! as the authority too, has to be replaced by two.
 
-mod allowed;
 mod limits;
+pub(super) mod made;
+mod rooted;
+mod verifier;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
@@ -19,8 +20,9 @@ use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use self::allowed::Allowed;
 pub(super) use self::limits::Limits;
+use self::rooted::Rooted;
+use self::verifier::{Allowed, Anybody, Clients, Servers};
 use crate::Failure;
 
 /// How often to look whether a file changed.
@@ -38,6 +40,8 @@ pub(super) struct TlsFiles {
     pub(super) client: Pair,
     /// Who vouches for others. A server that knows one lets in nobody else, as etcd.
     pub(super) authority: Option<PathBuf>,
+    /// Whether any server is believed, as where certificates are made by who shows them.
+    pub(super) believes_all: bool,
     /// What it does not vouch for any more.
     pub(super) revoked: Option<PathBuf>,
     /// Names of which a client's certificate must have one, if there are any.
@@ -47,7 +51,7 @@ pub(super) struct TlsFiles {
     pub(super) limits: Limits,
 }
 
-type Pair = (PathBuf, PathBuf);
+pub(super) type Pair = (PathBuf, PathBuf);
 
 impl TlsFiles {
     /// What a server shows, and whom it lets in.
@@ -66,39 +70,44 @@ impl TlsFiles {
     }
 
     fn verifier(&self, provider: Arc<CryptoProvider>) -> Result<Arc<dyn ClientCertVerifier>, Failure> {
-        let mut builder = WebPkiClientVerifier::builder_with_provider(Arc::new(self.roots()?), provider);
-        if let Some(file) = &self.revoked {
+        let authorities = self.authorities()?;
+        let roots = Arc::new(roots(&authorities)?);
+        let mut builder = WebPkiClientVerifier::builder_with_provider(roots, provider);
+        let lists = self.revoked.as_ref().map(|file| revocations(file)).transpose()?.unwrap_or_default();
+        let rooted = Rooted::new(authorities, &lists)?;
+        if !lists.is_empty() {
             // A list says what was revoked, and not that nothing else was.
-            builder = builder
-                .with_crls(revocations(file)?)
-                .only_check_end_entity_revocation()
-                .allow_unknown_revocation_status();
+            builder =
+                builder.with_crls(lists).only_check_end_entity_revocation().allow_unknown_revocation_status();
         }
-        let any = builder.build()?;
-        if self.allowed_names.is_empty() && self.allowed_hosts.is_empty() {
-            return Ok(any);
-        }
-        Ok(Arc::new(Allowed::new(any, &self.allowed_names, &self.allowed_hosts)?))
+        let allowed = Allowed::new(&self.allowed_names, &self.allowed_hosts)?;
+        Ok(Arc::new(Clients { vouched: builder.build()?, rooted, allowed }))
     }
 
     /// What a client shows, and whom it believes.
     fn client(&self) -> Result<Arc<ClientConfig>, Failure> {
-        let builder = ClientConfig::builder_with_provider(Arc::new(self.limits.provider()))
+        let provider = Arc::new(self.limits.provider());
+        let builder = ClientConfig::builder_with_provider(provider.clone())
             .with_protocol_versions(&self.limits.versions())?;
         let (chain, key) = load(&self.client)?;
-        let builder = builder.with_root_certificates(self.roots()?);
+        let builder = builder.dangerous().with_custom_certificate_verifier(self.believed(provider)?);
         let mut config = builder.with_client_auth_cert(chain, key)?;
         config.alpn_protocols = vec![b"h2".to_vec()];
         Ok(Arc::new(config))
     }
 
-    fn roots(&self) -> Result<RootCertStore, Failure> {
-        let authority = self.authority.as_ref().ok_or("the authority's certificates are not given")?;
-        let mut roots = RootCertStore::empty();
-        for certificate in certificates(authority)? {
-            roots.add(certificate)?;
+    fn believed(&self, provider: Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>, Failure> {
+        if self.believes_all {
+            return Ok(Arc::new(Anybody(provider)));
         }
-        Ok(roots)
+        let authorities = self.authorities()?;
+        let roots = Arc::new(roots(&authorities)?);
+        let vouched = WebPkiServerVerifier::builder_with_provider(roots, provider).build()?;
+        Ok(Arc::new(Servers { vouched, rooted: Rooted::new(authorities, &[])? }))
+    }
+
+    fn authorities(&self) -> Result<Vec<CertificateDer<'static>>, Failure> {
+        certificates(self.authority.as_ref().ok_or("the authority's certificates are not given")?)
     }
 
     /// When each file was changed last.
@@ -109,6 +118,12 @@ impl TlsFiles {
         let time = |file: &PathBuf| std::fs::metadata(file).and_then(|data| data.modified()).ok();
         files.map(time).collect()
     }
+}
+
+fn roots(authorities: &[CertificateDer<'static>]) -> Result<RootCertStore, Failure> {
+    let mut roots = RootCertStore::empty();
+    authorities.iter().try_for_each(|certificate| roots.add(certificate.clone()))?;
+    Ok(roots)
 }
 
 /// A certificate with those that vouch for it, and its key.

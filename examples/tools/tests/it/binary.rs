@@ -163,4 +163,48 @@ async fn whom_a_list_in_der_names_is_not_served() {
     wait_for(&pages, "/health", "\"true\"").await;
     assert!(puts(dir.path(), &clients, Some("good")));
     assert!(!puts(dir.path(), &clients, Some("lost")));
+    assert!(puts(dir.path(), &clients, Some("ca")), "etcd takes the authority's own certificate too");
+}
+
+/// Whether somebody with these flags may write.
+fn etcdctl_puts(flags: &[&str]) -> bool {
+    let mut command = Command::new("etcdctl");
+    command.env("ETCDCTL_API", "3").args(["--dial-timeout=2s", "--command-timeout=5s"]).args(flags);
+    command.args(["put", "a", "1"]).output().unwrap().status.success()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn certificates_are_made_and_files_are_listened_at() {
+    if Command::new("etcdctl").arg("version").output().is_err() {
+        return skip("binary", "etcdctl is not installed");
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let (clients, peers, pages) = (free_address(), free_address(), free_address());
+    let file = format!("unix://{}", path("socket"));
+    let started = Command::new(BINARY)
+        .args(["--auto-tls", "--peer-auto-tls", &format!("--data-dir={}", path("data"))])
+        .arg(format!("--listen-client-urls=https://{clients},{file}"))
+        .args([
+            &format!("--listen-peer-urls=https://{peers}"),
+            &format!("--initial-advertise-peer-urls=https://{peers}"),
+            &format!("--initial-cluster=default=https://{peers}"),
+            &format!("--listen-metrics-urls=http://{pages}"),
+            &format!("--log-outputs={}", path("log")),
+        ])
+        .stdin(Stdio::null())
+        .spawn();
+    let mut server = Process(started.unwrap());
+    wait_for(&pages, "/health", "\"true\"").await;
+    let url = format!("--endpoints=https://{clients}");
+    assert!(etcdctl_puts(&[&url, "--insecure-skip-tls-verify", "--insecure-transport=false"]));
+    assert!(!etcdctl_puts(&[&url]), "nobody vouches for the certificate");
+    assert!(!etcdctl_puts(&[&format!("--endpoints=http://{clients}")]), "there is TLS");
+    assert!(etcdctl_puts(&[&format!("--endpoints={file}")]));
+    for side in ["client", "peer"] {
+        assert!(dir.path().join("data/fixtures").join(side).join("cert.pem").exists(), "{side}");
+    }
+    server.signal(rustix::process::Signal::TERM);
+    assert!(server.0.wait().unwrap().success());
+    assert!(!dir.path().join("socket").exists(), "it takes the file along");
 }

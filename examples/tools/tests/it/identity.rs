@@ -15,13 +15,14 @@ pub(crate) struct Authority {
 }
 
 impl Authority {
-    /// Makes one, and writes its certificate to `ca.crt`.
+    /// Makes one, and writes its certificate to `ca.crt` and its key to `ca.key`.
     pub(crate) fn new(dir: &Path) -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let key = KeyPair::generate().unwrap();
         std::fs::write(dir.join("ca.crt"), params.self_signed(&key).unwrap().pem()).unwrap();
+        std::fs::write(dir.join("ca.key"), key.serialize_pem()).unwrap();
         Self { issuer: Issuer::new(params, key), dir: dir.to_owned(), signed: 0 }
     }
 

@@ -8,4 +8,5 @@ mod engines;
 mod etcd_client;
 mod identity;
 mod process;
+mod quota;
 mod store_group;

@@ -36,6 +36,16 @@ fn namespace_create(namespace: &mut Value) {
     }
 }
 
+/// A new volume, or claim for one, waits for its other half.
+pub(super) fn volume() -> Rules {
+    let create = |volume: &mut Value| {
+        if let Value::Object(map) = volume {
+            map.insert("status".to_owned(), json!({"phase": "Pending"}));
+        }
+    };
+    Rules { create, ..Rules::NONE }
+}
+
 /// Finalizers of the specification change through the `finalize` subresource only.
 fn namespace_update(new: &mut Value, old: &Value) {
     let Some(spec) = object_at(new, &["spec"]) else { return };

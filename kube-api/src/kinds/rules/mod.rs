@@ -85,6 +85,7 @@ pub(super) fn strategy(group: &str, kind: &str) -> Option<Arc<dyn Strategy>> {
         ("", "Service") => service::rules(),
         ("", "Namespace") => configuration::namespace(),
         ("", "Node") => configuration::node(),
+        ("", "PersistentVolume" | "PersistentVolumeClaim") => configuration::volume(),
         ("", "Secret") => configuration::secret(),
         ("", "LimitRange") => configuration::limit_range(),
         ("", "ResourceQuota") => Rules {

@@ -119,11 +119,18 @@ fn ports_on_host(container: &mut Value) {
     }
 }
 
-/// A new pod is pending.
+/// A new pod is pending, and says so if its gates keep it from being scheduled: schedulers do not look at it.
 fn create(pod: &mut Value) {
     let class = quality_of_service(pod.get("spec").unwrap_or(&Value::Null));
+    let mut status = json!({"phase": "Pending", "qosClass": class});
+    if !list(pod, "/spec/schedulingGates").is_empty() {
+        status["conditions"] = json!([{
+            "type": "PodScheduled", "status": "False", "lastProbeTime": null, "lastTransitionTime": null,
+            "reason": "SchedulingGated", "message": "Scheduling is blocked due to non-empty scheduling gates",
+        }]);
+    }
     if let Value::Object(map) = pod {
-        map.insert("status".to_owned(), json!({"phase": "Pending", "qosClass": class}));
+        map.insert("status".to_owned(), status);
     }
 }
 

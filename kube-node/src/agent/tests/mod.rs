@@ -110,6 +110,25 @@ async fn a_pod_is_reported_at_once_though_watches_outrun_answers() {
     assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
 }
 
+/// Labels that somebody gives a node count at once.
+#[tokio::test(start_paused = true)]
+async fn a_pod_runs_only_where_it_wants_to_be() {
+    let cluster = Cluster::new();
+    cluster.start();
+    tokio::time::sleep(Duration::from_millis(900)).await;
+    let mut node = cluster.api.get("nodes", "", "n1").expect("the node");
+    node["metadata"]["labels"]["disk"] = json!("ssd");
+    cluster.api.put("nodes", node);
+    for disk in ["ssd", "hdd"] {
+        let mut pod = pod(disk, "Always", json!([{"name": "c", "image": "web"}]));
+        pod["spec"]["nodeSelector"] = json!({"disk": disk});
+        cluster.api.put("pods", pod);
+    }
+    cluster.until("ssd", "ready", |p| condition(p, "Ready")["status"] == "True").await;
+    let refused = cluster.until("hdd", "refused", |p| phase(p) == "Failed").await;
+    assert_eq!(refused["status"]["reason"], "NodeAffinity");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_pod_runs_and_its_deletion_finishes() {
     let cluster = Cluster::new();

@@ -91,6 +91,27 @@ async fn a_list_deletes_what_it_does_not_name() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn pods_that_are_alike_are_held_once() {
+    let script = vec![
+        list("5", "more", &[pod("a", "3")]),
+        list("5", "", &[pod("b", "4")]),
+        events(&[("ADDED", pod("c", "6"))]),
+    ];
+    let (client, _) = serving(script);
+    let (sender, mut changes) = mpsc::channel(1);
+    let row = ROWS.iter().find(|row| row.path == "/api/v1/pods").expect("a row");
+    let running = tokio::spawn(Reflector::new(client, row, sender, Rng::with_seed(1)).run());
+    let mut pods = Vec::new();
+    while pods.len() < 3 {
+        if let Observed::Pod(pod) = changes.recv().await.expect("running") {
+            pods.push(pod);
+        }
+    }
+    running.abort();
+    assert!(pods.iter().all(|pod| Arc::ptr_eq(&pod.template, &pods[0].template)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_not_served_is_empty_and_what_fails_is_waited_for() {
     let (gone, _) = told(vec![failure(404), list("1", "", &[pod("a", "1")])], 3).await;
     assert_eq!(gone, ["synced", "+ns/a", "synced"]);

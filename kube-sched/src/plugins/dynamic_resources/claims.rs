@@ -32,8 +32,7 @@ fn used(pod: &PodInfo, reference: &PodResourceClaim) -> Result<Option<Use>, Stri
     match (&reference.resource_claim_name, &reference.resource_claim_template_name) {
         (Some(name), _) => Ok(of(name, false)),
         (None, Some(_)) => {
-            let status =
-                pod.object.status.as_ref().and_then(|status| status.resource_claim_statuses.as_deref());
+            let status = pod.status.as_ref().and_then(|status| status.resource_claim_statuses.as_deref());
             let generated = status.unwrap_or_default().iter().find(|status| status.name == reference.name);
             match generated {
                 Some(status) => Ok(status.resource_claim_name.as_deref().and_then(|name| of(name, true))),

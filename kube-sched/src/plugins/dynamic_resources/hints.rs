@@ -20,7 +20,7 @@ impl QueueingHints for DynamicResources {
 
     fn hint(&self, pod: &PodInfo, event: &ClusterEvent) -> Hint {
         let statuses = |pod: &PodInfo| {
-            let status = pod.object.status.as_ref();
+            let status = pod.status.as_ref();
             status.and_then(|status| status.resource_claim_statuses.clone())
         };
         let helps = match event {

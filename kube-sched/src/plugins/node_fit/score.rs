@@ -28,7 +28,9 @@ impl Score for NodeResourcesFit {
 /// What a pod would add. Upstream does not look here at what the pod requests as a whole, while it does for the pods that are there.
 fn added(pod: &PodInfo) -> Amounts {
     match pod.spec().is_some_and(|spec| spec.resources.is_some()) {
-        true => nonzero_requests_of_containers(&pod.object).map_or(pod.nonzero, |requests| requests.base),
+        true => {
+            nonzero_requests_of_containers(&pod.to_object()).map_or(pod.nonzero, |requests| requests.base)
+        }
         false => pod.nonzero,
     }
 }

@@ -24,7 +24,7 @@ struct Demands {
 
 impl Filter for InterPodAffinity {
     fn compile<'a>(&'a self, cycle: &Cycle<'a>) -> Option<Box<dyn NodeFilter + 'a>> {
-        let mut demands = cycle.pod.terms.as_ref().map_or_else(Demands::default, |terms| own(cycle, terms));
+        let mut demands = cycle.pod.terms().map_or_else(Demands::default, |terms| own(cycle, terms));
         demands.avoiding = cycle.snapshot.sums_of_others(cycle.pod, |role| i64::from(role == Role::Repelled));
         let none = demands.company.is_empty() && demands.avoided.is_empty() && demands.avoiding.is_empty();
         (!none).then(|| Box::new(demands) as Box<dyn NodeFilter>)

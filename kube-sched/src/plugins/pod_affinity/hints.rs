@@ -19,21 +19,21 @@ fn may_select(query: &PodQuery, pod: &PodInfo) -> bool {
 }
 
 fn company(pod: &PodInfo, other: &PodInfo) -> bool {
-    let query = pod.terms.as_ref().and_then(|terms| terms.company.as_ref());
+    let query = pod.terms().and_then(|terms| terms.company.as_ref());
     query.is_some_and(|query| may_select(query, other))
 }
 
 /// Whether one of the two keeps away from the other.
 fn apart(pod: &PodInfo, other: &PodInfo) -> bool {
     let avoids = |pod: &PodInfo, other: &PodInfo| {
-        let mut terms = pod.terms.iter().flat_map(|terms| &terms.anti_affinity);
+        let mut terms = pod.terms().into_iter().flat_map(|terms| &terms.anti_affinity);
         terms.any(|term| may_select(&term.query, other))
     };
     avoids(pod, other) || avoids(other, pod)
 }
 
 fn admits(pod: &PodInfo, node: &NodeInfo) -> bool {
-    let mut affinity = pod.terms.iter().flat_map(|terms| &terms.affinity);
+    let mut affinity = pod.terms().into_iter().flat_map(|terms| &terms.affinity);
     affinity.all(|term| node.labels.contains_key(&*term.topology))
 }
 
@@ -49,7 +49,7 @@ impl QueueingHints for InterPodAffinity {
             // By which label another pod's term keeps this one away is not known here, so any counts.
             ClusterEvent::NodeUpdated { old, new } => admits(pod, new) && old.labels != new.labels,
             ClusterEvent::PodUpdated { old, new } => {
-                new.uid == pod.uid && (old.labels() != new.labels() || old.terms != new.terms)
+                new.uid == pod.uid && (old.labels() != new.labels() || old.terms() != new.terms())
             }
             ClusterEvent::Unknown => true,
             _ => false,

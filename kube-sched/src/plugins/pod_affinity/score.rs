@@ -10,7 +10,7 @@ struct Worth(Vec<Sums>);
 
 impl Score for InterPodAffinity {
     fn compile<'a>(&'a self, cycle: &Cycle<'a>, _feasible: &[NodeId]) -> Option<Box<dyn NodeScore + 'a>> {
-        let preferred = cycle.pod.terms.as_ref().map_or(&[][..], |terms| &terms.preferred);
+        let preferred = cycle.pod.terms().map_or(&[][..], |terms| &terms.preferred);
         if self.ignore_preferred_terms_of_existing_pods && preferred.is_empty() {
             return None;
         }

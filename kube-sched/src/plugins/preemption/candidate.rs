@@ -54,8 +54,7 @@ fn cost(victims: &[Arc<PodInfo>], violations: usize) -> Cost {
 
 /// When a pod started; one that has not counts as the youngest.
 fn started(pod: &PodInfo) -> Timestamp {
-    let status = pod.object.status.as_ref();
-    status.and_then(|status| status.start_time.as_ref()).map_or(Timestamp::MAX, |time| time.0)
+    pod.started.unwrap_or(Timestamp::MAX)
 }
 
 /// The order of importance: priority, then age. Smaller is more important.

@@ -184,7 +184,7 @@ fn ineligible(cycle: &Cycle<'_>, refused: &[NodeStatus]) -> Option<&'static str>
 
 /// Whether a pod is being deleted because of a preemption.
 fn leaves_for_another(pod: &PodInfo) -> bool {
-    let conditions = pod.object.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
     let mut preempted = conditions.filter(|condition| condition.type_ == "DisruptionTarget");
     pod.is_terminating()
         && preempted.any(|c| c.status == "True" && c.reason.as_deref() == Some("PreemptionByScheduler"))

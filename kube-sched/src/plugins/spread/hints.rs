@@ -7,7 +7,7 @@ use crate::pod::PodInfo;
 use crate::terms::SpreadConstraint;
 
 fn hard(pod: &PodInfo) -> impl Iterator<Item = &SpreadConstraint> {
-    pod.terms.iter().flat_map(|terms| &terms.spread).filter(|constraint| constraint.hard)
+    pod.terms().into_iter().flat_map(|terms| &terms.spread).filter(|constraint| constraint.hard)
 }
 
 /// Whether `other` counts for one of the pod's constraints.
@@ -38,7 +38,7 @@ impl QueueingHints for PodTopologySpread {
                     && (inside(pod, old) || inside(pod, new))
             }
             ClusterEvent::PodUpdated { old, new } => {
-                new.uid == pod.uid && (old.labels() != new.labels() || old.terms != new.terms)
+                new.uid == pod.uid && (old.labels() != new.labels() || old.terms() != new.terms())
             }
             _ => matches!(event, ClusterEvent::Unknown),
         };

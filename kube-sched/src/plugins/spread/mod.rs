@@ -83,7 +83,7 @@ impl PodTopologySpread {
 
     /// The constraints of a pod, or its default ones, that are hard or soft.
     fn constraints<'a>(&self, cycle: &Cycle<'a>, hard: bool) -> Option<Constraints<'a>> {
-        let own = cycle.pod.terms.as_ref().map_or(&[][..], |terms| &terms.spread);
+        let own = cycle.pod.terms().map_or(&[][..], |terms| &terms.spread);
         let list = if own.is_empty() { Cow::Owned(self.defaults(cycle)) } else { Cow::Borrowed(own) };
         let list = match list {
             Cow::Borrowed(list) if list.iter().all(|c| c.hard == hard) => Cow::Borrowed(list),

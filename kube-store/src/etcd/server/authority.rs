@@ -1,9 +1,9 @@
 //! Tolerates an authority that HTTP/2 forbids.
 //!
-//! etcdctl 3.4 sends the whole endpoint, as `http://127.0.0.1:2379`, for an authority. An HTTP/2 server has to refuse that,
-//! and the one below us does, before any service sees the request. So the bytes are mended on their way in: the three
-//! characters that are wrong become three that are allowed and take exactly as much room, in plain and in Huffman coding
-//! (RFC 7541, appendix B), so that no length changes and nothing has to be encoded anew. Nobody looks at the authority later.
+//! etcdctl 3.4 sends the whole endpoint, as `http://127.0.0.1:2379`, or the path of a socket for an authority. An HTTP/2 server has
+//! to refuse that, and the one below us does, before any service sees the request. So the bytes are mended on their way in: such an
+//! authority becomes a word that takes exactly as much room, in plain whether or not it came in Huffman coding (RFC 7541, appendix
+//! B), so that no length changes and nothing has to be encoded anew. Nobody looks at the authority later.
 
 use std::future::poll_fn;
 use std::io;
@@ -138,7 +138,7 @@ fn mend(block: &mut [u8]) -> bool {
     let mut mended = false;
     while let Some(field) = field(block, at) {
         if let (Some(value), true) = (field.value, field.is_authority) {
-            mended |= block.get_mut(value.start..value.end).is_some_and(|v| mend_value(v, value.huffman));
+            mended |= mend_value(block, value);
         }
         at = field.end;
     }
@@ -153,6 +153,8 @@ struct Field {
 
 #[derive(Clone, Copy)]
 struct Text {
+    /// Where its length is.
+    head: usize,
     start: usize,
     end: usize,
     huffman: bool,
@@ -184,7 +186,7 @@ fn text(block: &[u8], at: usize) -> Option<Text> {
     let huffman = *block.get(at)? & 0x80 != 0;
     let (length, start) = integer(block, at, 7)?;
     let end = start.checked_add(length).filter(|end| *end <= block.len())?;
-    Some(Text { start, end, huffman })
+    Some(Text { head: at, start, end, huffman })
 }
 
 /// A number whose first byte has `bits` bits of it (RFC 7541, 5.1); answers it and where it ends.
@@ -206,40 +208,42 @@ fn integer(block: &[u8], at: usize, bits: u32) -> Option<(usize, usize)> {
     None
 }
 
-/// Bits of a scheme in Huffman coding up to its colon, and how many they are: `h` 100111, `t` 01001, `p` 101011, `s` 01000.
-const SCHEMES: [(u64, u32); 2] =
-    [(0b10_0111_0100_1010_0110_1011, 22), (0b100_1110_1001_0100_1101_0110_1000, 27)];
-/// `://` as it is, and `B--`, which is as long: `:` 1011100, `/` 011000, `B` 1011101, `-` 010110.
-const WRONG: u64 = 0b101_1100_0110_0001_1000;
-const RIGHT: u64 = 0b101_1101_0101_1001_0110;
-const MARK_BITS: u32 = 19;
+/// How an authority begins that is none.
+const WRONG: [&[u8]; 5] = [b"http:/", b"https:/", b"unix:/", b"unixs:/", b"/"];
 
-fn mend_value(value: &mut [u8], huffman: bool) -> bool {
-    if huffman { mend_huffman(value) } else { mend_plain(value) }
-}
+/// The same in Huffman coding, and how many bits these are: `h` 100111, `t` 01001, `p` 101011, `s` 01000, `u` 101101, `n` 101010, `i`
+/// 00110, `x` 1111001, `:` 1011100, `/` 011000.
+#[expect(clippy::unusual_byte_groupings, reason = "each group is a character")]
+const WRONG_CODED: [(u64, u32); 5] = [
+    (0b100111_01001_01001_101011_1011100_011000, 35),
+    (0b100111_01001_01001_101011_01000_1011100_011000, 40),
+    (0b101101_101010_00110_1111001_1011100_011000, 37),
+    (0b101101_101010_00110_1111001_01000_1011100_011000, 42),
+    (0b011000, 6),
+];
 
-fn mend_plain(value: &mut [u8]) -> bool {
-    let scheme = [&b"http://"[..], b"https://"].into_iter().find(|scheme| value.starts_with(scheme));
-    let Some(mark) = scheme.and_then(|scheme| value.get_mut(scheme.len() - 3..scheme.len())) else {
-        return false;
-    };
-    mark.copy_from_slice(b"B--");
-    true
-}
+/// Marks that a text is in Huffman coding, beside its length.
+const HUFFMAN: u8 = 0x80;
 
-fn mend_huffman(value: &mut [u8]) -> bool {
-    let Some(first) = value.first_chunk_mut::<8>() else { return false };
-    let word = u64::from_be_bytes(*first);
-    for (scheme, bits) in SCHEMES {
-        let wanted = (scheme << MARK_BITS | WRONG) << (64 - bits - MARK_BITS);
-        let mask = u64::MAX << (64 - bits - MARK_BITS);
-        if word & mask == wanted {
-            let flip = (WRONG ^ RIGHT) << (64 - bits - MARK_BITS);
-            *first = (word ^ flip).to_be_bytes();
-            return true;
-        }
+/// Replaces what is no authority; answers whether it was none.
+fn mend_value(block: &mut [u8], text: Text) -> bool {
+    let value = block.get(text.start..text.end).unwrap_or_default();
+    let wrong = if text.huffman { is_wrong_coded(value) } else { WRONG.iter().any(|w| value.starts_with(w)) };
+    if wrong
+        && let Some(([head, ..], rest)) =
+            block.get_mut(text.head..text.end).map(|all| all.split_at_mut(text.start - text.head))
+    {
+        *head &= !HUFFMAN;
+        rest.fill(b'a');
     }
-    false
+    wrong
+}
+
+fn is_wrong_coded(value: &[u8]) -> bool {
+    let mut first = [0xff; 8];
+    first.iter_mut().zip(value).for_each(|(byte, given)| *byte = *given);
+    let word = u64::from_be_bytes(first);
+    WRONG_CODED.iter().any(|(wrong, bits)| word >> (64 - bits) == *wrong)
 }
 
 impl<C> Connected for Tolerant<C> {
@@ -381,9 +385,11 @@ mod tests {
     #[tokio::test]
     async fn an_authority_with_a_scheme_becomes_one_without() {
         let other = [&[0, 0, 3, 0, 0, 0, 0, 0, 1][..], b"abc"].concat();
-        for (value, wanted) in
-            [("http://127.0.0.1:2379", "httpB--127.0.0.1:2379"), ("https://h", "httpsB--h")]
-        {
+        for (value, wanted) in [
+            ("http://127.0.0.1:2379", "aaaaaaaaaaaaaaaaaaaaa"),
+            ("https://h", "aaaaaaaaa"),
+            ("/run/a", "aaaaaa"),
+        ] {
             let sent = [PREFACE, &other, &authority(value.as_bytes(), false), &other].concat();
             let wanted = [PREFACE, &other, &authority(wanted.as_bytes(), false), &other].concat();
             for size in [1, 7, 1000] {
@@ -427,17 +433,24 @@ mod tests {
         }
     }
 
-    #[test]
-    fn huffman_coded_authorities_keep_their_length() {
-        // `http://` and `https://`, then ones: the codes of RFC 7541, appendix B, one after the other.
-        for (scheme, bits) in SCHEMES {
-            let rest = 64 - bits - MARK_BITS;
-            let coded =
-                |mark: u64| (((scheme << MARK_BITS | mark) << rest) | ((1 << rest) - 1)).to_be_bytes();
-            let mut value = coded(WRONG);
-            assert!(mend_huffman(&mut value));
-            assert_eq!(value, coded(RIGHT));
-            assert!(!mend_huffman(&mut value), "it is mended");
+    #[tokio::test]
+    async fn huffman_coded_authorities_keep_their_length() {
+        for (wrong, bits) in WRONG_CODED {
+            // What follows is open; ones, which fill the last byte, are as good as anything.
+            let coded = (wrong << (64 - bits) | u64::MAX >> bits).to_be_bytes();
+            let wanted = [PREFACE, &authority(b"aaaaaaaa", false)].concat();
+            assert_eq!(through(&[PREFACE, &authority(&coded, true)].concat(), 1000).await, wanted);
+        }
+        // `/a`: 011000 00011, and ones.
+        let short = [0b0110_0000, 0b0111_1111];
+        let wanted = [PREFACE, &authority(b"aa", false)].concat();
+        assert_eq!(through(&[PREFACE, &authority(&short, true)].concat(), 1).await, wanted);
+        // `127.0.0.1` as RFC 7541 codes its digits, and `host`: 100111 00111 01000 01001.
+        for sane in
+            [&[0x08, 0x9d, 0x5c, 0x0b, 0x81, 0x70, 0xff][..], &[0b1001_1100, 0b1110_1000, 0b0100_1111]]
+        {
+            let sent = [PREFACE, &authority(sane, true)].concat();
+            assert_eq!(through(&sent, 1000).await, sent);
         }
     }
 }

@@ -5,6 +5,9 @@ use tonic::{Request, Response, Status, async_trait};
 use super::etcd_server::{Answer, EtcdServer};
 use crate::etcd::r#gen::etcdserverpb as pb;
 
+/// How addresses of members begin.
+const SCHEMES: [&str; 4] = ["http", "https", "unix", "unixs"];
+
 /// The addresses in order, as etcd keeps those of a new member; refuses what is no list of addresses.
 fn sorted_urls(urls: &[String]) -> Result<Vec<String>, Status> {
     let mut urls: Vec<_> = urls.iter().map(|url| url.trim().to_owned()).collect();
@@ -15,8 +18,8 @@ fn sorted_urls(urls: &[String]) -> Result<Vec<String>, Status> {
 
 fn check_urls(urls: &[String]) -> Result<(), Status> {
     let is_url = |url: &String| {
-        let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
-        rest.and_then(|rest| rest.rsplit_once(':')).is_some_and(|(host, port)| {
+        let rest = url.split_once("://").filter(|(scheme, _)| SCHEMES.contains(scheme));
+        rest.and_then(|(_, rest)| rest.rsplit_once(':')).is_some_and(|(host, port)| {
             !host.is_empty() && !host.contains('/') && port.parse::<u16>().is_ok()
         })
     };

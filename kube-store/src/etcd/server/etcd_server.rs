@@ -4,7 +4,6 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use tokio::net::TcpListener;
 use tokio::sync::watch as watched;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -12,11 +11,11 @@ use tonic::service::Routes;
 use tonic::{Request, Response, Status};
 
 use super::alarm::Alarms;
-use super::auth::{Auth, AuthConfig, Caller};
+use super::auth::{Auth, AuthConfig, Caller, JsonWebTokens};
 use super::certified::Certified;
 use super::group::Group;
 use super::health::Health;
-use super::listen::{self, Keepalive, Terms};
+use super::listen::{self, Keepalive, Listener, Terms};
 use super::metrics::Metrics;
 use super::{convert, front, rpc, watch};
 use crate::engine::DiskMetrics;
@@ -59,6 +58,8 @@ pub struct ServerConfig {
     pub bcrypt_cost: u32,
     /// How long a token lives after its last use. Default 5 minutes, as etcd.
     pub token_ttl: Duration,
+    /// Tokens that are JSON Web Tokens, instead of this crate's own. All members need the same keys. Default none.
+    pub json_web_tokens: Option<Arc<JsonWebTokens>>,
     /// Whether a request without a token comes from the user that its connection's certificate names: only where clients must
     /// have a certificate. Default false.
     pub client_cert_auth: bool,
@@ -66,6 +67,8 @@ pub struct ServerConfig {
     pub slow: Duration,
     /// Whether `/metrics` tells how long calls take, by method. Default false, as etcd.
     pub extensive_metrics: bool,
+    /// Whether the methods are served as JSON too, under `/v3/`. Default true, as etcd.
+    pub json_gateway: bool,
     /// What the store's engine does, for `/metrics`. Default none.
     pub disk: Option<Arc<DiskMetrics>>,
     /// What goes to other members and comes from them, for `/metrics`. Default none.
@@ -98,9 +101,11 @@ impl Default for ServerConfig {
             quota_bytes: 8 << 30,
             bcrypt_cost: 10,
             token_ttl: Duration::from_secs(300),
+            json_web_tokens: None,
             client_cert_auth: false,
             slow: Duration::from_millis(100),
             extensive_metrics: false,
+            json_gateway: true,
             disk: None,
             #[cfg(feature = "raft")]
             peers: None,
@@ -112,7 +117,8 @@ impl Default for ServerConfig {
 
 /// Serves the etcd v3 gRPC API on any store, for one member, or (feature `raft`) for each member of a group: keys, watches, leases, members, maintenance, users and roles,
 /// locks, elections and the health of gRPC,
-/// and over HTTP on the same port `/health`, `/livez`, `/readyz`, `/metrics` and `/version`.
+/// and over HTTP on the same port `/health`, `/livez`, `/readyz`, `/metrics` and `/version`, and as etcd's JSON gateway all
+/// methods under `/v3/`: `curl http://127.0.0.1:2379/v3/kv/range -d '{"key":"Zm9v"}'`.
 ///
 /// # Where it differs from etcd 3.4
 /// A test sends the same random traffic to both, and to 3.5 if that is the one installed, and finds no other difference. Requests:
@@ -150,7 +156,7 @@ impl Default for ServerConfig {
 /// - A user without a password gets none by a change of it, as in 3.5; 3.4 keeps it, though it is of no use.
 /// - Who asks for a user without a name is told that, as in 3.4; 3.5 finds none of that name.
 /// - That a member is not removed since too few would be left is `FailedPrecondition`, as in 3.4; `Unknown` in 3.5.
-/// - Addresses of members that are none, and schemes but `http` and `https`, are refused; etcd takes any when a member is
+/// - Addresses of members that are none, as those without a port, are refused; etcd takes any when a member is
 ///   updated, and stops when it cannot use them.
 /// - A learner whose addresses are changed stays one; etcd forgets that it is.
 /// - A snapshot names no members: who restores it names the new ones. It holds the key with which tokens are signed, and not the
@@ -159,7 +165,11 @@ impl Default for ServerConfig {
 ///   revision; members cannot be added or removed.
 /// - In a group, a member creates a watch without a start revision once it has caught up with the leader. What a change of users,
 ///   roles or alarms means is known to another member a moment later.
-/// - Tokens are signed, so that every member honours them; one that is used at one member lives longer at that.
+/// - Tokens are signed, so that every member honours them; one that is used at one member lives longer at that. JSON Web Tokens are
+///   as etcd's, but that ES512 and RSA keys under 2048 bits are not taken, EdDSA is, as in 3.6, and one of a later revision may read.
+/// - The quota counts what is in use and not the size, so deleting and compacting makes room, once the alarm is disarmed, without a
+///   defragmentation. `dbSize` can be more than the quota, since it also counts what is to be freed and the log of a group: who
+///   watches how much of the quota is left looks at `dbSizeInUse`, which never exceeds it by more than the records of users.
 /// - `status` tells the release 3.5.21, and sizes of the store's own engine.
 ///
 /// # Metrics
@@ -171,9 +181,15 @@ impl Default for ServerConfig {
 ///
 /// The database's size is what it takes on the disk, without the space that is set aside for what is to come; what is in use is
 /// what is kept, with the memory that its bookkeeping takes. Between the two lies what the engine frees when more than half of
-/// the log is not needed, and `defragment` at once, while everything else goes on. So the quota counts what is in use, not
-/// as etcd's the size: deleting and compacting makes room by itself.
-/// The quota is that of the member that is asked, so one with less than the others raises its alarm when it is asked itself.
+/// the log is not needed, and `defragment` at once, while everything else goes on. The quota is that of the member that is asked,
+/// so one with less than the others raises its alarm when it is asked itself.
+///
+/// # JSON
+/// Under `/v3/` everything is as with etcd 3.5's gateway; a test compares the bytes with etcd's. Differences: words about JSON that makes
+/// no sense are ours; a list that comes twice is taken twice, where etcd takes the second; there are no WebSockets, no headers
+/// for scripts of other sites, and no trailers. A request may take twice as many bytes as it may over gRPC.
+/// The name in a client's certificate is nobody there, as in etcd, which like this server refuses a client that has one once users are
+/// enabled.
 ///
 /// # Users
 /// With users enabled, more is denied than in 3.4: compaction and all of maintenance but `status` need root, leases and
@@ -225,6 +241,7 @@ impl EtcdServer {
         let auth = AuthConfig {
             bcrypt_cost: config.bcrypt_cost,
             token_ttl: config.token_ttl,
+            jwt: config.json_web_tokens.clone(),
             trusts_certificates: config.client_cert_auth,
             clock: config.clock,
         };
@@ -270,29 +287,29 @@ impl EtcdServer {
     }
 
     /// Serves on `listener` until `shutdown`; then watches are ended and calls that run are finished.
-    pub async fn serve(self, listener: TcpListener, shutdown: CancellationToken) -> io::Result<()> {
-        self.serve_on(listener, None, shutdown).await
+    pub async fn serve(self, listener: impl Into<Listener>, shutdown: CancellationToken) -> io::Result<()> {
+        self.serve_on(listener.into(), None, shutdown).await
     }
 
     /// The same over TLS. Each connection takes the configuration of the moment, so certificates can be replaced; it has to
     /// offer the protocols `h2` and `http/1.1`, and decides which clients are let in.
     pub async fn serve_tls(
         self,
-        listener: TcpListener,
+        listener: impl Into<Listener>,
         tls: watched::Receiver<Arc<rustls::ServerConfig>>,
         shutdown: CancellationToken,
     ) -> io::Result<()> {
-        self.serve_on(listener, Some(tls), shutdown).await
+        self.serve_on(listener.into(), Some(tls), shutdown).await
     }
 
     /// Serves only `/health`, `/livez`, `/readyz`, `/metrics` and `/version`, for probes and for Prometheus, until `shutdown`.
     pub async fn serve_pages(
         self,
-        listener: TcpListener,
+        listener: impl Into<Listener>,
         tls: Option<watched::Receiver<Arc<rustls::ServerConfig>>>,
         shutdown: CancellationToken,
     ) -> io::Result<()> {
-        let connections = listen::connections(listener, self.terms(tls), shutdown.clone());
+        let connections = listen::connections(listener.into(), self.terms(tls), shutdown.clone());
         let general = tonic::transport::Server::builder().accept_http1(true);
         let served = { general }.serve_with_incoming_shutdown(
             front::Front::of_pages(self),
@@ -308,7 +325,7 @@ impl EtcdServer {
 
     async fn serve_on(
         mut self,
-        listener: TcpListener,
+        listener: Listener,
         tls: Option<watched::Receiver<Arc<rustls::ServerConfig>>>,
         shutdown: CancellationToken,
     ) -> io::Result<()> {

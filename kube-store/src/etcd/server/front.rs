@@ -1,4 +1,4 @@
-//! What a port serves: gRPC, and pages beside it.
+//! What a port serves: gRPC, the same as JSON, and pages beside it.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -13,6 +13,7 @@ use tonic::service::Routes;
 
 use super::certified::Certified;
 use super::etcd_server::{EtcdServer, no_leader, not_for_learners};
+use super::gateway;
 use super::metrics::Metrics;
 use super::pages::{self, Response, page};
 
@@ -43,6 +44,23 @@ impl Front {
         self.server.config.largest_message()
     }
 
+    /// The answer to a request on a path of the gateway.
+    fn gateway(
+        &self,
+        request: http::Request<Body>,
+    ) -> impl Future<Output = Result<Response, Infallible>> + use<> {
+        let services = self.routes.clone().filter(|_| self.server.config.json_gateway);
+        // A general server says with the request who is at the other end of the connection.
+        let certified = request.extensions().get().unwrap_or(&self.certified).clone();
+        let server = self.server.clone();
+        async move {
+            Ok(match services {
+                Some(services) => gateway::respond(server, services, certified, request).await,
+                None => pages::not_found(),
+            })
+        }
+    }
+
     /// One for a connection whose client has shown this.
     pub(super) fn of_client(&self, certified: &Certified) -> Self {
         Self { certified: certified.clone(), ..self.clone() }
@@ -62,6 +80,9 @@ impl Service<http::Request<Body>> for Front {
     }
 
     fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
+        if gateway::serves(request.uri().path()) {
+            return self.gateway(request).boxed();
+        }
         if request.method() == http::Method::GET {
             let (server, uri) = (self.server.clone(), request.uri().clone());
             return async move { Ok(page(&server, &uri).await) }.boxed();

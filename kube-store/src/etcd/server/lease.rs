@@ -1,6 +1,7 @@
 //! The service of leases.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{Stream, StreamExt, stream};
@@ -98,12 +99,13 @@ impl pb::lease_server::Lease for EtcdServer {
         request: Request<Streaming<pb::LeaseKeepAliveRequest>>,
     ) -> Answer<Self::LeaseKeepAliveStream> {
         let guard = Guard::new(self, &request);
-        guard.caller().await?.require_user()?;
+        let caller = Arc::new(guard.caller().await?);
+        caller.require_user()?;
         let (server, wants_leader) = (self.clone(), guard.wants_leader());
         let responses = request.into_inner().then(move |request| {
-            let (server, guard) = (server.clone(), guard.clone());
+            let (server, guard, caller) = (server.clone(), guard.clone(), caller.clone());
             async move {
-                guard.caller().await?.require_user()?;
+                guard.still(&caller).await?.require_user()?;
                 if wants_leader && !server.group.has_leader() {
                     return Err(no_leader());
                 }

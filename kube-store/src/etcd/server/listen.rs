@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_rustls::TlsAcceptor;
 use tokio_stream::wrappers::ReceiverStream;
@@ -34,6 +34,44 @@ pub(crate) type Connection = Tolerant<Box<dyn Io>>;
 
 pub(crate) trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<C: AsyncRead + AsyncWrite + Unpin + Send> Io for C {}
+
+/// Where connections come from.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Listener {
+    /// An address of this machine.
+    Tcp(TcpListener),
+    /// A file of this machine, which is its owner's to remove.
+    Unix(UnixListener),
+}
+
+impl From<TcpListener> for Listener {
+    fn from(listener: TcpListener) -> Self {
+        Self::Tcp(listener)
+    }
+}
+
+impl From<UnixListener> for Listener {
+    fn from(listener: UnixListener) -> Self {
+        Self::Unix(listener)
+    }
+}
+
+impl Listener {
+    async fn accept(&self, keepalive: Option<Keepalive>) -> io::Result<Box<dyn Io>> {
+        let listener = match self {
+            Self::Tcp(listener) => listener,
+            Self::Unix(listener) => return Ok(Box::new(listener.accept().await?.0)),
+        };
+        let (stream, _) = listener.accept().await?;
+        // Small answers are not worth waiting for more; a connection that refuses is gone, as reading will show.
+        let _ = stream.set_nodelay(true);
+        if let Some(Err(error)) = keepalive.map(|keepalive| keepalive.apply(&stream)) {
+            tracing::debug!(%error, "a connection is not probed");
+        }
+        Ok(Box::new(stream))
+    }
+}
 
 /// When a connection is probed on which nothing comes, so that one whose client has vanished ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,7 +119,7 @@ type Tls = watch::Receiver<Arc<rustls::ServerConfig>>;
 
 /// Accepts until `shutdown`.
 pub(crate) fn connections(
-    listener: TcpListener,
+    listener: Listener,
     terms: Terms,
     shutdown: CancellationToken,
 ) -> ReceiverStream<io::Result<Connection>> {
@@ -93,27 +131,21 @@ pub(crate) fn connections(
     ReceiverStream::new(receiver)
 }
 
-async fn accept(listener: TcpListener, terms: Terms, sender: mpsc::Sender<io::Result<Connection>>) {
+async fn accept(listener: Listener, terms: Terms, sender: mpsc::Sender<io::Result<Connection>>) {
     let Terms { tls, keepalive, traffic } = terms;
     let handshakes = Arc::new(Semaphore::new(HANDSHAKES));
     while !sender.is_closed() {
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
+        let stream = match listener.accept(keepalive).await {
+            Ok(stream) => stream,
             Err(error) => {
                 tracing::warn!(%error, "no connection was accepted");
                 tokio::time::sleep(PAUSE).await;
                 continue;
             }
         };
-        // Small answers are not worth waiting for more; a connection that refuses is gone, as reading will show.
-        let _ = stream.set_nodelay(true);
-        if let Some(Err(error)) = keepalive.map(|keepalive| keepalive.apply(&stream)) {
-            tracing::debug!(%error, "a connection is not probed");
-        }
         match &tls {
             None => {
-                let connection =
-                    Tolerant::new(Box::new(stream) as Box<dyn Io>, Certified::default(), traffic.clone());
+                let connection = Tolerant::new(stream, Certified::default(), traffic.clone());
                 let _ = sender.send(Ok(connection)).await;
             }
             Some(tls) => {
@@ -158,7 +190,7 @@ pub(super) fn without_http2(
 }
 
 async fn agree(
-    stream: TcpStream,
+    stream: Box<dyn Io>,
     config: Arc<rustls::ServerConfig>,
     traffic: Arc<Traffic>,
 ) -> Option<Connection> {

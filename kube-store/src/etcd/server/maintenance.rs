@@ -17,6 +17,7 @@ use super::metrics::Counted;
 use super::{checksum, convert};
 use crate::etcd::r#gen::etcdserverpb as pb;
 use crate::{Error, Revision};
+use pb::downgrade_request::DowngradeAction;
 
 /// Bytes of a snapshot in one response.
 const CHUNK: usize = 32 << 10;
@@ -189,5 +190,14 @@ impl pb::maintenance_server::Maintenance for EtcdServer {
         self.group.move_leader(request.target_id).await?;
         // As after a defragmentation.
         Ok(Response::new(pb::MoveLeaderResponse { header: None }))
+    }
+
+    /// There is no release that this one could be made to look like.
+    async fn downgrade(&self, request: Request<pb::DowngradeRequest>) -> Answer<pb::DowngradeResponse> {
+        let request = self.administrator(request).await?;
+        Err(match request.action() {
+            DowngradeAction::Cancel => Status::failed_precondition("etcdserver: no inflight downgrade job"),
+            _ => Status::invalid_argument("etcdserver: invalid downgrade target version"),
+        })
     }
 }

@@ -14,6 +14,7 @@ mod decode;
 mod election;
 mod etcd_server;
 mod front;
+mod gateway;
 mod group;
 mod health;
 mod history;
@@ -29,15 +30,16 @@ mod restore;
 mod rpc;
 mod watch;
 
+pub use self::auth::{JsonWebTokens, TokenKeyError};
 pub use self::certified::common_name;
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use self::decode::{decode_requests, decode_token};
 #[cfg(all(any(test, feature = "testing"), feature = "raft"))]
 pub(crate) use self::decode::{valid_requests, valid_snapshot, valid_token};
 pub use self::etcd_server::{EtcdServer, Member, ServerConfig};
-pub use self::listen::Keepalive;
 #[cfg(feature = "raft")]
 pub(crate) use self::listen::{Io, Terms, connections};
+pub use self::listen::{Keepalive, Listener};
 pub use self::restore::SnapshotCheck;
 pub(crate) use self::restore::restore;
 #[cfg(any(test, feature = "testing"))]

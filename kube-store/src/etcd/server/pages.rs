@@ -85,7 +85,11 @@ fn checks(path: &str) -> Option<Vec<Check>> {
 }
 
 pub(super) fn not_found() -> Response {
-    respond(404, PLAIN, "404 page not found\n".into())
+    plain(404, "404 page not found\n")
+}
+
+pub(super) fn plain(status: u16, text: &str) -> Response {
+    respond(status, PLAIN, text.into())
 }
 
 fn respond(status: u16, kind: &'static str, text: String) -> Response {
@@ -95,7 +99,7 @@ fn respond(status: u16, kind: &'static str, text: String) -> Response {
     response
 }
 
-fn json(status: u16, text: String) -> Response {
+pub(super) fn json(status: u16, text: String) -> Response {
     respond(status, "application/json", text)
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::watch;
 use tokio_rustls::TlsConnector;
 use tonic::codegen::{Service, http};
@@ -30,7 +30,8 @@ const ALIVE: Duration = Duration::from_secs(1);
 pub(super) async fn dial(url: &str, tls: Option<&PeerTls>) -> Result<Channel> {
     let dialer = Dialer::new(url, tls)?;
     // TLS is the dialer's; the layer above would refuse a scheme whose meaning it does not know.
-    let endpoint = Endpoint::from_shared(format!("http://{}", dialer.address)).map_err(unreachable)?;
+    let named = if dialer.is_file { "localhost" } else { &dialer.address };
+    let endpoint = Endpoint::from_shared(format!("http://{named}")).map_err(unreachable)?;
     let endpoint = endpoint
         .connect_timeout(CONNECT)
         .http2_keep_alive_interval(ALIVE)
@@ -49,6 +50,8 @@ fn unreachable(error: impl std::error::Error) -> Error {
 #[derive(Clone)]
 struct Dialer {
     address: String,
+    /// Whether the address, port and all, is the name of a file, as etcd has it.
+    is_file: bool,
     tls: Option<(TlsConnector, ServerName<'static>)>,
 }
 
@@ -58,24 +61,30 @@ impl Dialer {
         let (scheme, rest) = url.split_once("://").ok_or_else(|| wrong("not a URL"))?;
         let address = rest.trim_end_matches('/').to_owned();
         let tls = match (scheme, tls) {
-            ("http", _) => None,
-            ("https", Some(tls)) => {
+            ("http" | "unix", _) => None,
+            ("https" | "unixs", Some(tls)) => {
                 let (host, _) = address.rsplit_once(':').ok_or_else(|| wrong("a port is missing"))?;
                 let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
                 let name = ServerName::try_from(host).map_err(|_| wrong("not the name of a host"))?;
                 Some((TlsConnector::from(tls.borrow().clone()), name))
             }
-            ("https", None) => return Err(wrong("there are no certificates for TLS")),
-            _ => return Err(wrong("expected http:// or https://")),
+            ("https" | "unixs", None) => return Err(wrong("there are no certificates for TLS")),
+            _ => return Err(wrong("expected http, https, unix or unixs")),
         };
-        Ok(Self { address, tls })
+        Ok(Self { address, is_file: scheme.starts_with("unix"), tls })
     }
 
     async fn connect(self) -> io::Result<TokioIo<Box<dyn Io>>> {
-        let stream = TcpStream::connect(&self.address).await?;
-        stream.set_nodelay(true)?;
+        let stream: Box<dyn Io> = match self.is_file {
+            true => Box::new(UnixStream::connect(&self.address).await?),
+            false => {
+                let stream = TcpStream::connect(&self.address).await?;
+                stream.set_nodelay(true)?;
+                Box::new(stream)
+            }
+        };
         Ok(TokioIo::new(match self.tls {
-            None => Box::new(stream),
+            None => stream,
             Some((connector, name)) => Box::new(connector.connect(name, stream).await?),
         }))
     }

@@ -4,7 +4,6 @@ use std::io;
 use std::sync::Arc;
 
 use futures::StreamExt;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::metadata::MetadataMap;
@@ -15,7 +14,7 @@ use super::r#gen::messages::peer_server::PeerServer as Service;
 use super::metrics::PeerMetrics;
 use super::network::PeerNetwork;
 use super::{GROUP, MAX_BATCH, MEMBER, REMOVED};
-use crate::etcd::server::{Terms, connections};
+use crate::etcd::server::{Listener, Terms, connections};
 use crate::raft::{Inbox, MemberInfo, RaftStatus, RaftStore};
 
 /// Where other members reach one.
@@ -45,12 +44,12 @@ impl PeerServer {
     /// offer the protocol `h2`, and decides which members are let in.
     pub async fn serve(
         mut self,
-        listener: TcpListener,
+        listener: impl Into<Listener>,
         tls: Option<watch::Receiver<Arc<rustls::ServerConfig>>>,
         shutdown: CancellationToken,
     ) -> io::Result<()> {
         self.shutdown = shutdown.clone();
-        let connections = connections(listener, Terms { tls, ..Terms::default() }, shutdown.clone());
+        let connections = connections(listener.into(), Terms { tls, ..Terms::default() }, shutdown.clone());
         tonic::transport::Server::builder()
             .add_service(Service::new(self).max_decoding_message_size(MAX_BATCH))
             .serve_with_incoming_shutdown(connections, shutdown.cancelled_owned())

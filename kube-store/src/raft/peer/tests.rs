@@ -7,12 +7,13 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::RootCertStore;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{PeerConfig, PeerNetwork, PeerServer, PeerTls, ask_for_members, found};
 use crate::engine::MemoryEngine;
+use crate::etcd::server::Listener;
 use crate::raft::{MemberChange, MemberInfo, RaftConfig, RaftStore, Start};
 use crate::{Error, StoreExt};
 
@@ -30,7 +31,7 @@ impl Member {
     }
 
     async fn start_with(
-        listener: TcpListener,
+        listener: impl Into<Listener>,
         config: RaftConfig,
         members: Vec<MemberInfo>,
         tls: Option<Tls>,
@@ -43,8 +44,11 @@ impl Member {
         let store = RaftStore::open(MemoryEngine::default(), config, transport).await.unwrap();
         network.attach(store.inbox());
         let (store, shutdown) = (Arc::new(store), CancellationToken::new());
-        let serving =
-            tokio::spawn(PeerServer::new(&store).counting(&network).serve(listener, asked, shutdown.clone()));
+        let serving = tokio::spawn(PeerServer::new(&store).counting(&network).serve(
+            listener.into(),
+            asked,
+            shutdown.clone(),
+        ));
         Self { store, network, shutdown, serving }
     }
 
@@ -69,7 +73,7 @@ async fn group(count: usize) -> Vec<Member> {
     group_with(listeners(count).await, &vec![None; count]).await
 }
 
-async fn group_with(listeners: Vec<(TcpListener, String)>, tls: &[Option<Tls>]) -> Vec<Member> {
+async fn group_with(listeners: Vec<(impl Into<Listener>, String)>, tls: &[Option<Tls>]) -> Vec<Member> {
     let named = listeners.iter().enumerate().map(|(n, (_, url))| (format!("m{n}"), vec![url.clone()]));
     let (cluster, members) = found("token", named);
     let mut started = Vec::new();
@@ -185,6 +189,21 @@ async fn a_group_over_connections_writes_grows_and_shrinks() {
     assert!(gone.store.put("b", "1").await.is_err());
     joined.store.put("b", "2").await.unwrap();
     for member in members.into_iter().chain([joined, gone]) {
+        member.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_over_files_of_this_machine_writes() {
+    let dir = tempfile::tempdir().unwrap();
+    let listeners = (0..3).map(|n| {
+        let path = dir.path().join(format!("m{n}"));
+        (UnixListener::bind(&path).unwrap(), format!("unix://{}", path.display()))
+    });
+    let members = group_with(listeners.collect(), &vec![None; 3]).await;
+    members[0].store.put("a", "1").await.unwrap();
+    assert_eq!(members[1].store.get("a").await.unwrap().unwrap().value, "1");
+    for member in members {
         member.stop().await;
     }
 }

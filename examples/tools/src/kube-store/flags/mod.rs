@@ -6,11 +6,13 @@ mod settings;
 mod table;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod value;
 
 pub(crate) use self::read::{Read, Refused, read, usage};
 pub(crate) use self::settings::{ClusterState, Engine, Settings};
-pub(crate) use self::value::{Scheme, address};
+pub(crate) use self::tokens::TokenFlags;
+pub(crate) use self::value::{Place, address};
 
 /// What to do.
 #[derive(Debug, PartialEq)]

@@ -1,14 +1,19 @@
 //! What the flags set.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use kube_store::AutoCompaction;
 
-use super::value::{address, duration};
+use super::tokens::TokenFlags;
+use super::value::{address, check_advertised, duration, host};
 use crate::Failure;
-use crate::tls::{Limits, TlsFiles};
+use crate::tls::{Limits, TlsFiles, made};
+
+/// The sides of TLS, as their folders are named.
+const CLIENTS: &str = "client";
+const PEERS: &str = "peer";
 
 /// How to serve. Fields are named after etcd's flags.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,6 +33,8 @@ pub(crate) struct Settings {
     pub(crate) client_tls: TlsFlags,
     pub(crate) peer_tls: TlsFlags,
     pub(crate) tls: Limits,
+    /// For how many years certificates are good that are made.
+    pub(crate) made_years: u32,
     pub(crate) engine: Engine,
     pub(crate) max_request_bytes: usize,
     pub(crate) max_txn_ops: usize,
@@ -38,6 +45,7 @@ pub(crate) struct Settings {
     pub(crate) bcrypt_cost: u32,
     /// In seconds.
     pub(crate) auth_token_ttl: u64,
+    pub(crate) json_web_tokens: Option<TokenFlags>,
     pub(crate) snapshot_count: u64,
     /// In milliseconds, as the next.
     pub(crate) heartbeat_interval: u64,
@@ -50,6 +58,7 @@ pub(crate) struct Settings {
     pub(crate) lease_checkpoints: bool,
     /// Whether metrics tell how long calls take.
     pub(crate) extensive_metrics: bool,
+    pub(crate) json_gateway: bool,
     pub(crate) log_level: Option<&'static str>,
     pub(crate) log_outputs: Vec<String>,
 }
@@ -70,6 +79,7 @@ impl Default for Settings {
             client_tls: TlsFlags::default(),
             peer_tls: TlsFlags::default(),
             tls: Limits::default(),
+            made_years: 1,
             engine: Engine::Embedded,
             max_request_bytes: 3 << 19,
             max_txn_ops: 128,
@@ -78,6 +88,7 @@ impl Default for Settings {
             auto_compaction_retention: "0".into(),
             bcrypt_cost: 10,
             auth_token_ttl: 300,
+            json_web_tokens: None,
             snapshot_count: 5000,
             heartbeat_interval: 100,
             election_timeout: 1000,
@@ -88,6 +99,7 @@ impl Default for Settings {
             socket_reuse_port: false,
             lease_checkpoints: false,
             extensive_metrics: false,
+            json_gateway: true,
             log_level: None,
             log_outputs: Vec::new(),
         }
@@ -105,16 +117,29 @@ pub(crate) struct TlsFlags {
     pub(crate) authority: Option<PathBuf>,
     pub(crate) revoked: Option<PathBuf>,
     pub(crate) asks_clients: bool,
+    /// Whether certificate and key are made if none are given.
+    pub(crate) automatic: bool,
     pub(crate) allowed_names: Vec<String>,
     pub(crate) allowed_hosts: Vec<String>,
 }
 
 impl TlsFlags {
-    /// The files, if a certificate is given; `prefix` is what the flags of this side begin with.
-    fn files(&self, prefix: &str, limits: &Limits) -> Result<Option<TlsFiles>, String> {
+    /// Whether certificate and key have to be made.
+    fn makes(&self) -> bool {
+        self.automatic && self.certificate.is_none() && self.key.is_none()
+    }
+
+    /// The files, if a certificate is given or made in a folder; `prefix` is what the flags of this side begin with.
+    fn files(&self, prefix: &str, limits: &Limits, made: &Path) -> Result<Option<TlsFiles>, String> {
         let pair = match (&self.certificate, &self.key) {
             (Some(certificate), Some(key)) => (certificate.clone(), key.clone()),
-            (None, None) => return self.check_unused(prefix).map(|()| None),
+            (None, None) => {
+                self.check_unused(prefix)?;
+                if !self.makes() {
+                    return Ok(None);
+                }
+                made::pair(made)
+            }
             _ => return Err(format!("--{prefix}cert-file and --{prefix}key-file go together")),
         };
         let client = match (&self.client_certificate, &self.client_key) {
@@ -135,6 +160,7 @@ impl TlsFlags {
             server: pair,
             client,
             authority: self.authority.clone(),
+            believes_all: self.makes(),
             revoked: self.revoked.clone(),
             allowed_names: self.allowed_names.clone(),
             allowed_hosts: self.allowed_hosts.clone(),
@@ -144,7 +170,7 @@ impl TlsFlags {
 
     /// Whoever limits who may come must not believe that this is so when there is no TLS.
     fn check_unused(&self, prefix: &str) -> Result<(), String> {
-        let unused = Self { client_certificate: None, client_key: None, ..self.clone() };
+        let unused = Self { client_certificate: None, client_key: None, automatic: false, ..self.clone() };
         if unused == Self::default() {
             return Ok(());
         }
@@ -205,13 +231,23 @@ impl Settings {
         let listened =
             self.listen_client_urls.iter().chain(&self.listen_peer_urls).chain(&self.listen_metrics_urls);
         listened.map(String::as_str).try_for_each(|url| address(url).map(drop))?;
+        for (flag, urls) in [
+            ("initial-advertise-peer-urls", &self.initial_advertise_peer_urls),
+            ("advertise-client-urls", &self.advertise_client_urls),
+        ] {
+            urls.iter().try_for_each(|url| check_advertised(flag, url))?;
+        }
         if self.watch_progress_notify_interval.is_zero() {
             return Err("--experimental-watch-progress-notify-interval must be >0".into());
         }
         if self.max_request_bytes == 0 || self.max_txn_ops == 0 {
             return Err("--max-request-bytes and --max-txn-ops must be >0".into());
         }
+        if self.made_years == 0 && (self.client_tls.makes() || self.peer_tls.makes()) {
+            return Err("selfSignedCertValidity is invalid,it should be greater than 0".into());
+        }
         self.auto_compaction()?;
+        self.tls.check()?;
         self.client_tls()?;
         self.peer_tls()?;
         self.members().map(drop)
@@ -274,14 +310,35 @@ impl Settings {
         }
     }
 
+    /// The folder of certificates that are made for one side.
+    fn made(&self, side: &str) -> PathBuf {
+        self.data_dir().join("fixtures").join(side)
+    }
+
+    /// Makes the certificates that have to be there and are not.
+    pub(crate) fn make_certificates(&self, now: SystemTime) -> Result<(), Failure> {
+        for (side, flags, urls) in [
+            (CLIENTS, &self.client_tls, &self.listen_client_urls),
+            (PEERS, &self.peer_tls, &self.listen_peer_urls),
+        ] {
+            if flags.makes() {
+                let hosts = urls.iter().filter_map(|url| host(url)).collect();
+                made::make(&self.made(side), hosts, self.made_years, now)?;
+            } else if flags.automatic {
+                tracing::warn!("ignoring {side} auto TLS since certs given");
+            }
+        }
+        Ok(())
+    }
+
     /// Files for what clients are shown, if any are given.
     pub(crate) fn client_tls(&self) -> Result<Option<TlsFiles>, String> {
-        self.client_tls.files("", &self.tls)
+        self.client_tls.files("", &self.tls, &self.made(CLIENTS))
     }
 
     /// Files for what members show each other, if any are given.
     pub(crate) fn peer_tls(&self) -> Result<Option<TlsFiles>, String> {
-        self.peer_tls.files("peer-", &self.tls)
+        self.peer_tls.files("peer-", &self.tls, &self.made(PEERS))
     }
 
     /// When history is forgotten.

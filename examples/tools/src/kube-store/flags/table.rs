@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 
 use super::settings::{ClusterState, CompactionMode, Engine, Settings, TlsFlags};
+use super::tokens::tokens;
 use super::value::{Kind, list, number, switch, time, urls, word};
 
 type Set<S> = fn(&mut S, &str) -> Result<(), String>;
@@ -145,7 +146,6 @@ const NOT_COMPARED: &str = "What is read from the disk is checked by checksums; 
 const LASTING_CHECKPOINTS: &str = "Checkpoints of leases last in any case.";
 const OWN_PACE: &str = "Compaction gives way to everything else by itself.";
 const NO_ROTATION: &str = "The log is not rotated here.";
-const NO_MADE_CERTIFICATES: &str = "Certificates are not made here: give some.";
 
 /// All flags that are of one kind each.
 const FLAGS: &[Flag] = &[
@@ -274,7 +274,12 @@ const FLAGS: &[Flag] = &[
         "Seconds that a token lives after its last use [300].",
         set!(auth_token_ttl = number),
     ),
-    refuses("auth-token", Kind::Text, "simple", "Only simple tokens are given out; they are signed."),
+    sets(
+        "auth-token",
+        Kind::Text,
+        "Tokens of users: simple, or jwt,sign-method=RS256,pub-key=FILE,priv-key=FILE,ttl=5m [simple].",
+        set!(json_web_tokens = tokens),
+    ),
     sets(
         "experimental-watch-progress-notify-interval",
         Kind::Time,
@@ -355,7 +360,12 @@ const FLAGS: &[Flag] = &[
     notes("backend-batch-interval", Kind::Time, "", "What waits is written together."),
     notes("backend-batch-limit", Kind::Number, "0", "What waits is written together."),
     notes("max-concurrent-streams", Kind::Number, "4294967295", "A connection may have 65536 calls at once."),
-    refuses("enable-grpc-gateway", Kind::Bool, "false", "JSON over HTTP is not served."),
+    sets(
+        "enable-grpc-gateway",
+        Kind::Bool,
+        "Serve the methods of gRPC as JSON too, under /v3/.",
+        set!(json_gateway = switch),
+    ),
     notes("raft-read-timeout", Kind::Time, "5s", "Members notice silence by heartbeats."),
     notes("raft-write-timeout", Kind::Time, "5s", "Members notice silence by heartbeats."),
     refuses("discovery", Kind::Text, "", NO_DISCOVERY),
@@ -388,7 +398,12 @@ const FLAGS: &[Flag] = &[
     notes("proxy-read-timeout", Kind::Number, "0", "It is no proxy."),
     notes("cors", Kind::Text, "*", "Nothing is served to scripts of web pages."),
     refuses("host-whitelist", Kind::Text, "*", "The host that a request names is not looked at."),
-    notes("self-signed-cert-validity", Kind::Number, "1", NO_MADE_CERTIFICATES),
+    sets(
+        "self-signed-cert-validity",
+        Kind::Number,
+        "Years for which a certificate is good that is made [1].",
+        set!(made_years = number),
+    ),
     notes("enable-pprof", Kind::Bool, "false", "There is no /debug/pprof."),
     notes("feature-gates", Kind::Text, "", NOT_COMPARED),
     notes("experimental-initial-corrupt-check", Kind::Bool, "false", NOT_COMPARED),
@@ -515,11 +530,8 @@ const TLS: &[TlsFlag] = &[
         key: "auto-tls",
         names: ["auto-tls", "peer-auto-tls"],
         kind: Kind::Bool,
-        help: NO_MADE_CERTIFICATES,
-        set: |tls, text| match switch(text)? && tls.certificate.is_none() {
-            true => Err("certificates are not made here".into()),
-            false => Ok(()),
-        },
+        help: "Make a certificate if none is given, which hides what is said and proves nothing.",
+        set: set!(automatic = switch),
     },
 ];
 

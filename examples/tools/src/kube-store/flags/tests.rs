@@ -5,6 +5,7 @@ use kube_store::AutoCompaction;
 
 use super::read::variable;
 use super::settings::{CompactionMode, Settings};
+use super::tokens::TokenFlags;
 use super::*;
 
 fn run(args: &[&str], env: &[(&str, &str)]) -> Result<Command, Refused> {
@@ -72,8 +73,20 @@ const SET: &[(&str, &str, Change)] = &[
     ("max-request-bytes", "10", |s| s.max_request_bytes = 10),
     ("max-txn-ops", "5", |s| s.max_txn_ops = 5),
     ("engine", "memory", |s| s.engine = Engine::Memory),
+    ("self-signed-cert-validity", "3", |s| s.made_years = 3),
+    ("auto-tls", "true", |s| s.client_tls.automatic = true),
+    ("peer-auto-tls", "true", |s| s.peer_tls.automatic = true),
     ("bcrypt-cost", "4", |s| s.bcrypt_cost = 4),
     ("auth-token-ttl", "7", |s| s.auth_token_ttl = 7),
+    ("auth-token", "jwt,sign-method=ES256,pub-key=p,priv-key=k,ttl=7s,key=k", |s| {
+        s.json_web_tokens = Some(TokenFlags {
+            method: "ES256".into(),
+            public_key: Some("p".into()),
+            private_key: Some("k".into()),
+            ttl: Duration::from_secs(7),
+            unknown: vec!["key".into()],
+        });
+    }),
     ("experimental-watch-progress-notify-interval", "5s", |s| {
         s.watch_progress_notify_interval = Duration::from_secs(5);
     }),
@@ -83,6 +96,7 @@ const SET: &[(&str, &str, Change)] = &[
     ("socket-reuse-port", "true", |s| s.socket_reuse_port = true),
     ("experimental-enable-lease-checkpoint", "true", |s| s.lease_checkpoints = true),
     ("metrics", "extensive", |s| s.extensive_metrics = true),
+    ("enable-grpc-gateway", "false", |s| s.json_gateway = false),
     ("log-level", "panic", |s| s.log_level = Some("error")),
     ("debug", "true", |s| s.log_level = Some("debug")),
     ("log-outputs", "/l", |s| s.log_outputs = vec!["/l".into()]),
@@ -115,8 +129,12 @@ fn a_flag_its_variable_and_its_key_set_the_same() {
         change(&mut wanted);
         let (one, two) = (format!("--{name}={value}"), format!("-{name}"));
         assert_eq!(settings(&[&one]), wanted, "{one}");
-        // A switch stands alone.
-        let apart = if *value == "true" { vec![two.as_str()] } else { vec![two.as_str(), value] };
+        // A switch stands alone, and so is only turned on.
+        let apart = match *value {
+            "true" => vec![two.as_str()],
+            "false" => vec![one.as_str()],
+            value => vec![two.as_str(), value],
+        };
         assert_eq!(settings(&apart), wanted, "{apart:?}");
         assert_eq!(served(&[], &[(&variable(name), value)]).settings, wanted, "{}", variable(name));
         assert_eq!(from_file(&format!("{name}: '{value}'\n")).settings, wanted, "{name}: {value}");
@@ -216,9 +234,13 @@ fn what_has_no_effect_is_noted_and_what_would_mislead_is_refused() {
         "--force-new-cluster=true",
         "--discovery=http://a",
         "--proxy=on",
-        "--auto-tls",
-        "--auth-token=jwt,sign-method=RS256",
-        "--enable-grpc-gateway=true",
+        "--auth-token=jwt",
+        "--auth-token=jwt,sign-method=RS256,ttl=x",
+        "--auth-token=jwt,sign-method=RS256,sign-method=RS256",
+        "--auth-token=jwt,sign-method",
+        "--auth-token=other,sign-method=RS256",
+        "--auth-token=simple,a",
+        "--auth-token=",
         "--host-whitelist=a",
     ] {
         assert!(matches!(refusal(&[given], &[]), Refused::Usage(_)), "{given}");
@@ -268,6 +290,10 @@ fn values_that_do_not_fit_are_refused_in_etcds_words() {
             "expected IP in URL for binding (http://example.com:1)",
         ),
         (
+            &["--initial-advertise-peer-urls=unix:///a"],
+            "--initial-advertise-peer-urls \"unix:///a\" must be \"host:port\" (missing port in address)",
+        ),
+        (
             &["--auto-compaction-retention=x"],
             "error parsing CompactionRetention: time: invalid duration \"x\"",
         ),
@@ -276,8 +302,21 @@ fn values_that_do_not_fit_are_refused_in_etcds_words() {
             "couldn't find local name \"default\" in the initial cluster configuration",
         ),
         (&["--config-file=/nonexistent"], "open /nonexistent: no such file or directory"),
+        (
+            &["--tls-min-version=TLS1.3", "--tls-max-version=TLS1.2"],
+            "min version (TLS1.3) is greater than max version (TLS1.2)",
+        ),
+        (
+            &["--tls-min-version=TLS1.3", "--cipher-suites=TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"],
+            "cipher suites cannot be configured when only TLS1.3 is enabled",
+        ),
         (&["--cert-file=a"], "--cert-file and --key-file go together"),
         (&["--client-cert-auth"], "TLS flags need --cert-file and --key-file"),
+        (&["--auto-tls", "--client-cert-auth"], "TLS flags need --cert-file and --key-file"),
+        (
+            &["--peer-auto-tls", "--self-signed-cert-validity=0"],
+            "selfSignedCertValidity is invalid,it should be greater than 0",
+        ),
         (
             &["--cert-file=a", "--key-file=a", "--client-cert-auth"],
             "--client-cert-auth needs --trusted-ca-file",

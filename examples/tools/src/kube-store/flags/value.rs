@@ -1,6 +1,7 @@
 //! Values as Go's flags have them, and in its words when they are wrong.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// What kind of value a flag takes.
@@ -123,34 +124,70 @@ pub(super) fn urls(text: &str) -> Result<Vec<String>, String> {
 fn check_url(url: &str) -> Result<(), String> {
     let rest = match url.split_once("://") {
         Some(("http" | "https", rest)) => rest,
-        Some(("unix" | "unixs", _)) => return Err(format!("unix sockets are not listened on: {url}")),
+        Some(("unix" | "unixs", _)) => return Ok(()),
         _ => return Err(format!("URL scheme must be http, https, unix, or unixs: {url}")),
     };
     let host = rest.strip_suffix('/').unwrap_or(rest);
     if host.contains('/') {
         return Err(format!("URL must not contain a path: {url}"));
     }
-    let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-    if has_port { Ok(()) } else { Err(format!("URL address does not have the form \"host:port\": {url}")) }
+    if has_port(host) {
+        Ok(())
+    } else {
+        Err(format!("URL address does not have the form \"host:port\": {url}"))
+    }
 }
 
-/// With or without TLS.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Scheme {
-    Http,
-    Https,
+fn has_port(host: &str) -> bool {
+    host.rsplit_once(':').is_some_and(|(host, port)| !host.contains('/') && port.parse::<u16>().is_ok())
+}
+
+/// The host of an address that has one.
+pub(super) fn host(url: &str) -> Option<String> {
+    let (_, rest) = url.split_once("://")?;
+    let (host, _) = rest.trim_end_matches('/').rsplit_once(':')?;
+    Some(host.trim_start_matches('[').trim_end_matches(']').to_owned()).filter(|host| !host.is_empty())
+}
+
+/// Refuses an address that others could not be told of: etcd wants a port also where it is only a part of a file's name.
+pub(super) fn check_advertised(flag: &str, url: &str) -> Result<(), String> {
+    let host = url.split_once("://").map_or(url, |(_, rest)| rest.trim_end_matches('/'));
+    if has_port(host) {
+        return Ok(());
+    }
+    Err(format!("--{flag} {url:?} must be \"host:port\" (missing port in address)"))
+}
+
+/// Where to listen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Address {
+    /// Whether TLS is spoken there.
+    pub(crate) is_secure: bool,
+    pub(crate) place: Place,
+}
+
+/// A place to listen at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Place {
+    Socket(SocketAddr),
+    File(PathBuf),
 }
 
 /// Takes an address to listen on apart.
-pub(crate) fn address(url: &str) -> Result<(Scheme, SocketAddr), String> {
+pub(crate) fn address(url: &str) -> Result<Address, String> {
     check_url(url)?;
-    let (scheme, rest) = match url.strip_prefix("https://") {
-        Some(rest) => (Scheme::Https, rest),
-        None => (Scheme::Http, url.strip_prefix("http://").unwrap_or(url)),
+    let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
+    let is_secure = matches!(scheme, "https" | "unixs");
+    let place = match scheme {
+        "unix" | "unixs" if rest.is_empty() => return Err(format!("a file is missing in {url}")),
+        "unix" | "unixs" => Place::File(rest.into()),
+        _ => {
+            let address = rest.trim_end_matches('/').replace("localhost:", "127.0.0.1:");
+            let address = address.parse().map_err(|_| format!("expected IP in URL for binding ({url})"))?;
+            Place::Socket(address)
+        }
     };
-    let address = rest.trim_end_matches('/').replace("localhost:", "127.0.0.1:");
-    let address = address.parse().map_err(|_| format!("expected IP in URL for binding ({url})"))?;
-    Ok((scheme, address))
+    Ok(Address { is_secure, place })
 }
 
 #[cfg(test)]
@@ -183,17 +220,46 @@ mod tests {
 
     #[test]
     fn addresses_have_a_scheme_and_a_port() {
-        assert_eq!(address("http://127.0.0.1:1").unwrap(), (Scheme::Http, "127.0.0.1:1".parse().unwrap()));
-        assert_eq!(address("https://[::1]:2/").unwrap(), (Scheme::Https, "[::1]:2".parse().unwrap()));
-        assert_eq!(address("http://localhost:3").unwrap().1, "127.0.0.1:3".parse().unwrap());
+        let socket = |text: &str| Place::Socket(text.parse().unwrap());
+        for (url, is_secure, place) in [
+            ("http://127.0.0.1:1", false, socket("127.0.0.1:1")),
+            ("https://[::1]:2/", true, socket("[::1]:2")),
+            ("http://localhost:3", false, socket("127.0.0.1:3")),
+            ("unix:///run/a.sock", false, Place::File("/run/a.sock".into())),
+            ("unixs://localhost:4", true, Place::File("localhost:4".into())),
+        ] {
+            assert_eq!(address(url).unwrap(), Address { is_secure, place }, "{url}");
+        }
         for (url, wanted) in [
             ("127.0.0.1:1", "URL scheme must be http, https, unix, or unixs: 127.0.0.1:1"),
-            ("unix:///a", "unix sockets are not listened on: unix:///a"),
+            ("unix://", "a file is missing in unix://"),
             ("http://127.0.0.1", "URL address does not have the form \"host:port\": http://127.0.0.1"),
             ("http://127.0.0.1:1/a", "URL must not contain a path: http://127.0.0.1:1/a"),
             ("http://example.com:1", "expected IP in URL for binding (http://example.com:1)"),
         ] {
             assert_eq!(address(url).unwrap_err(), wanted);
         }
+    }
+
+    #[test]
+    fn hosts_are_found_in_addresses() {
+        for (url, wanted) in [
+            ("https://127.0.0.1:1", Some("127.0.0.1")),
+            ("https://[::1]:2/", Some("::1")),
+            ("unixs://localhost:1", Some("localhost")),
+            ("unixs:///run/a.sock", None),
+        ] {
+            assert_eq!(host(url).as_deref(), wanted, "{url}");
+        }
+    }
+
+    #[test]
+    fn what_others_are_told_has_a_port() {
+        for url in ["http://a:1", "unix://localhost:1", "unix://a:1/"] {
+            assert_eq!(check_advertised("a", url), Ok(()), "{url}");
+        }
+        let wanted = "--a \"unix:///a:1\" must be \"host:port\" (missing port in address)";
+        assert_eq!(check_advertised("a", "unix:///a:1").unwrap_err(), wanted);
+        assert!(check_advertised("a", "unix://a").is_err());
     }
 }

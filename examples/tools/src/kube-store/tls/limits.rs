@@ -32,13 +32,28 @@ impl Limits {
     /// Sets the suites by Go's names.
     pub(crate) fn set_suites(&mut self, names: &[String]) -> Result<(), String> {
         let known = rustls::crypto::ring::default_provider();
-        for name in names {
+        let names: Vec<String> = names.iter().map(|name| standard(name)).collect();
+        for name in &names {
             let is_unspoken = UNSPOKEN.iter().any(|part| name.contains(part));
             if !is_unspoken && !known.cipher_suites.iter().any(|suite| go_name(suite) == *name) {
                 return Err(format!("unexpected TLS cipher suite {name:?}"));
             }
         }
-        self.suites = names.to_vec();
+        self.suites = names;
+        Ok(())
+    }
+
+    /// Refuses what does not fit together, in etcd's words.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        if let (Some(least), Some(most)) = (self.least, self.most)
+            && u16::from(least) > u16::from(most)
+        {
+            let (least, most) = (name_of(least), name_of(most));
+            return Err(format!("min version ({least}) is greater than max version ({most})"));
+        }
+        if self.least == Some(ProtocolVersion::TLSv1_3) && !self.suites.is_empty() {
+            return Err("cipher suites cannot be configured when only TLS1.3 is enabled".into());
+        }
         Ok(())
     }
 
@@ -67,6 +82,16 @@ impl Limits {
 fn go_name(suite: &rustls::SupportedCipherSuite) -> String {
     let name = suite.suite().as_str().unwrap_or_default();
     name.replace("TLS13_", "TLS_")
+}
+
+/// The standard's name of a suite. Go has an older one for two, which says nothing of the hash.
+fn standard(name: &str) -> String {
+    let old = name.starts_with("TLS_ECDHE_") && name.ends_with("_CHACHA20_POLY1305");
+    if old { format!("{name}_SHA256") } else { name.to_owned() }
+}
+
+fn name_of(version: ProtocolVersion) -> &'static str {
+    if version == ProtocolVersion::TLSv1_3 { "TLS1.3" } else { "TLS1.2" }
 }
 
 fn version(name: &str) -> Result<Option<ProtocolVersion>, String> {
@@ -101,6 +126,8 @@ mod tests {
         assert!(spoken.contains(&suite) && spoken.len() < names(&Limits::default()).len(), "{spoken:?}");
         limits.set_suites(&["TLS_RSA_WITH_AES_128_CBC_SHA".into()]).unwrap();
         assert!(names(&limits).iter().all(|name| !name.contains("_WITH_")), "nothing is left of TLS 1.2");
+        limits.set_suites(&["TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305".into()]).unwrap();
+        assert!(names(&limits).contains(&"TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256".to_owned()));
         assert!(limits.set_suites(&["abc".into()]).is_err());
         assert!(limits.set_least("TLS1.1").is_err());
     }

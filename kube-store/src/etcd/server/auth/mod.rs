@@ -1,5 +1,6 @@
 //! Who calls, and whether they may.
 
+mod jwt;
 mod model;
 mod needs;
 pub(super) mod refusal;
@@ -25,6 +26,7 @@ use super::convert;
 use super::etcd_server::EtcdServer;
 use crate::{LeaseRequest, LeaseResponse, Store};
 
+pub use self::jwt::{JsonWebTokens, TokenKeyError};
 pub(super) use self::model::Access;
 pub(super) use self::needs::Needs;
 
@@ -46,10 +48,12 @@ pub(super) struct Auth {
 }
 
 /// How users are known.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct AuthConfig {
     pub(super) bcrypt_cost: u32,
     pub(super) token_ttl: Duration,
+    /// Instead of the own kind of tokens.
+    pub(super) jwt: Option<Arc<JsonWebTokens>>,
     /// Whether the name in a client's certificate is a user.
     pub(super) trusts_certificates: bool,
     pub(super) clock: fn() -> SystemTime,
@@ -68,6 +72,8 @@ fn new_key() -> Result<Bytes, Status> {
 pub(super) struct Caller {
     model: Arc<Model>,
     user: Option<String>,
+    /// Of users and roles, when a token was given out that does not know of what came later.
+    as_of: Option<u64>,
 }
 
 impl Caller {
@@ -78,6 +84,12 @@ impl Caller {
 
     fn user(&self) -> Result<&str, Status> {
         self.user.as_deref().ok_or_else(refusal::no_user)
+    }
+
+    /// Refuses a token from before users or roles changed: for keys, and not, as in etcd, for what root or every user may.
+    fn require_recent(&self) -> Result<(), Status> {
+        let is_old = self.as_of.is_some_and(|revision| revision < self.model.revision);
+        if is_old { Err(refusal::old_revision()) } else { Ok(()) }
     }
 
     /// For what every user may. A certificate may name somebody who is none.
@@ -96,10 +108,12 @@ impl Caller {
 
     /// For doing this with all keys from `key` to `range_end`.
     pub(super) fn require(&self, access: Access, key: &Bytes, range_end: &Bytes) -> Result<(), Status> {
-        if self.is_free() || self.model.allows(self.user()?, access, key, range_end) {
+        if self.is_free() {
             return Ok(());
         }
-        Err(refusal::denied())
+        let user = self.user()?;
+        self.require_recent()?;
+        if self.model.allows(user, access, key, range_end) { Ok(()) } else { Err(refusal::denied()) }
     }
 }
 
@@ -122,17 +136,27 @@ impl Auth {
         certified: &Certified,
     ) -> Result<Caller, Status> {
         let model = self.model().await?;
-        let mut user = None;
+        let (mut user, mut as_of) = (None, None);
         if model.enabled
             && let Some(token) = metadata.get("token").or_else(|| metadata.get("authorization"))
         {
             let token = token.to_str().map_err(|_| refusal::invalid_token())?;
-            let known = self.tokens.lock().user(&model, token, self.now());
-            user = Some(known.ok_or_else(refusal::invalid_token)?);
+            let named = self.named(&model, token).ok_or_else(refusal::invalid_token)?;
+            (user, as_of) = (Some(named.0), named.1);
         } else if model.enabled && self.config.trusts_certificates {
             user = certified.name().map(str::to_owned);
         }
-        Ok(Caller { model, user })
+        Ok(Caller { model, user, as_of })
+    }
+
+    /// Whose token it is, and as of which revision, if it says so.
+    fn named(&self, model: &Model, token: &str) -> Option<(String, Option<u64>)> {
+        match &self.config.jwt {
+            Some(jwt) => {
+                jwt.named(token, self.now().seconds()).map(|named| (named.user, Some(named.revision)))
+            }
+            None => Some((self.tokens.lock().user(model, token, self.now())?, None)),
+        }
     }
 
     /// Refuses what the caller may not. A lease counts as its keys: whoever binds a key to it, or ends it, decides over them.
@@ -141,6 +165,7 @@ impl Auth {
             return Ok(());
         }
         caller.user()?;
+        caller.require_recent()?;
         needs.keys.iter().try_for_each(|(access, key, end)| caller.require(*access, key, end))?;
         for lease in needs.leases {
             self.require_lease(caller, Access::Write, lease).await?;
@@ -202,7 +227,7 @@ impl Auth {
         if !model.enabled {
             return Err(refusal::not_enabled());
         }
-        if model.token_key.is_none() {
+        if model.token_key.is_none() && self.config.jwt.is_none() {
             // Users that came with a snapshot of etcd's have none.
             let key = new_key()?;
             self.change(|model| Ok(_ = model.token_key.get_or_insert(key))).await?;
@@ -215,7 +240,15 @@ impl Auth {
         if !same || now.password(user)? != model.password(user)? {
             return Err(refusal::auth_failed());
         }
-        token::sign(&now, user, self.now(), self.config.token_ttl).ok_or_else(refusal::auth_failed)
+        match &self.config.jwt {
+            Some(jwt) => {
+                jwt.sign(user, now.revision, self.now().seconds()).ok_or_else(refusal::only_verifies)
+            }
+            None => {
+                let token = token::sign(&now, user, self.now(), self.config.token_ttl);
+                token.ok_or_else(refusal::auth_failed)
+            }
+        }
     }
 
     fn now(&self) -> Now {
@@ -278,6 +311,13 @@ impl Guard {
 
     pub(super) async fn caller(&self) -> Result<Caller, Status> {
         self.auth.caller(&self.metadata, &self.certified).await
+    }
+
+    /// Whoever began the stream, as of now. A JSON Web Token that was good then may be over by now: nothing makes one live longer,
+    /// and etcd does not look at it again.
+    pub(super) async fn still(&self, beginner: &Caller) -> Result<Caller, Status> {
+        let Caller { user, as_of: as_of @ Some(_), .. } = beginner else { return self.caller().await };
+        Ok(Caller { model: self.auth.model().await?, user: user.clone(), as_of: *as_of })
     }
 
     /// Whether the stream should end when the group has no leader, instead of waiting for one.

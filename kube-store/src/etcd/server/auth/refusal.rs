@@ -2,6 +2,11 @@
 
 use tonic::{Code, Status};
 
+/// That nobody can log in where there is no key to sign tokens with.
+pub(super) fn only_verifies() -> Status {
+    Status::unknown("auth: token signing attempted with verify-only key")
+}
+
 macro_rules! refusals {
     ($($name:ident: $code:ident $text:literal,)*) => {
         $(pub(in crate::etcd::server) fn $name() -> Status {

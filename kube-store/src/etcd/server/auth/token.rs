@@ -32,7 +32,7 @@ pub(super) struct Now {
 }
 
 impl Now {
-    fn seconds(self) -> u64 {
+    pub(super) fn seconds(self) -> u64 {
         self.everywhere.duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
     }
 }

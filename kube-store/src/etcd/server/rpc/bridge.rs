@@ -12,6 +12,7 @@ use tonic::codegen::{Body as HttpBody, Service, http};
 use tonic::{Code, Status};
 
 use super::super::front::Front;
+use super::super::gateway;
 use super::super::metrics::Flow;
 use super::connection::{Request, Respond};
 use super::deadline::{exceeded, limit, passed};
@@ -23,9 +24,11 @@ pub(super) async fn call(mut front: Front, request: Request, mut respond: Respon
     let (metrics, path) = (front.metrics().clone(), request.uri().path().to_owned());
     let running = metrics.calls.begin(&path);
     let flow = metrics.calls.flow(&path);
-    let framing = Framing::new(front.largest_message());
+    // What is not gRPC is not framed as that, and how long it may take is seen where it is answered.
+    let is_json = gateway::serves(&path);
+    let framing = (!is_json).then(|| Framing::new(front.largest_message()));
     let received = |body| Body::new(Received { body, framing, flow: flow.clone(), refused: false });
-    let mut expired = pin!(passed(limit(request.headers())));
+    let mut expired = pin!(passed(limit(request.headers()).filter(|_| !is_json)));
     let answered = async {
         let response = match front.call(request.map(received)).await {
             Ok(response) => response,
@@ -117,7 +120,7 @@ async fn send_data(stream: &mut SendStream<Bytes>, mut data: Bytes) -> Result<()
 /// What a client sends, as the services read it.
 struct Received {
     body: h2::RecvStream,
-    framing: Framing,
+    framing: Option<Framing>,
     flow: Option<Arc<Flow>>,
     /// Whether a message was too large; then nothing more is read.
     refused: bool,
@@ -127,8 +130,10 @@ impl Received {
     fn take(&mut self, data: Bytes) -> Result<http_body::Frame<Bytes>, Status> {
         let broken = |error: h2::Error| Status::cancelled(error.to_string());
         self.body.flow_control().release_capacity(data.len()).map_err(broken)?;
-        let messages = self.framing.messages(&data).inspect_err(|_| self.refused = true)?;
-        self.flow.iter().for_each(|flow| flow.received.add(messages));
+        if let Some(framing) = &mut self.framing {
+            let messages = framing.messages(&data).inspect_err(|_| self.refused = true)?;
+            self.flow.iter().for_each(|flow| flow.received.add(messages));
+        }
         Ok(http_body::Frame::data(data))
     }
 }

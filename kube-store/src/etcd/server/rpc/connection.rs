@@ -13,6 +13,7 @@ use tonic::codegen::http;
 
 use super::super::etcd_server::EtcdServer;
 use super::super::front::{Front, admit};
+use super::super::gateway;
 use super::super::watch;
 use super::batched::{Batched, Writing, batched};
 use super::output::refuse;
@@ -122,7 +123,7 @@ fn call<'a>(
     mut respond: Respond,
 ) -> BoxFuture<'a, ()> {
     let method = request.uri().path();
-    if request.method() != http::Method::POST {
+    if request.method() != http::Method::POST || gateway::serves(method) {
         return Box::pin(bridge::call(front.clone(), request, respond));
     }
     if let Err(status) = admit(server, &request) {

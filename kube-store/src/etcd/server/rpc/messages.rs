@@ -88,7 +88,7 @@ fn length(bytes: &[u8], largest: usize) -> Result<Option<usize>, Status> {
 }
 
 /// What a client hears whose message is too large, in Go's words.
-fn too_large(length: usize, largest: usize) -> Status {
+pub(in super::super) fn too_large(length: usize, largest: usize) -> Status {
     Status::resource_exhausted(format!("grpc: received message larger than max ({length} vs. {largest})"))
 }
 

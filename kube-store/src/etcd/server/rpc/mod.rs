@@ -16,5 +16,5 @@ mod unary;
 
 pub(super) use self::connection::{Respond, serve};
 pub(super) use self::deadline::{exceeded, limit, passed};
-pub(super) use self::messages::{Messages, PREFIX};
+pub(super) use self::messages::{Messages, PREFIX, too_large};
 pub(super) use self::output::{Gone, Output, refuse};
