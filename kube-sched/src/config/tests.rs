@@ -225,6 +225,10 @@ const MISTAKES: &[(&str, &str)] = &[
         "profiles[1].schedulerName: Duplicate value: profiles[0].schedulerName",
     ),
     (
+        "profiles: [{plugins: {score: {enabled: [{name: ImageLocality, weight: -1}]}}}]",
+        "total score of Score plugins could overflow",
+    ),
+    (
         "profiles: [{percentageOfNodesToScore: -1}]",
         "profiles[0].percentageOfNodesToScore: Invalid value: -1: not in valid range [0-100]",
     ),
