@@ -1,5 +1,7 @@
 //! What the driver counts, under upstream's names.
 
+mod inside;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +15,9 @@ use prometheus_client::registry::{Metric, Registry};
 
 use crate::framework::{Code, Verdict};
 use crate::queue::{Arrival, QueueSizes};
+
+use inside::Inside;
+pub(crate) use inside::{CacheSizes, Call};
 
 /// A label's value; the names of profiles are shared, for there are observations for every pod.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -38,13 +43,13 @@ fn labels<const N: usize>(labels: [(&'static str, &'static str); N]) -> Labels<N
 
 /// The driver's metrics. Clones count together; [`register`](Metrics::register) makes them visible.
 ///
-/// These are all of upstream's stable and beta ones that come from scheduling, and those of its alpha ones that say something here.
-/// Missing are the stable `kube_pod_resource_request` and `…_limit`, which tell about pods, not about the scheduler, and upstream's
-/// alpha ones about its caches, its own asynchronous API calls and Go's goroutines for preemption.
+/// These are all of upstream's that come from scheduling. Missing are the stable `kube_pod_resource_request` and `…_limit`, which tell about
+/// pods, not about the scheduler.
 ///
 /// A decision knows no clock: the driver [observes](crate::framework::Observer) it. As upstream has it, plugins inside
 /// decisions are timed for every tenth pod. The time to compile a filter counts as PreFilter, that to compile a score as PreScore. Nodes whose
-/// verdict is known from the pod before are not timed, nor are the filters that preemption tries out.
+/// verdict is known from the pod before are not timed, nor are the filters that preemption tries out; neither counts as an evaluation.
+/// Queueing hints are timed one in ten.
 #[derive(Debug, Clone, Default)]
 pub struct Metrics(Arc<Families>);
 
@@ -64,6 +69,7 @@ struct Families {
     preemption_attempts: Counter,
     preemption_victims: Histogram,
     tasks: Family<Labels<1>, Gauge>,
+    inside: Inside,
 }
 
 /// How an attempt to schedule a pod ended.
@@ -117,6 +123,7 @@ impl Default for Families {
             preemption_attempts: Counter::default(),
             preemption_victims: Histogram::new(exponential_buckets(1.0, 2.0, 7)),
             tasks: Family::default(),
+            inside: Inside::default(),
         }
     }
 }
@@ -155,6 +162,7 @@ impl Metrics {
         add.add("preemption_attempts", "Preemptions attempted", &all.preemption_attempts);
         add.add("preemption_victims", "Victims of a preemption", &all.preemption_victims);
         add.add("goroutines", "Tasks under way, by what they do", &all.tasks);
+        all.inside.register(&mut add);
     }
 
     /// The name of a profile as a label; there are few of them.

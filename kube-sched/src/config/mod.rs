@@ -2,6 +2,7 @@
 
 mod check;
 mod complete;
+mod configz;
 mod document;
 mod extenders;
 mod point;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::document::{PluginEntry, PluginSet, ProfileSection};
 use super::point::{Point, Points, Selected};
-use crate::framework::{EnabledPlugin, Plugin, Profile, Registry};
+use crate::framework::{EnabledPlugin, MAX_NODE_SCORE, Plugin, Profile, Registry};
 use crate::{Error, plugins};
 
 /// Plugins that were made, with the names that they go by in the document.
@@ -19,6 +19,7 @@ pub(super) fn assemble(section: &ProfileSection, registry: &Registry) -> Result<
         .map(|point| Ok((*point, expand(*point, point.set(&section.plugins), &everywhere, &built)?)))
         .collect::<Result<_, Error>>()?;
     let name = section.scheduler_name.as_deref().unwrap_or_default();
+    weigh(section, &everywhere, &built)?;
     complete(name, &lists)?;
     let mut profile = Profile::new(name, registry, &[])?;
     for (plugin, points) in interleave(&lists) {
@@ -144,6 +145,25 @@ fn weight(name: &str, section: &ProfileSection, everywhere: &[PluginEntry]) -> i
     let entries = section.plugins.score.enabled.iter().chain(everywhere);
     let weight = entries.into_iter().find(|entry| entry.name == name).map(|entry| i64::from(entry.weight));
     weight.filter(|weight| *weight != 0).unwrap_or(1)
+}
+
+/// Whether totals of scores stay within their range. Upstream's own check wraps round when a weight is negative, and so refuses every
+/// plugin after that one; what it accepts and refuses is the same here.
+fn weigh(section: &ProfileSection, everywhere: &[PluginEntry], built: &Built) -> Result<(), Error> {
+    let (mut total, mut weighed) = (0_i64, Vec::new());
+    for PluginEntry { name, weight } in section.plugins.score.enabled.iter().chain(everywhere) {
+        let scores = named(built, name).is_some_and(|plugin| plugin.as_score().is_some());
+        if !scores || weighed.contains(&name) {
+            continue;
+        }
+        weighed.push(name);
+        let most = MAX_NODE_SCORE * if *weight == 0 { 1 } else { i64::from(*weight) };
+        if most > i64::MAX.wrapping_sub(total) {
+            return Err(Error::Config("total score of Score plugins could overflow".to_owned()));
+        }
+        total = total.wrapping_add(most);
+    }
+    Ok(())
 }
 
 /// One list in which every extension point finds its plugins in its own order. A plugin is in it more than once only where

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::document::{
     API_VERSION, ClientConnectionSection, Document, ExtenderSection, KIND, LeaderElectionSection,
 };
-use super::{check, complete, profile, shape};
+use super::{check, complete, configz, profile, shape};
 use crate::complaint::{Complaints, join};
 use crate::framework::{Profile, Registry};
 use crate::queue::QueueConfig;
@@ -133,6 +133,27 @@ impl Settings {
     /// # Ok::<(), kube_sched::Error>(())
     /// ```
     pub fn to_yaml(&self) -> Result<String, Error> {
+        // By way of a value, whose fields are sorted as upstream's are.
+        let value = serde_json::to_value(self.completed()).map_err(|error| Error::Decode(Box::new(error)))?;
+        serde_saphyr::to_string(&value).map_err(|error| Error::Decode(Box::new(error)))
+    }
+
+    /// The same under the names that upstream shows at `/configz`, in JSON.
+    ///
+    /// # Errors
+    /// [`Error::Decode`] when a value cannot be written, which no document leads to.
+    ///
+    /// ```
+    /// let shown = kube_sched::Settings::default().to_configz()?;
+    /// assert!(shown.starts_with("{\"componentconfig\":{") && shown.contains("\"PodMaxBackoffSeconds\":10"));
+    /// # Ok::<(), kube_sched::Error>(())
+    /// ```
+    pub fn to_configz(&self) -> Result<String, Error> {
+        let shown = configz::internal(&self.completed()).map_err(|error| Error::Decode(Box::new(error)))?;
+        Ok(serde_json::json!({"componentconfig": shown}).to_string())
+    }
+
+    fn completed(&self) -> Document {
         let mut document = self.document.clone();
         document.set_defaults();
         document.leader_election = (&self.leader_election).into();
@@ -141,9 +162,7 @@ impl Settings {
         (connection.qps, connection.burst) = (*qps, *burst);
         connection.kubeconfig = kubeconfig.as_deref().unwrap_or("".as_ref()).to_string_lossy().into_owned();
         complete::complete(&mut document);
-        // By way of a value, whose fields are sorted as upstream's are.
-        let value = serde_json::to_value(document).map_err(|error| Error::Decode(Box::new(error)))?;
-        serde_saphyr::to_string(&value).map_err(|error| Error::Decode(Box::new(error)))
+        document
     }
 }
 

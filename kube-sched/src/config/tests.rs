@@ -225,6 +225,10 @@ const MISTAKES: &[(&str, &str)] = &[
         "profiles[1].schedulerName: Duplicate value: profiles[0].schedulerName",
     ),
     (
+        "profiles: [{plugins: {score: {enabled: [{name: ImageLocality, weight: -1}]}}}]",
+        "total score of Score plugins could overflow",
+    ),
+    (
         "profiles: [{percentageOfNodesToScore: -1}]",
         "profiles[0].percentageOfNodesToScore: Invalid value: -1: not in valid range [0-100]",
     ),
@@ -468,4 +472,20 @@ extenders:
     let extender = json!({"urlPrefix": "https://a", "filterVerb": "f", "enableHTTPS": true, "httpTimeout": "1m30s",
         "managedResources": [{"name": "c.d/e", "ignoredByScheduler": true}], "tlsConfig": {"caFile": "/ca"}});
     assert_eq!(document["extenders"], json!([extender]));
+}
+
+#[test]
+fn configz_shows_internal_names() {
+    let mut settings = read("extenders: [{urlPrefix: 'https://a', tlsConfig: {keyData: c2VjcmV0}}]").unwrap();
+    settings.leader_election.leader_elect = false;
+    settings.client_connection.kubeconfig = Some("kc".into());
+    let shown: Value = serde_json::from_str(&settings.to_configz().unwrap()).unwrap();
+    let mut shown = shown["componentconfig"].clone();
+    let extender = shown["Extenders"][0].take();
+    assert_eq!((&extender["URLPrefix"], &extender["ManagedResources"]), (&json!("https://a"), &json!(null)));
+    assert_eq!(extender["TLSConfig"], json!({}), "keys are nobody else's");
+    shown["Extenders"] = json!(null);
+    // What upstream answers without a configuration file.
+    let expected: Value = serde_json::from_str(include_str!("tests/configz.json")).unwrap();
+    assert_eq!(shown, expected["componentconfig"]);
 }

@@ -12,7 +12,8 @@ use super::waiting::Waiter;
 use crate::Error;
 use crate::extender::Extender;
 use crate::framework::{Binding, Profile};
-use crate::metrics::{ERROR, Metrics, SUCCESS};
+use crate::metrics::{Call, ERROR, Metrics, SUCCESS};
+use crate::plugins::DefaultBinder;
 
 /// Why a pod was not bound, for the scheduler and for the pod's condition.
 #[derive(Debug)]
@@ -130,6 +131,9 @@ impl Binder<'_> {
             let start = Instant::now();
             let bound = bind.bind(self.client, binding).await;
             self.metrics.plugin(plugin.name(), "Bind", status(&bound), start.elapsed());
+            if plugin.name() == DefaultBinder::NAME {
+                self.metrics.called(Call::Binding, bound.is_ok(), start.elapsed());
+            }
             if bound.map_err(|error| Failure::at("Bind", plugin.name(), error))? {
                 return Ok(());
             }

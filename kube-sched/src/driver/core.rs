@@ -1,5 +1,6 @@
 //! The scheduler without its I/O: changes in, commands out.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,7 +8,8 @@ use fastrand::Rng;
 use k8s_openapi::api::resource::v1::ResourceClaim;
 use tokio::time::Instant;
 
-use super::evictions::Evictions;
+use super::evictions::{Ended, Evictions};
+use super::handling::{Evaluations, Handling};
 use super::outbox::Nomination;
 use super::run::UNSCHEDULABLE;
 use super::timer::{Sampling, Timer};
@@ -15,9 +17,9 @@ use super::waiting::{Waiter, WaitingPods};
 use super::watched::ObjectChange;
 use crate::Config;
 use crate::framework::{
-    Binding, ClusterEvent, Cycle, NodeStatus, PermitDecision, Preemption, Profile, Reserve, Status,
+    Binding, ClusterEvent, Cycle, NodeStatus, POD_ADDED, PermitDecision, Preemption, Profile, Reserve, Status,
 };
-use crate::metrics::{Metrics, SUCCESS, WAIT, status};
+use crate::metrics::{CacheSizes, Metrics, SUCCESS, WAIT, status};
 use crate::node::NodeInfo;
 use crate::pod::PodInfo;
 use crate::queue::{QueuedPod, SchedulingQueue};
@@ -66,6 +68,9 @@ pub(super) struct Core {
     evictions: Evictions,
     metrics: Metrics,
     sampling: Sampling,
+    handling: Handling,
+    /// How many events of each name are kept for pods that are being scheduled, as it was last told.
+    kept_events: BTreeMap<&'static str, usize>,
 }
 
 /// A profile, and what is kept from its last decision: pods of a kind mostly come one after the other.
@@ -73,6 +78,7 @@ pub(super) struct Core {
 struct Served {
     profile: Arc<Profile>,
     reuse: Reuse,
+    evaluations: Evaluations,
 }
 
 /// The parts of the scheduler that a decision reads, and its generator.
@@ -92,21 +98,27 @@ type TurnedDown = (FailedAt, &'static str, Status);
 
 impl Core {
     pub(super) fn new(config: &Config) -> Self {
-        let served =
-            |profile: &Profile| Served { profile: Arc::new(profile.clone()), reuse: Reuse::default() };
+        let served = |profile: &Profile| Served {
+            profile: Arc::new(profile.clone()),
+            reuse: Reuse::default(),
+            evaluations: Evaluations::new(&config.metrics, profile),
+        };
         let profiles: Vec<_> = config.profiles.iter().map(served).collect();
         Self {
             snapshot: Snapshot::new(),
             queue: SchedulingQueue::new(
                 config.queue.clone(),
                 profiles.iter().map(|served| Arc::clone(&served.profile)),
-            ),
+            )
+            .timed_by(config.metrics.clone()),
             profiles,
             rng: Rng::with_seed(config.seed),
             waiting: config.waiting_pods.clone(),
             evictions: Evictions::default(),
             metrics: config.metrics.clone(),
             sampling: Sampling::default(),
+            handling: Handling::default(),
+            kept_events: BTreeMap::new(),
         }
     }
 
@@ -132,13 +144,13 @@ impl Core {
             Some(old) => ClusterEvent::NodeUpdated { old, new },
             None => ClusterEvent::NodeAdded(new),
         };
-        self.queue.on_event(&event, now);
+        self.announce(&event, now);
     }
 
     pub(super) fn node_deleted(&mut self, name: &str, now: Instant) {
         let Some(info) = self.snapshot.node(name).and_then(|view| view.info()).cloned() else { return };
         self.snapshot.remove_node(name);
-        self.queue.on_event(&ClusterEvent::NodeRemoved(info), now);
+        self.announce(&ClusterEvent::NodeRemoved(info), now);
     }
 
     pub(super) fn pod_applied(&mut self, pod: Arc<PodInfo>, now: Instant) {
@@ -168,13 +180,31 @@ impl Core {
         if pod.is_finished() || pod.is_terminating() || served(&mut self.profiles, &pod).is_none() {
             self.snapshot.withdraw_nomination(&pod.key);
             self.evictions.forget(&pod.key);
-            return self.queue.remove(&pod.key);
+            return self.left(&pod.key, now);
         }
         match pod.nominated_node() {
             Some(node) => self.snapshot.nominate(Arc::clone(&pod), node.into()),
             None => self.snapshot.withdraw_nomination(&pod.key),
         }
-        self.queue.upsert(pod, now);
+        let new = self.queue.upsert(pod, now);
+        self.handled(if new { POD_ADDED } else { "UnschedulablePodUpdate" }, now);
+    }
+
+    /// Tells the pods that wait of what has happened. `now` is when handling it began.
+    fn announce(&mut self, event: &ClusterEvent, now: Instant) {
+        self.queue.on_event(event, now);
+        self.handled(event.label(), now);
+    }
+
+    fn handled(&mut self, event: &'static str, start: Instant) {
+        self.handling.ended(&self.metrics, event, start);
+    }
+
+    /// A pod waits no more and is not placed.
+    fn left(&mut self, key: &str, now: Instant) {
+        if self.queue.remove(key) {
+            self.handled("UnschedulablePodDelete", now);
+        }
     }
 
     /// Pods of a group wait for each other.
@@ -204,7 +234,7 @@ impl Core {
         self.forget_member(key);
         self.snapshot.withdraw_nomination(key);
         self.evictions.forget(key);
-        self.queue.remove(key);
+        self.left(key, now);
         self.unplaced(key, now);
         self.waiting.reject(key, "", "removed");
         self.evicted(key, now);
@@ -212,14 +242,20 @@ impl Core {
 
     /// A pod goes or is gone. Whoever waits for no other victim may be tried again.
     fn evicted(&mut self, victim: &str, now: Instant) {
-        if let Some(preemptor) = self.evictions.ended(victim) {
-            self.queue.release(&preemptor, now);
+        if let Some(ended) = self.evictions.ended(victim) {
+            self.has_room(&ended, now);
         }
+    }
+
+    fn has_room(&mut self, Ended { preemptor, since }: &Ended, now: Instant) {
+        self.metrics.made_room(true, now.duration_since(*since));
+        self.queue.release(preemptor, now);
     }
 
     /// A pod that was to make room will not go.
     pub(super) fn eviction_refused(&mut self, victim: &str, now: Instant) {
-        if let Some(preemptor) = self.evictions.failed(victim) {
+        if let Some(Ended { preemptor, since }) = self.evictions.failed(victim) {
+            self.metrics.made_room(false, now.duration_since(since));
             self.queue.give_up(&preemptor, now);
         }
     }
@@ -232,18 +268,20 @@ impl Core {
         self.snapshot.upsert_pod(Arc::clone(&pod));
         let event = match old {
             // The pods that wait have heard of it when it was assumed.
-            Some(old) if confirmed && old.node_name == pod.node_name => return,
-            Some(old) if old.asks_the_same(&pod) => return,
+            Some(old) if confirmed && old.node_name == pod.node_name => {
+                return self.handled("AssignedPodAdd", now);
+            }
+            Some(old) if old.asks_the_same(&pod) => return self.handled("AssignedPodUpdate", now),
             Some(old) => ClusterEvent::PlacedPodUpdated { old, new: pod },
             None => ClusterEvent::PodPlaced(pod),
         };
-        self.queue.on_event(&event, now);
+        self.announce(&event, now);
     }
 
     fn unplaced(&mut self, key: &str, now: Instant) {
         if let Some(pod) = self.snapshot.pod(key).cloned() {
             self.snapshot.remove_pod(key);
-            self.queue.on_event(&ClusterEvent::PodRemoved(pod), now);
+            self.announce(&ClusterEvent::PodRemoved(pod), now);
         }
     }
 
@@ -254,7 +292,7 @@ impl Core {
         let event = change.apply(&mut self.snapshot);
         self.queue.show(self.snapshot.gate_view());
         if let Some(event) = event {
-            self.queue.on_event(&event, now);
+            self.announce(&event, now);
         }
     }
 
@@ -272,9 +310,9 @@ impl Core {
 
     /// Decides where a pod runs.
     pub(super) fn decide(&mut self, pod: &PodInfo) -> Option<Decision> {
-        let Served { profile, reuse } = served(&mut self.profiles, pod)?;
+        let Served { profile, reuse, evaluations } = served(&mut self.profiles, pod)?;
         let start = Instant::now();
-        let mut timer = self.sampling.timer(&self.metrics, &profile.scheduler_name);
+        let mut timer = self.sampling.timer(&self.metrics, &profile.scheduler_name, evaluations);
         let decision = reuse.schedule_observed(&self.snapshot, pod, profile, &mut self.rng, &mut timer);
         self.metrics.decided(start.elapsed());
         Some(decision)
@@ -282,10 +320,10 @@ impl Core {
 
     /// What a decision in several stages is made of.
     pub(super) fn stage<'a>(&'a mut self, pod: &'a PodInfo) -> Option<Stage<'a>> {
-        let Served { profile, reuse } = served(&mut self.profiles, pod)?;
+        let Served { profile, reuse, evaluations } = served(&mut self.profiles, pod)?;
         let cycle = Cycle { snapshot: &self.snapshot, pod };
         reuse.prepare(cycle.snapshot, pod, profile);
-        let timer = self.sampling.timer(&self.metrics, &profile.scheduler_name);
+        let timer = self.sampling.timer(&self.metrics, &profile.scheduler_name, evaluations);
         Some(Stage { cycle, profile, reuse, rng: &mut self.rng, timer })
     }
 
@@ -370,9 +408,23 @@ impl Core {
         Decision { outcome: Outcome::Unschedulable, total_nodes: 1, refused, ..decision }
     }
 
-    /// Tells the metrics how many pods are where.
+    /// Tells the metrics what is known and how many pods are where.
     pub(super) fn measure(&mut self) {
-        self.metrics.pending(self.queue.sizes());
+        let (sizes, (pods, assumed)) = (self.queue.sizes(), self.snapshot.population());
+        self.metrics.cached(CacheSizes { nodes: self.snapshot.node_count(), pods, assumed });
+        self.metrics.pending(sizes);
+        self.metrics.in_flight("PodPopped", sizes.in_flight);
+        self.kept_events.values_mut().for_each(|number| *number = 0);
+        for event in self.queue.kept_events() {
+            *self.kept_events.entry(event).or_default() += 1;
+        }
+        self.kept_events.iter().for_each(|(event, number)| self.metrics.in_flight(event, *number));
+        for rejection in self.queue.take_rejections() {
+            if let Some(served) = self.profiles.get(rejection.profile) {
+                let profile = &served.profile.scheduler_name;
+                self.metrics.unschedulable(rejection.plugin, profile, rejection.pods);
+            }
+        }
         for (arrival, number) in self.queue.take_arrivals() {
             self.metrics.incoming(arrival, number);
         }
@@ -426,8 +478,12 @@ impl Core {
         };
         self.snapshot.nominate(Arc::clone(pod), Arc::clone(&node));
         let going = victims.iter().filter(|victim| !victim.is_terminating());
-        let released = self.evictions.begin(&pod.key, going);
-        released.iter().for_each(|other| self.queue.release(other, now));
+        let released = self.evictions.begin(&pod.key, going, now);
+        released.iter().for_each(|other| self.has_room(other, now));
+        if !self.evictions.awaits(&pod.key) {
+            // All of them go already.
+            self.metrics.made_room(true, Duration::ZERO);
+        }
         (Nomination::Node(node), victims)
     }
 

@@ -3,6 +3,8 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use crate::pod::PodInfo;
 
 /// The evictions that have been decided on and are not known to have begun. A pod that goes makes room for one other only, so this is
@@ -10,9 +12,24 @@ use crate::pod::PodInfo;
 #[derive(Debug, Default)]
 pub(super) struct Evictions {
     /// The victims of each pod that is to take their place.
-    victims: HashMap<Arc<str>, HashSet<Arc<str>>>,
+    victims: HashMap<Arc<str>, Awaited>,
     /// Each victim's UID, and the pod that is to take its place.
     by: HashMap<Arc<str>, (Arc<str>, Arc<str>)>,
+}
+
+/// The victims that a pod waits for.
+#[derive(Debug)]
+struct Awaited {
+    victims: HashSet<Arc<str>>,
+    since: Instant,
+}
+
+/// A wait that is over.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Ended {
+    pub(super) preemptor: Arc<str>,
+    /// When it began.
+    pub(super) since: Instant,
 }
 
 impl Evictions {
@@ -21,13 +38,16 @@ impl Evictions {
         &mut self,
         preemptor: &Arc<str>,
         victims: impl Iterator<Item = &'a Arc<PodInfo>>,
-    ) -> Vec<Arc<str>> {
+        now: Instant,
+    ) -> Vec<Ended> {
         self.forget(preemptor);
         let mut released = Vec::new();
         for victim in victims {
             released.extend(self.ended(&victim.key));
             self.by.insert(Arc::clone(&victim.key), (Arc::clone(&victim.uid), Arc::clone(preemptor)));
-            self.victims.entry(Arc::clone(preemptor)).or_default().insert(Arc::clone(&victim.key));
+            let awaited = || Awaited { victims: HashSet::new(), since: now };
+            let awaited = self.victims.entry(Arc::clone(preemptor)).or_insert_with(awaited);
+            awaited.victims.insert(Arc::clone(&victim.key));
         }
         released
     }
@@ -44,28 +64,30 @@ impl Evictions {
     }
 
     /// The victim goes; returns the pod that it was the last one for.
-    pub(super) fn ended(&mut self, victim: &str) -> Option<Arc<str>> {
+    pub(super) fn ended(&mut self, victim: &str) -> Option<Ended> {
         let (_, preemptor) = self.by.remove(victim)?;
         let left = self.victims.get_mut(&preemptor)?;
-        left.remove(victim);
-        if !left.is_empty() {
+        left.victims.remove(victim);
+        if !left.victims.is_empty() {
             return None;
         }
-        self.victims.remove(&preemptor);
-        Some(preemptor)
+        let since = self.victims.remove(&preemptor)?.since;
+        Some(Ended { preemptor, since })
     }
 
     /// The victim stays; returns the pod that has waited for it and need not wait for the others either.
-    pub(super) fn failed(&mut self, victim: &str) -> Option<Arc<str>> {
+    pub(super) fn failed(&mut self, victim: &str) -> Option<Ended> {
         let (_, preemptor) = self.by.get(victim)?;
         let preemptor = Arc::clone(preemptor);
+        let since = self.victims.get(&preemptor)?.since;
         self.forget(&preemptor);
-        Some(preemptor)
+        Some(Ended { preemptor, since })
     }
 
     /// The pod waits for nobody any more.
     pub(super) fn forget(&mut self, preemptor: &str) {
-        for victim in self.victims.remove(preemptor).into_iter().flatten() {
+        let awaited = self.victims.remove(preemptor);
+        for victim in awaited.into_iter().flat_map(|awaited| awaited.victims) {
             self.by.remove(&victim);
         }
     }
@@ -87,40 +109,46 @@ mod tests {
         Arc::new(PodInfo::parse(object).unwrap())
     }
 
+    fn who(ended: Option<Ended>) -> Option<Arc<str>> {
+        ended.map(|ended| ended.preemptor)
+    }
+
     fn victim(name: &str) -> Arc<PodInfo> {
         pod(name, name, json!({}), "Running")
     }
 
     #[test]
     fn the_last_victim_ends_the_wait() {
-        let mut evictions = Evictions::default();
-        assert!(evictions.begin(&"ns/p".into(), [victim("a"), victim("b")].iter()).is_empty());
+        let (mut evictions, start) = (Evictions::default(), Instant::now());
+        assert!(evictions.begin(&"ns/p".into(), [victim("a"), victim("b")].iter(), start).is_empty());
         assert!(evictions.awaits("ns/p") && !evictions.awaits("ns/a"));
         assert_eq!(evictions.ended("ns/a"), None);
         assert_eq!(evictions.ended("ns/a"), None, "once is enough");
-        assert_eq!(evictions.ended("ns/b").as_deref(), Some("ns/p"));
+        let ended = Ended { preemptor: "ns/p".into(), since: start };
+        assert_eq!(evictions.ended("ns/b"), Some(ended));
         assert!(!evictions.awaits("ns/p"));
         assert!(evictions.by.is_empty() && evictions.victims.is_empty());
     }
 
     #[test]
     fn a_victim_goes_for_one_pod_only() {
-        let mut evictions = Evictions::default();
-        evictions.begin(&"ns/p".into(), [victim("a"), victim("b")].iter());
-        assert!(evictions.begin(&"ns/q".into(), [victim("a")].iter()).is_empty());
-        assert_eq!(evictions.begin(&"ns/r".into(), [victim("b")].iter()), ["ns/p".into()]);
-        assert_eq!(evictions.ended("ns/a").as_deref(), Some("ns/q"));
+        let (mut evictions, now) = (Evictions::default(), Instant::now());
+        evictions.begin(&"ns/p".into(), [victim("a"), victim("b")].iter(), now);
+        assert!(evictions.begin(&"ns/q".into(), [victim("a")].iter(), now).is_empty());
+        let ended = evictions.begin(&"ns/r".into(), [victim("b")].iter(), now);
+        assert_eq!(ended, [Ended { preemptor: "ns/p".into(), since: now }]);
+        assert_eq!(who(evictions.ended("ns/a")).as_deref(), Some("ns/q"));
         // A second decision takes the place of the first.
-        evictions.begin(&"ns/r".into(), [victim("c")].iter());
+        evictions.begin(&"ns/r".into(), [victim("c")].iter(), now);
         assert_eq!(evictions.ended("ns/b"), None);
-        assert_eq!(evictions.failed("ns/c").as_deref(), Some("ns/r"));
+        assert_eq!(who(evictions.failed("ns/c")).as_deref(), Some("ns/r"));
         assert!(evictions.by.is_empty() && evictions.victims.is_empty());
     }
 
     #[test]
     fn a_victim_that_goes_or_has_a_successor_is_told_from_one_that_stays() {
-        let mut evictions = Evictions::default();
-        evictions.begin(&"ns/p".into(), [victim("a")].iter());
+        let (mut evictions, now) = (Evictions::default(), Instant::now());
+        evictions.begin(&"ns/p".into(), [victim("a")].iter(), now);
         let terminating = json!({"deletionTimestamp": "2026-01-01T00:00:00Z"});
         for (pod, expected) in [
             (victim("a"), false),

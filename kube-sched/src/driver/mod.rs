@@ -5,6 +5,7 @@ mod consult;
 mod core;
 mod evictions;
 mod feeds;
+mod handling;
 mod outbox;
 mod reflector;
 mod report;

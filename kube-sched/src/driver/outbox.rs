@@ -138,6 +138,11 @@ impl Outbox {
         }
     }
 
+    /// How many conditions are still to be written.
+    pub(super) fn conditions(&self) -> usize {
+        self.state.lock().conditions
+    }
+
     /// Waits until nothing about the pod is being written. A request that is under way may reach the server after a later
     /// one, and a bound pod must not say in the end that it has no node.
     pub(super) async fn settled(&self, key: &str) {
@@ -200,6 +205,8 @@ struct State {
     writing: HashMap<Arc<str>, Option<(Duty, u32)>>,
     /// The victims that may stay. The loop takes them out in each of its turns.
     refused: Vec<Arc<str>>,
+    /// How many conditions are in `waiting`.
+    conditions: usize,
     next_ticket: u64,
     closed: bool,
 }
@@ -217,7 +224,9 @@ impl State {
         let (key, due) = (Arc::clone(duty.key()), (at, self.next_ticket));
         self.next_ticket += 1;
         self.due.insert(due, Arc::clone(&key));
+        self.conditions += usize::from(duty.is_condition());
         if let Some(old) = self.waiting.insert(key, Entry { duty, failures, due }) {
+            self.conditions -= usize::from(old.duty.is_condition());
             self.due.remove(&old.due);
         }
     }
@@ -226,6 +235,7 @@ impl State {
         if self.waiting.get(key).is_some_and(|entry| moot(&entry.duty))
             && let Some(entry) = self.waiting.remove(key)
         {
+            self.conditions -= usize::from(entry.duty.is_condition());
             self.due.remove(&entry.due);
         }
         if let Some(writing) = self.writing.get_mut(key) {
@@ -244,6 +254,7 @@ impl State {
         }
         self.due.remove(&due);
         let Some(Entry { duty, failures, .. }) = self.waiting.remove(&key) else { return Next::Wait };
+        self.conditions -= usize::from(duty.is_condition());
         self.writing.insert(key, Some((duty.clone(), failures)));
         Next::Write(duty)
     }

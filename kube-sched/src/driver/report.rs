@@ -10,11 +10,13 @@ use kube::Client;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::outbox::{Attempt, Duty, Nomination, Outbox};
 use super::series::{Occurrence, Series, SeriesKey};
 use crate::clock::Clock;
+use crate::metrics::{Call, Metrics};
 use crate::pod::PodInfo;
 use crate::request::Objects;
 
@@ -38,6 +40,7 @@ pub(super) struct Reporter {
     pub(super) instance: String,
     pub(super) series: Mutex<Series>,
     pub(super) outbox: Arc<Outbox>,
+    pub(super) metrics: Metrics,
 }
 
 /// A client that can be printed.
@@ -151,7 +154,10 @@ impl Reporter {
         if let Some(node) = nominated {
             status["nominatedNodeName"] = node.into();
         }
-        self.patch_status(pod, &status).await
+        let start = Instant::now();
+        let patched = self.patch_status(pod, &status).await;
+        self.metrics.called(Call::StatusPatch, patched.is_ok(), start.elapsed());
+        patched
     }
 
     /// Makes a pod go, unless it is gone already.

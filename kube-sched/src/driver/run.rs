@@ -22,7 +22,7 @@ use super::waiting::WaitingPods;
 use super::watched::{Kind, Observed, ROWS, Watches};
 use crate::extender::Extender;
 use crate::framework::{Binding, Profile};
-use crate::metrics::{Attempt, Metrics};
+use crate::metrics::{Attempt, Call, Metrics};
 use crate::pod::PodInfo;
 use crate::queue::QueuedPod;
 use crate::{Config, Error};
@@ -90,6 +90,7 @@ impl Scheduler {
             instance: self.config.reporting_instance.clone(),
             series: Mutex::new(Series::default()),
             outbox: Arc::clone(&outbox),
+            metrics: self.config.metrics.clone(),
         };
         let mut reporting = tokio::spawn(reporter.run(receiver, abort.clone()));
         let mut run = Loop::new(&self, reports, outbox);
@@ -151,6 +152,9 @@ impl<'a> Loop<'a> {
             self.take_in();
             self.core.measure();
             self.metrics.bindings(self.bindings.len());
+            self.metrics.pending_calls(Call::StatusPatch, self.outbox.conditions());
+            // A binding is never waiting to be sent.
+            self.metrics.pending_calls(Call::Binding, 0);
             if self.may_schedule() {
                 self.schedule().await;
                 tokio::task::yield_now().await;

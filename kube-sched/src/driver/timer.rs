@@ -2,6 +2,7 @@
 
 use tokio::time::Instant;
 
+use super::handling::Evaluations;
 use crate::framework::{Observer, Point, Verdict};
 use crate::metrics::{Metrics, status};
 
@@ -16,11 +17,16 @@ pub(super) struct Sampling {
 
 impl Sampling {
     /// A timer for the next decision.
-    pub(super) fn timer<'a>(&mut self, metrics: &'a Metrics, profile: &'a str) -> Timer<'a> {
+    pub(super) fn timer<'a>(
+        &mut self,
+        metrics: &'a Metrics,
+        profile: &'a str,
+        evaluations: &'a Evaluations,
+    ) -> Timer<'a> {
         let plugins = self.decisions.is_multiple_of(SAMPLE);
         self.decisions += 1;
         let now = Instant::now();
-        Timer { metrics, profile, plugins, point: now, plugin: now }
+        Timer { metrics, profile, evaluations, plugins, point: now, plugin: now }
     }
 }
 
@@ -29,6 +35,7 @@ impl Sampling {
 pub(super) struct Timer<'a> {
     metrics: &'a Metrics,
     profile: &'a str,
+    evaluations: &'a Evaluations,
     plugins: bool,
     /// When the point began that is under way.
     point: Instant,
@@ -47,6 +54,10 @@ impl Observer for Timer<'_> {
 
     fn point_ends(&mut self, point: Point, verdict: Verdict) {
         self.metrics.point(point.as_str(), status(verdict), self.profile, self.point.elapsed());
+    }
+
+    fn evaluated(&mut self, point: Point, place: usize, times: usize) {
+        self.evaluations.count(point, place, times);
     }
 
     fn plugin_begins(&mut self, _: Point, _: &'static str) {

@@ -69,6 +69,9 @@ pub enum ClusterEvent {
     Unknown,
 }
 
+/// The arrival of a pod without a node, in upstream's words.
+pub(crate) const POD_ADDED: &str = "UnschedulablePodAdd";
+
 /// The kinds of [`ClusterEvent`]s.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
@@ -155,12 +158,12 @@ impl ClusterEvent {
             EventKind::PodPlaced => "AssignedPodAdd",
             EventKind::PlacedPodUpdated => "AssignedPodUpdate",
             EventKind::PodRemoved => "AssignedPodDelete",
-            EventKind::PodUpdated => "PodUpdate",
+            EventKind::PodUpdated => "UnschedulablePodUpdate",
             EventKind::StorageChanged => "StorageChange",
             EventKind::ClaimChanged => "ResourceClaimUpdate",
             EventKind::DeviceClassChanged => "DeviceClassUpdate",
             EventKind::DevicesChanged => "ResourceSliceUpdate",
-            EventKind::GangMemberArrived => "PodAdd",
+            EventKind::GangMemberArrived => POD_ADDED,
             EventKind::WorkloadChanged => "WorkloadAdd",
             EventKind::Unknown => "Unknown",
         }

@@ -30,6 +30,7 @@ mod score;
 mod status;
 
 pub use binding::{Bind, Binding, Permit, PermitDecision, PostBind, PreBind, Reserve};
+pub(crate) use event::POD_ADDED;
 pub use event::{ClusterEvent, EventKind};
 pub use filter::{
     Cycle, Feasible, Filter, NodeFilter, NodeStatus, PostFilter, PostFilterOutcome, PreFilter, Preemption,

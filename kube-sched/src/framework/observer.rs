@@ -58,6 +58,13 @@ pub trait Observer {
         let _ = (point, verdict);
     }
 
+    /// The plugin at this place of the profile has been evaluated so many times: once in PreFilter and PreScore if it has something
+    /// to say about the pod, in Filter and Score once for each node that it was asked about. Told in every decision, whether it
+    /// [hears plugins](Self::hears_plugins) or not.
+    fn evaluated(&mut self, point: Point, place: usize, times: usize) {
+        let _ = (point, place, times);
+    }
+
     /// A plugin begins.
     fn plugin_begins(&mut self, point: Point, plugin: &'static str) {
         let _ = (point, plugin);
@@ -93,6 +100,12 @@ impl<'o, O: Observer + ?Sized> Watched<'o, O> {
         let done = work(self);
         self.observer.point_ends(point, verdict(&done));
         done
+    }
+
+    /// Tells of evaluations.
+    #[inline]
+    pub(crate) fn evaluated(&mut self, point: Point, place: usize, times: usize) {
+        self.observer.evaluated(point, place, times);
     }
 
     /// Asks a plugin.

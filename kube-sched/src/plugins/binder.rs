@@ -12,9 +12,14 @@ use crate::request::Objects;
 #[derive(Debug, Clone, Copy)]
 pub struct DefaultBinder;
 
+impl DefaultBinder {
+    /// The plugin's name.
+    pub(crate) const NAME: &str = "DefaultBinder";
+}
+
 impl Plugin for DefaultBinder {
     fn name(&self) -> &'static str {
-        "DefaultBinder"
+        Self::NAME
     }
 
     crate::takes_part!(Bind);

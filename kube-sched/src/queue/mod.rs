@@ -3,7 +3,9 @@
 
 mod arrivals;
 mod config;
+mod hints;
 mod pool;
+mod rejections;
 mod waiting;
 
 #[cfg(test)]
@@ -12,4 +14,5 @@ mod tests;
 pub use arrivals::Arrival;
 pub use config::QueueConfig;
 pub use pool::{QueueSizes, SchedulingQueue};
+pub use rejections::Rejection;
 pub use waiting::QueuedPod;

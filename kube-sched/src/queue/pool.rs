@@ -6,9 +6,12 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::arrivals::Arrivals;
+use super::hints::HintTimer;
+use super::rejections::{Rejection, Rejections};
 use super::waiting::Active;
 use super::{Arrival, QueueConfig, QueuedPod};
-use crate::framework::{ClusterEvent, EventKind, Hint, Profile};
+use crate::framework::{ClusterEvent, EventKind, Hint, POD_ADDED, Profile};
+use crate::metrics::Metrics;
 use crate::pod::PodInfo;
 use crate::snapshot::GateView;
 
@@ -99,6 +102,8 @@ pub struct SchedulingQueue {
     first_event: u64,
     next_ticket: u64,
     arrivals: Arrivals,
+    rejections: Rejections,
+    hints: HintTimer,
     /// What the gates may look at.
     view: GateView,
 }
@@ -121,8 +126,15 @@ impl SchedulingQueue {
             first_event: 0,
             next_ticket: 0,
             arrivals: Arrivals::default(),
+            rejections: Rejections::default(),
+            hints: HintTimer::default(),
             view: GateView::default(),
         }
+    }
+
+    /// Tells how long queueing hints take.
+    pub(crate) fn timed_by(self, metrics: Metrics) -> Self {
+        Self { hints: HintTimer::new(metrics), ..self }
     }
 
     /// Shows the gates what they may look at from now on. Pods that are held back notice when an event tells them to look.
@@ -130,12 +142,12 @@ impl SchedulingQueue {
         self.view = view;
     }
 
-    /// Takes in a pending pod, new or changed.
-    pub fn upsert(&mut self, pod: Arc<PodInfo>, now: Instant) {
+    /// Takes in a pending pod, new or changed; returns whether it is new.
+    pub fn upsert(&mut self, pod: Arc<PodInfo>, now: Instant) -> bool {
         if let Some(flight) = self.in_flight.get_mut(&pod.key) {
             let old = std::mem::replace(&mut flight.pod, Arc::clone(&pod));
             self.remember(ClusterEvent::PodUpdated { old, new: pod });
-            return;
+            return false;
         }
         let Some(entry) = self.pods.get_mut(&pod.key) else {
             let queued = QueuedPod {
@@ -146,7 +158,8 @@ impl SchedulingQueue {
                 backoff_until: now,
                 rejected_by: Vec::new(),
             };
-            return self.enqueue(queued, "PodAdd", now);
+            self.enqueue(queued, POD_ADDED, now);
+            return true;
         };
         let old = std::mem::replace(&mut entry.queued.pod, Arc::clone(&pod));
         let (place, mut queued) = (entry.place, entry.queued.clone());
@@ -166,12 +179,14 @@ impl SchedulingQueue {
             }
             self.enqueue(queued, event.label(), now);
         }
+        false
     }
 
-    /// Forgets a pod that is gone, bound or none of ours any more.
-    pub fn remove(&mut self, key: &str) {
-        self.take(key);
+    /// Forgets a pod that is gone, bound or none of ours any more; returns whether it was waiting.
+    pub fn remove(&mut self, key: &str) -> bool {
+        let waited = self.take(key).is_some();
         self.done(key);
+        waited
     }
 
     /// Hands out the pod that goes first. Its fate must be reported by [`done`](Self::done) or [`fail`](Self::fail).
@@ -330,6 +345,16 @@ impl SchedulingQueue {
         self.arrivals.take()
     }
 
+    /// The plugins that refused pods that are in the queue, if that has changed since the last call.
+    pub fn take_rejections(&mut self) -> impl Iterator<Item = Rejection> {
+        self.rejections.take_changed()
+    }
+
+    /// The names of the events that are kept for the pods that were handed out, one for each event.
+    pub fn kept_events(&self) -> impl Iterator<Item = &'static str> {
+        self.events.iter().map(ClusterEvent::label)
+    }
+
     fn requeue(&mut self, key: &str, cause: &'static str, now: Instant) {
         if let Some(entry) = self.take(key) {
             self.enqueue(entry.queued, cause, now);
@@ -361,7 +386,9 @@ impl SchedulingQueue {
     }
 
     fn put(&mut self, queued: QueuedPod, place: Place, cause: &'static str) {
-        let Some(profile) = self.profile_of(&queued.pod).cloned() else { return };
+        let Some((number, profile)) = self.numbered_profile(&queued.pod) else { return };
+        let profile = Arc::clone(profile);
+        self.rejections.enter(number, &queued.rejected_by);
         self.arrivals.count(place.name(), cause);
         let ticket = self.next_ticket;
         self.next_ticket += 1;
@@ -387,6 +414,10 @@ impl SchedulingQueue {
 
     fn take(&mut self, key: &str) -> Option<Entry> {
         let entry = self.pods.remove(key)?;
+        let refused = !entry.queued.rejected_by.is_empty();
+        if let (true, Some((number, _))) = (refused, self.numbered_profile(&entry.queued.pod)) {
+            self.rejections.leave(number, &entry.queued.rejected_by);
+        }
         match entry.place {
             Place::Backoff(until) => drop(self.backoff.remove(&(until, entry.ticket))),
             Place::Penalty(until) => drop(self.penalty.remove(&(until, entry.ticket))),
@@ -403,7 +434,12 @@ impl SchedulingQueue {
     }
 
     fn profile_of(&self, pod: &PodInfo) -> Option<&Arc<Profile>> {
-        self.profiles.iter().find(|profile| profile.scheduler_name == pod.scheduler_name())
+        self.numbered_profile(pod).map(|(_, profile)| profile)
+    }
+
+    fn numbered_profile(&self, pod: &PodInfo) -> Option<(usize, &Arc<Profile>)> {
+        let mut profiles = self.profiles.iter().enumerate();
+        profiles.find(|(_, profile)| profile.scheduler_name == pod.scheduler_name())
     }
 
     /// Whether one of the plugins that refused the pod thinks that `event` may help it.
@@ -411,7 +447,9 @@ impl SchedulingQueue {
         let Some(profile) = self.profile_of(&queued.pod) else { return false };
         let cares = |name: &&'static str| {
             let hints = profile.plugin(name).and_then(|plugin| plugin.as_queueing_hints());
-            hints.is_none_or(|hints| hints.hint(&queued.pod, event) == Hint::Queue)
+            hints.is_none_or(|hints| {
+                self.hints.time(name, event, || hints.hint(&queued.pod, event)) == Hint::Queue
+            })
         };
         queued.rejected_by.is_empty() || queued.rejected_by.iter().any(cares)
     }

@@ -232,10 +232,32 @@ fn arrivals_are_counted_by_cause() {
         counts,
         [
             ("active", "BackoffComplete", 1),
-            ("active", "PodAdd", 1),
+            ("active", "UnschedulablePodAdd", 1),
             ("backoff", "NodeAdd", 1),
             ("unschedulable", "ScheduleAttemptFailure", 1)
         ]
     );
     assert!(bench.queue.take_arrivals().is_empty());
+}
+
+#[test]
+fn refused_pods_are_counted_for_each_plugin_until_they_are_tried_again_or_gone() {
+    let mut bench = Bench::new();
+    let counts = |bench: &mut Bench| -> Vec<_> {
+        bench.queue.take_rejections().map(|one| (one.profile, one.plugin, one.pods)).collect()
+    };
+    for name in ["a", "b"] {
+        bench.add(name, 0);
+        bench.fail(&["NodeAffinity", "TaintToleration"]);
+    }
+    assert_eq!(counts(&mut bench), [(0, "NodeAffinity", 2), (0, "TaintToleration", 2)]);
+    assert!(counts(&mut bench).is_empty(), "nothing has changed");
+    bench.queue.on_event(&node(false), bench.now);
+    bench.pass(1000);
+    bench.queue.flush(bench.now);
+    assert!(counts(&mut bench).iter().all(|(_, _, pods)| *pods == 2), "they only wait elsewhere");
+    assert!(bench.pop().is_some());
+    assert_eq!(counts(&mut bench), [(0, "NodeAffinity", 1), (0, "TaintToleration", 1)]);
+    assert!(bench.queue.remove("ns/a") | bench.queue.remove("ns/b"));
+    assert_eq!(counts(&mut bench), [(0, "NodeAffinity", 0), (0, "TaintToleration", 0)]);
 }

@@ -59,7 +59,9 @@ pub(crate) fn search<O: Observer + ?Sized>(
         Ok((candidates, filters)) => {
             let mut judge = Judge::new(cycle, profile, filters, reuse);
             let look = |watched: &mut Watched<'_, O>| {
-                judge.search(candidates.as_deref(), rng, &mut decision, watched)
+                let found = judge.search(candidates.as_deref(), rng, &mut decision, watched);
+                judge.tell_asked(watched);
+                found
             };
             if let Err((plugin, status)) = watched.point(Point::Filter, look, refusal) {
                 decision.outcome = Outcome::Failed { stage: FailedAt::Filter, plugin, status };
@@ -81,7 +83,9 @@ fn prepare<'a, O: Observer + ?Sized>(
 ) -> Result<Prepared<'a>, Refusal> {
     let work = |watched: &mut Watched<'_, O>| {
         let candidates = narrow(cycle, profile, decision, watched)?;
-        Ok((candidates, Filters::compile(cycle, profile, watched)))
+        let filters = Filters::compile(cycle, profile, watched);
+        filters.tell_prepared(watched);
+        Ok((candidates, filters))
     };
     watched.point(Point::PreFilter, work, refusal)
 }
@@ -124,9 +128,13 @@ fn narrow<O: Observer + ?Sized>(
     watched: &mut Watched<'_, O>,
 ) -> Result<Option<Vec<NodeId>>, Refusal> {
     let mut candidates: Option<Vec<NodeId>> = None;
-    for plugin in profile.plugins.iter().map(|enabled| &enabled.plugin) {
+    for (place, plugin) in profile.plugins.iter().map(|enabled| &enabled.plugin).enumerate() {
         let Some(pre_filter) = plugin.as_pre_filter() else { continue };
         let judged = watched.plugin(Point::PreFilter, plugin.name(), || pre_filter.pre_filter(cycle), code);
+        // One that lets the pod pass and filters is told of when its filter is compiled.
+        if judged.is_err() || (plugin.as_filter().is_none() && judged != Ok(Feasible::All)) {
+            watched.evaluated(Point::PreFilter, place, 1);
+        }
         let feasible = judged.map_err(|status| (plugin.name(), status))?;
         if let Feasible::Only(nodes) = feasible {
             decision.narrowed_by.push(plugin.name());

@@ -8,14 +8,18 @@ pub(crate) type Refusal = (&'static str, Status);
 
 struct Compiled<'a> {
     plugin: &'static str,
+    /// The plugin's place in the profile.
+    place: usize,
     filter: Box<dyn NodeFilter + 'a>,
     reach: Reach,
+    /// How many nodes it was asked about.
+    asked: usize,
 }
 
 impl<'a> Compiled<'a> {
-    fn new(plugin: &'a dyn Plugin, cycle: &Cycle<'a>) -> Option<Self> {
+    fn new(place: usize, plugin: &'a dyn Plugin, cycle: &Cycle<'a>) -> Option<Self> {
         let filter = plugin.as_filter()?.compile(cycle)?;
-        Some(Self { plugin: plugin.name(), reach: filter.reach(), filter })
+        Some(Self { plugin: plugin.name(), place, reach: filter.reach(), filter, asked: 0 })
     }
 
     #[inline]
@@ -23,6 +27,7 @@ impl<'a> Compiled<'a> {
     where
         O: Observer + ?Sized,
     {
+        self.asked += 1;
         let filter = &mut self.filter;
         let verdict = watched.plugin(Point::Filter, self.plugin, || filter.check(node), code);
         verdict.map_err(|status| (self.plugin, status))
@@ -43,11 +48,11 @@ impl<'a> Filters<'a> {
         O: Observer + ?Sized,
     {
         let mut filters = Vec::with_capacity(profile.plugins.len());
-        for plugin in profile.plugins.iter().map(|enabled| &*enabled.plugin) {
+        for (place, plugin) in profile.plugins.iter().map(|enabled| &*enabled.plugin).enumerate() {
             if plugin.as_filter().is_none() {
                 continue;
             }
-            let compile = || Compiled::new(plugin, cycle);
+            let compile = || Compiled::new(place, plugin, cycle);
             filters.extend(watched.plugin(Point::PreFilter, plugin.name(), compile, |_| None));
         }
         Self::of(filters)
@@ -69,10 +74,22 @@ impl<'a> Filters<'a> {
             return None;
         }
         let wide = |name| self.wide.iter().any(|place| self.all[*place].plugin == name);
-        let plugins = profile.plugins.iter().map(|enabled| &*enabled.plugin);
-        let filters =
-            plugins.filter(|plugin| wide(plugin.name())).filter_map(|plugin| Compiled::new(plugin, cycle));
+        let plugins = profile.plugins.iter().map(|enabled| &*enabled.plugin).enumerate();
+        let filters = plugins
+            .filter(|(_, plugin)| wide(plugin.name()))
+            .filter_map(|(place, plugin)| Compiled::new(place, plugin, cycle));
         Some(Filters::of(filters.collect()))
+    }
+
+    /// Tells that these are the plugins that have something to say about the pod.
+    pub(crate) fn tell_prepared<O: Observer + ?Sized>(&self, watched: &mut Watched<'_, O>) {
+        self.all.iter().for_each(|compiled| watched.evaluated(Point::PreFilter, compiled.place, 1));
+    }
+
+    /// Tells how many nodes each of them was asked about.
+    pub(crate) fn tell_asked<O: Observer + ?Sized>(&self, watched: &mut Watched<'_, O>) {
+        let asked = self.all.iter().filter(|compiled| compiled.asked > 0);
+        asked.for_each(|compiled| watched.evaluated(Point::Filter, compiled.place, compiled.asked));
     }
 
     /// Asks all filters.

@@ -49,7 +49,10 @@ fn compile<'a, O: Observer + ?Sized>(
         let Some(score) = enabled.plugin.as_score() else { continue };
         let compile = || score.compile(cycle, nodes);
         let score = watched.plugin(Point::PreScore, enabled.plugin.name(), compile, |_| None);
-        compiled.extend(score.map(|score| Compiled { place, enabled, score }));
+        if let Some(score) = score {
+            watched.evaluated(Point::PreScore, place, 1);
+            compiled.push(Compiled { place, enabled, score });
+        }
     }
     compiled
 }
@@ -67,13 +70,19 @@ impl Compiled<'_> {
         let (mut raw, mut weighted) =
             reuse.as_deref_mut().map_or_else(Default::default, Reuse::columns_for_scores);
         raw.resize(nodes.len(), 0);
+        let (reach, mut asked) = (score.reach(), 0);
+        let mut ask = |nodes: &[NodeId], raw: &mut [i64]| {
+            asked = nodes.len();
+            score.score(nodes, raw);
+        };
         let rate = || match reuse {
-            Some(reuse) if score.reach() == Reach::Node => {
-                reuse.scores(*place, cycle.snapshot, nodes, &mut raw, |nodes, raw| score.score(nodes, raw));
+            Some(reuse) if reach == Reach::Node => {
+                reuse.scores(*place, cycle.snapshot, nodes, &mut raw, &mut ask);
             }
-            _ => score.score(nodes, &mut raw),
+            _ => ask(nodes, &mut raw),
         };
         watched.plugin(Point::Score, plugin, rate, |()| None);
+        watched.evaluated(Point::Score, *place, asked);
         weighted.extend_from_slice(&raw);
         watched.plugin(Point::NormalizeScore, plugin, || score.normalize(&mut weighted), |()| None);
         weighted.iter_mut().for_each(|score| *score *= weight);

@@ -81,6 +81,11 @@ impl<'a, 'r> Judge<'a, 'r> {
         verdict
     }
 
+    /// Tells how many nodes each filter was asked about.
+    pub(super) fn tell_asked<O: Observer + ?Sized>(&self, watched: &mut Watched<'_, O>) {
+        self.filters.tell_asked(watched);
+    }
+
     /// Filters nodes until enough are feasible. Fails only when a plugin does.
     pub(super) fn search<O>(
         &mut self,

@@ -243,7 +243,7 @@ proptest! {
 
 /// Writes down what it hears.
 #[derive(Default)]
-struct Scribe(Vec<(Point, &'static str)>);
+struct Scribe(Vec<(Point, &'static str)>, Vec<(Point, usize, usize)>);
 
 impl Observer for Scribe {
     fn hears_plugins(&self) -> bool {
@@ -258,6 +258,10 @@ impl Observer for Scribe {
         self.0.push((point, "ends"));
     }
 
+    fn evaluated(&mut self, point: Point, place: usize, times: usize) {
+        self.1.push((point, place, times));
+    }
+
     fn plugin_ends(&mut self, point: Point, plugin: &'static str, _: Verdict) {
         self.0.push((point, plugin));
     }
@@ -266,6 +270,13 @@ impl Observer for Scribe {
 impl Scribe {
     fn times(&self, point: Point, what: &str) -> usize {
         self.0.iter().filter(|heard| **heard == (point, what)).count()
+    }
+
+    fn evaluations(&self, profile: &Profile, point: Point, plugin: &str) -> usize {
+        let fits = |(at, place, _): &&(Point, usize, usize)| {
+            *at == point && profile.plugins[*place].plugin.name() == plugin
+        };
+        self.1.iter().filter(fits).map(|(_, _, times)| times).sum()
     }
 }
 
@@ -277,6 +288,7 @@ fn an_observer_hears_every_point_and_plugin() {
     let mut decide = |pod: &PodInfo, reuse: &mut Reuse| {
         let (mut heard, mut alone) = (Rng::with_seed(7), Rng::with_seed(7));
         scribe.0.clear();
+        scribe.1.clear();
         let observed = reuse.schedule_observed(&snapshot, pod, &profile, &mut heard, &mut scribe);
         assert_eq!(observed, schedule(&snapshot, pod, &profile, &mut alone), "it changes nothing");
         std::mem::take(&mut scribe)
@@ -291,7 +303,12 @@ fn an_observer_hears_every_point_and_plugin() {
     for point in [Point::PreFilter, Point::PreScore, Point::Score, Point::NormalizeScore] {
         assert_eq!(heard.times(point, "NodeResourcesFit"), 1, "{point:?}");
     }
-    assert_eq!(decide(&fits, &mut reuse).times(Point::Filter, "NodeResourcesFit"), 0, "both are known");
+    let fit = |heard: &Scribe, point| heard.evaluations(&profile, point, "NodeResourcesFit");
+    let points = [Point::PreFilter, Point::Filter, Point::PreScore, Point::Score];
+    assert_eq!(points.map(|point| fit(&heard, point)), [1, 2, 1, 2]);
+    let heard = decide(&fits, &mut reuse);
+    assert_eq!(heard.times(Point::Filter, "NodeResourcesFit"), 0, "both are known");
+    assert_eq!(points.map(|point| fit(&heard, point)), [1, 0, 1, 0]);
     let heard = decide(&giant, &mut reuse);
     assert_eq!(heard.times(Point::PostFilter, "DefaultPreemption"), 1);
     assert_eq!(heard.times(Point::Score, "begins"), 0);

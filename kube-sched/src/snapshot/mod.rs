@@ -99,6 +99,8 @@ pub struct Snapshot {
     facts: u64,
 
     pods_by_key: CowMap<Arc<str>, Placement>,
+    placed: usize,
+    assumed: usize,
     /// The pods for which preemption makes room, by node.
     nominated: CowMap<Arc<str>, Arc<Vec<Arc<PodInfo>>>>,
     nominated_nodes: CowMap<Arc<str>, Arc<str>>,
@@ -215,6 +217,11 @@ impl Snapshot {
     #[must_use]
     pub fn pod(&self, key: &str) -> Option<&Arc<PodInfo>> {
         self.pods_by_key.get(key).map(|placement| &placement.pod)
+    }
+
+    /// How many pods are placed, and how many of them are assumed and not confirmed yet.
+    pub(crate) fn population(&self) -> (usize, usize) {
+        (self.placed, self.assumed)
     }
 
     /// Whether the pod with this key is assumed and not confirmed yet.

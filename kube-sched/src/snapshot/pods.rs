@@ -43,6 +43,8 @@ impl Snapshot {
     /// Removes a pod.
     pub fn remove_pod(&mut self, key: &str) {
         if let Some(placement) = self.pods_by_key.remove(key) {
+            self.placed -= 1;
+            self.assumed -= usize::from(placement.assumed);
             self.displace(&placement);
         }
     }
@@ -159,6 +161,8 @@ impl Snapshot {
         self.touch(node);
         self.tally_pod(node, &pod, &holds, 1);
         self.occupy(node, &pod, 1);
+        self.placed += 1;
+        self.assumed += usize::from(assumed);
         self.pods_by_key.insert(Arc::clone(&pod.key), Placement { node, node_name, pod, assumed, holds });
     }
 

@@ -9,6 +9,7 @@ mod devices;
 mod extenders;
 mod feeds;
 mod gang;
+mod metrics;
 mod permit;
 mod preemption;
 mod sim;

@@ -84,7 +84,7 @@ async fn a_refused_pod_learns_why() {
     for line in [
         "scheduler_schedule_attempts_total{result=\"unschedulable\",profile=\"default-scheduler\"} 1",
         "scheduler_pending_pods{queue=\"unschedulable\"} 1",
-        "scheduler_queue_incoming_pods_total{event=\"PodAdd\",queue=\"active\"} 1",
+        "scheduler_queue_incoming_pods_total{event=\"UnschedulablePodAdd\",queue=\"active\"} 1",
     ] {
         assert!(text.contains(line), "{line} is not in {text}");
     }

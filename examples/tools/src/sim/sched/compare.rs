@@ -23,8 +23,13 @@ impl Pair<'_> {
         let mut differ = |what: &str, peer: &dyn Debug, ours: &dyn Debug| {
             found.push(format!("{what}\n    peer {peer:?}\n    ours {ours:?}"))
         };
+        if self.is_overtaken() {
+            return found;
+        }
         if peer.node.is_some() != ours.node.is_some() {
             differ("bound", &(&peer.node, &peer.condition[2]), &(&ours.node, &ours.condition[2]));
+            // Which of them sees what is there is told by what we decide on a fresh list of our side.
+            found.push(format!("expected {:?} of {:?}", self.advice.best, self.advice.feasible));
             return found;
         }
         if peer.condition != ours.condition {
@@ -54,6 +59,12 @@ impl Pair<'_> {
         found.extend(self.claims());
         found.extend(self.preemption());
         found
+    }
+
+    /// Whether ours was bound where it makes room before it was told that it has to: the victims were gone at once.
+    fn is_overtaken(&self) -> bool {
+        let made = |node: &String| self.advice.ways.iter().any(|(way, _)| way == node);
+        self.peer.nominated.is_some() && self.ours.node.as_ref().is_some_and(made)
     }
 
     fn scores(&self) -> Vec<String> {
