@@ -1,4 +1,4 @@
-//! `/healthz`, `/livez`, `/readyz` and `/metrics` of a component, over TLS.
+//! `/healthz`, `/livez`, `/readyz`, `/metrics` and `/configz` of a component, over TLS.
 
 mod gate;
 
@@ -28,7 +28,9 @@ pub struct Health {
     pub ready: Vec<Check>,
     /// What it counts.
     pub metrics: Arc<Registry>,
-    /// Who may read what it counts; everybody without one.
+    /// What `/configz` shows, JSON; there is no such path without it.
+    pub config: Option<Arc<str>>,
+    /// Who may read anything but whether it is well; everybody without one.
     pub gate: Option<Gate>,
 }
 
@@ -67,7 +69,12 @@ pub struct Endpoint {
     pub identity: Option<(PathBuf, PathBuf)>,
 }
 
-type Answer = (StatusCode, String);
+/// A status, the type of what is said, and that.
+type Answer = (StatusCode, &'static str, String);
+
+const TEXT: &str = "text/plain; charset=utf-8";
+const JSON: &str = "application/json";
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 impl Health {
     /// Answers until `shutdown`.
@@ -92,43 +99,49 @@ impl Health {
     }
 
     async fn answer<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
-        let (path, metrics) = (request.uri().path(), request.uri().path() == "/metrics");
-        let verbose = request.uri().query().is_some_and(|query| query.split('&').any(is_verbose));
-        let (status, text) = match path {
-            _ if !matches!(*request.method(), Method::GET | Method::HEAD) => {
-                (StatusCode::METHOD_NOT_ALLOWED, "method not allowed".to_owned())
-            }
-            "/healthz" | "/livez" => report(&path[1..], &[Check::new("ping", || true)], verbose),
-            "/readyz" => report("readyz", &self.ready, verbose),
-            "/metrics" => match &self.gate {
-                Some(gate) => match gate.judge(request.headers()).await {
-                    Ok(()) => self.encode(),
-                    Err(refusal) => refusal,
-                },
-                None => self.encode(),
-            },
-            _ => (StatusCode::NOT_FOUND, "404 page not found".to_owned()),
-        };
+        let (status, kind, text) = self.say(request).await;
         let mut response = Response::new(Full::from(text));
         *response.status_mut() = status;
-        let kind = match metrics && status == StatusCode::OK {
-            true => "application/openmetrics-text; version=1.0.0; charset=utf-8",
-            false => "text/plain; charset=utf-8",
-        };
         let headers = response.headers_mut();
-        headers.insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static(kind));
-        headers.insert(
-            http::header::CACHE_CONTROL,
-            http::HeaderValue::from_static("no-cache, no-store, must-revalidate"),
-        );
+        for (name, value) in [
+            (http::header::CONTENT_TYPE, kind),
+            (http::header::CACHE_CONTROL, "no-cache, no-store, must-revalidate"),
+            (http::header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        ] {
+            headers.insert(name, http::HeaderValue::from_static(value));
+        }
         response
+    }
+
+    async fn say<B>(&self, request: &Request<B>) -> Answer {
+        let path = request.uri().path();
+        let verbose = request.uri().query().is_some_and(|query| query.split('&').any(is_verbose));
+        match path {
+            _ if !matches!(*request.method(), Method::GET | Method::HEAD) => {
+                return (StatusCode::METHOD_NOT_ALLOWED, TEXT, "method not allowed".to_owned());
+            }
+            "/healthz" | "/livez" => return report(&path[1..], &[Check::new("ping", || true)], verbose),
+            "/readyz" => return report("readyz", &self.ready, verbose),
+            _ => {}
+        }
+        // Also what there is not is told to nobody else, as upstream.
+        if let Some(gate) = &self.gate
+            && let Err((status, text)) = gate.judge(request.headers(), path).await
+        {
+            return (status, TEXT, text);
+        }
+        match (path, &self.config) {
+            ("/metrics", _) => self.encode(),
+            ("/configz", Some(config)) => (StatusCode::OK, JSON, config.to_string()),
+            _ => (StatusCode::NOT_FOUND, TEXT, "404 page not found\n".to_owned()),
+        }
     }
 
     fn encode(&self) -> Answer {
         let mut text = String::new();
         match encode(&mut text, &self.metrics) {
-            Ok(()) => (StatusCode::OK, text),
-            Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+            Ok(()) => (StatusCode::OK, OPEN_METRICS, text),
+            Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, TEXT, error.to_string()),
         }
     }
 }
@@ -150,9 +163,9 @@ fn report(name: &str, checks: &[Check], verbose: bool) -> Answer {
         };
     }
     match (failed, verbose) {
-        (true, _) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{lines}{name} check failed\n")),
-        (false, true) => (StatusCode::OK, format!("{lines}{name} check passed\n")),
-        (false, false) => (StatusCode::OK, "ok".to_owned()),
+        (true, _) => (StatusCode::INTERNAL_SERVER_ERROR, TEXT, format!("{lines}{name} check failed\n")),
+        (false, true) => (StatusCode::OK, TEXT, format!("{lines}{name} check passed\n")),
+        (false, false) => (StatusCode::OK, TEXT, "ok".to_owned()),
     }
 }
 
@@ -192,11 +205,14 @@ mod tests {
         counter.inc();
         let seen = Arc::clone(&ready);
         let synced = Check::new("sync", move || seen.load(Ordering::Relaxed));
-        let health = Health { ready: vec![synced], metrics: Arc::new(registry), gate: None };
+        let config = Some("{\"componentconfig\":{}}".into());
+        let health = Health { ready: vec![synced], metrics: Arc::new(registry), config, gate: None };
         let ask = async |method: Method, path: &str| {
             let request = Request::builder().method(method).uri(path).body(()).expect("a request");
             let response = health.answer(&request).await;
             let status = response.status().as_u16();
+            let kind = response.headers()[http::header::CONTENT_TYPE].to_str().expect("text").to_owned();
+            assert_eq!(kind == JSON, path == "/configz", "{path}: {kind}");
             let body = response.into_body().collect().await.expect("a body").to_bytes();
             (status, String::from_utf8_lossy(&body).into_owned())
         };
@@ -211,7 +227,8 @@ mod tests {
         ready.store(true, Ordering::Relaxed);
         assert_eq!(ask(Method::GET, "/readyz").await, ok);
         assert!(ask(Method::GET, "/metrics").await.1.contains("things_total 1"));
-        assert_eq!(ask(Method::GET, "/else").await.0, 404);
+        assert_eq!(ask(Method::GET, "/configz").await, (200, "{\"componentconfig\":{}}".to_owned()));
+        assert_eq!(ask(Method::GET, "/statusz").await, (404, "404 page not found\n".to_owned()));
         assert_eq!(ask(Method::POST, "/healthz").await.0, 405);
     }
 }

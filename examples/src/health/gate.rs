@@ -1,4 +1,4 @@
-//! Who may read a component's metrics: the API server is asked.
+//! Who may read a component's metrics and configuration: the API server is asked.
 
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, StatusCode};
@@ -9,7 +9,7 @@ use k8s_openapi::api::authorization::v1::{
 use kube::Client;
 use kube::api::{Api, PostParams};
 
-/// Asks an API server who a token's owner is and whether they may read `/metrics`.
+/// Asks an API server who a token's owner is and whether they may read a path.
 #[derive(Clone)]
 pub struct Gate {
     who: Api<TokenReview>,
@@ -29,7 +29,7 @@ impl Gate {
     }
 
     /// Lets a request pass, or says why not.
-    pub(super) async fn judge(&self, headers: &HeaderMap) -> Result<(), (StatusCode, String)> {
+    pub(super) async fn judge(&self, headers: &HeaderMap, path: &str) -> Result<(), (StatusCode, String)> {
         let unavailable = |error: kube::Error| (StatusCode::INTERNAL_SERVER_ERROR, error.to_string());
         let header = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
         let user = match header.and_then(|value| value.strip_prefix("Bearer ")) {
@@ -40,10 +40,10 @@ impl Gate {
             None => anonymous(),
         };
         let name = user.username.clone().unwrap_or_default();
-        match self.may_read(user).await.map_err(unavailable)? {
+        match self.may_read(user, path).await.map_err(unavailable)? {
             true => Ok(()),
             false => {
-                Err((StatusCode::FORBIDDEN, format!("forbidden: User {name:?} cannot get path \"/metrics\"")))
+                Err((StatusCode::FORBIDDEN, format!("forbidden: User {name:?} cannot get path {path:?}")))
             }
         }
     }
@@ -55,8 +55,8 @@ impl Gate {
         Ok(status.user.filter(|_| status.authenticated == Some(true)))
     }
 
-    async fn may_read(&self, user: UserInfo) -> kube::Result<bool> {
-        let what = NonResourceAttributes { path: Some("/metrics".to_owned()), verb: Some("get".to_owned()) };
+    async fn may_read(&self, user: UserInfo, path: &str) -> kube::Result<bool> {
+        let what = NonResourceAttributes { path: Some(path.to_owned()), verb: Some("get".to_owned()) };
         let spec = SubjectAccessReviewSpec {
             user: user.username,
             groups: user.groups,

@@ -163,11 +163,16 @@ async fn callers_of_metrics_are_asked_who_they_are_if_somebody_can_tell() {
         process.get(&server.component(process.port, token), path).await.map(|text| text.len() > 1)
     };
     assert_eq!(ask(None, "/readyz").await, Ok(true), "health is no secret");
-    assert_eq!(ask(None, "/metrics").await, Err(403));
+    for path in ["/metrics", "/configz", "/nothing"] {
+        assert_eq!(ask(None, path).await, Err(403), "{path}");
+    }
     assert_eq!(ask(Some("made.up.token"), "/metrics").await, Err(401));
     let (stranger, controller) = (token("stranger").await, token("metrics-controller").await);
     assert_eq!(ask(Some(&stranger), "/metrics").await, Err(403));
     assert_eq!(ask(Some(&controller), "/metrics").await, Ok(true));
+    assert_eq!(ask(Some(&controller), "/configz").await, Ok(true));
+    assert_eq!(ask(Some(&controller), "/nothing").await, Err(404));
+    assert_eq!(ask(Some(&stranger), "/version").await, Err(404), "each path is asked about by its own name");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

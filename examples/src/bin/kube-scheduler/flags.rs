@@ -28,7 +28,7 @@ pub(crate) struct Flags {
     /// The address of the API server, instead of the kubeconfig's.
     #[arg(long, value_name = "URL")]
     master: Option<String>,
-    /// The address to serve /healthz, /livez, /readyz and /metrics on. Without --authorization-kubeconfig they ask nobody for
+    /// The address to serve /healthz, /livez, /readyz, /metrics and /configz on. Without --authorization-kubeconfig they ask nobody for
     /// credentials, hence not all addresses.
     #[arg(long, default_value = "127.0.0.1", value_name = "IP")]
     bind_address: IpAddr,
@@ -41,10 +41,10 @@ pub(crate) struct Flags {
     /// Its private key, PKCS#8 PEM.
     #[arg(long, value_name = "FILE", requires = "tls_cert_file")]
     tls_private_key_file: Option<PathBuf>,
-    /// The kubeconfig to ask with who a caller of /metrics is [default: --authorization-kubeconfig].
+    /// The kubeconfig to ask with who a caller of /metrics or /configz is [default: --authorization-kubeconfig].
     #[arg(long, value_name = "FILE")]
     authentication_kubeconfig: Option<PathBuf>,
-    /// The kubeconfig to ask with whether a caller may read /metrics; without one everybody may.
+    /// The kubeconfig to ask with whether a caller may read these; without one everybody may.
     #[arg(long, value_name = "FILE")]
     authorization_kubeconfig: Option<PathBuf>,
     /// Features to turn on or off, as `Name=true`.
@@ -160,7 +160,7 @@ impl Flags {
         client::connect(settings.client_connection.kubeconfig.as_deref(), self.master.as_deref()).await
     }
 
-    /// The client that callers of /metrics are judged with.
+    /// The clients that callers of /metrics and /configz are judged with.
     pub(crate) async fn judge(&self) -> Result<Option<(kube::Client, kube::Client)>, Failure> {
         let Some(authorization) = &self.authorization_kubeconfig else { return Ok(None) };
         let authentication = self.authentication_kubeconfig.as_ref().unwrap_or(authorization);

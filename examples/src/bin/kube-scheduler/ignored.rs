@@ -13,7 +13,7 @@ const FLAGS: &[(&str, &str)] = &[
     ("authorization-webhook-cache-authorized-ttl", AUTH),
     ("authorization-webhook-cache-unauthorized-ttl", AUTH),
     ("cert-dir", "a certificate that is made for a run is kept in memory"),
-    ("client-ca-file", "callers of /metrics show tokens, not certificates"),
+    ("client-ca-file", "callers show tokens, not certificates"),
     ("contention-profiling", PROFILING),
     ("disable-http2-serving", SERVING),
     ("disabled-metrics", METRICS),
@@ -44,7 +44,7 @@ const FLAGS: &[(&str, &str)] = &[
     ("vmodule", LOGS),
 ];
 
-const AUTH: &str = "every caller of /metrics is looked up, and of no other path";
+const AUTH: &str = "every caller is looked up, but for /healthz, /livez and /readyz";
 const LOGS: &str = "logs are lines of text on stderr, chosen by --v or RUST_LOG";
 const METRICS: &str = "there is one set of metrics";
 const PROFILING: &str = "there is no profiler over HTTP";

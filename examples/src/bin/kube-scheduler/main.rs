@@ -14,6 +14,7 @@ use flags::Flags;
 use kube_sched::{Extender, Scheduler, Settings};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
 
 #[global_allocator]
@@ -44,26 +45,25 @@ fn main() -> ExitCode {
 async fn run(flags: Flags, settings: Settings, shutdown: CancellationToken) -> Result<(), Failure> {
     let client = flags.client(&settings).await?;
     let gate = flags.judge().await?.map(|(who, whether)| Gate::new(who, whether));
-    let mut metrics = prometheus_client::registry::Registry::default();
+    let shown = settings.to_configz()?;
+    let mut metrics = Registry::default();
     let mut config = settings.scheduler;
     config.metrics.register(&mut metrics);
     for extender in settings.extenders {
         config.extenders.push(Extender::connect(extender).await?);
     }
-    let leader = Family::<[(&str, &str); 1], Gauge>::default();
-    metrics.register("leader_election_master_status", MASTER, leader.clone());
-    let leader = leader.get_or_create(&[("name", "kube-scheduler")]).clone();
+    let lease = flags::lease(&settings.leader_election);
+    let leader = lease.is_some().then(|| master(&mut metrics));
     let scheduler = Scheduler::new(client.clone(), config)?;
     let (synced, leading) = (scheduler.ready(), Arc::new(AtomicBool::new(false)));
     let leads = Arc::clone(&leading);
     // Who waits for the lease does its work by waiting.
     let synced = Check::new("sched-handler-sync", move || !leads.load(Ordering::Relaxed) || *synced.borrow());
-    let health = Health { ready: vec![synced], metrics: Arc::new(metrics), gate };
+    let health = Health { ready: vec![synced], metrics: Arc::new(metrics), config: Some(shown.into()), gate };
     let serving = health.serve(flags.endpoint(), shutdown.clone());
-    let lease = flags::lease(&settings.leader_election);
     let work = roles::lead_with(client, lease, shutdown, |token| async {
         leading.store(true, Ordering::Relaxed);
-        leader.set(1);
+        leader.inspect(|leader| _ = leader.set(1));
         scheduler.run(token).await;
         Ok(())
     });
@@ -75,4 +75,11 @@ async fn run(flags: Flags, settings: Settings, shutdown: CancellationToken) -> R
             work.await
         }
     }
+}
+
+/// Whether this process holds the lease; there is no such metric without an election.
+fn master(metrics: &mut Registry) -> Gauge {
+    let leader = Family::<[(&str, &str); 1], Gauge>::default();
+    metrics.register("leader_election_master_status", MASTER, leader.clone());
+    leader.get_or_create(&[("name", "kube-scheduler")]).clone()
 }
