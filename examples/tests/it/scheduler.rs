@@ -170,7 +170,9 @@ async fn callers_of_metrics_are_asked_who_they_are_if_somebody_can_tell() {
     let (stranger, controller) = (token("stranger").await, token("metrics-controller").await);
     assert_eq!(ask(Some(&stranger), "/metrics").await, Err(403));
     assert_eq!(ask(Some(&controller), "/metrics").await, Ok(true));
-    assert_eq!(ask(Some(&controller), "/configz").await, Err(403), "another path is another permission");
+    assert_eq!(ask(Some(&controller), "/configz").await, Ok(true));
+    assert_eq!(ask(Some(&controller), "/nothing").await, Err(404));
+    assert_eq!(ask(Some(&stranger), "/version").await, Err(404), "each path is asked about by its own name");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -97,11 +97,9 @@ fn profiles(sections: &[ProfileSection], registry: &Registry, it: &mut Complaint
         let path = format!("profiles[{index}]");
         profile(&path, section, registry, it);
         let namesake = |other: &ProfileSection| name(other) == name(section);
-        if let Some(before) = sections.iter().take(index).rposition(namesake) {
-            it.duplicate(
-                format_args!("{path}.schedulerName"),
-                format_args!("profiles[{before}].schedulerName"),
-            );
+        if sections.iter().take(index).any(namesake) {
+            // The first of the two is meant to stand here, but upstream prints its path as an object without fields.
+            it.duplicate(format_args!("{path}.schedulerName"), "{}");
         }
     }
     if let Some((first, others)) = sections.split_first() {

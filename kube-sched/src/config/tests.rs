@@ -220,10 +220,7 @@ const MISTAKES: &[(&str, &str)] = &[
         "leaderElection.resourceLock: Invalid value: \"endpoints\": resourceLock value must be \"leases\"",
     ),
     ("profiles: [{}, {schedulerName: b}]", "profiles[0].schedulerName: Required value"),
-    (
-        "profiles: [{schedulerName: a}, {schedulerName: a}]",
-        "profiles[1].schedulerName: Duplicate value: profiles[0].schedulerName",
-    ),
+    ("profiles: [{schedulerName: a}, {schedulerName: a}]", "profiles[1].schedulerName: Duplicate value: {}"),
     (
         "profiles: [{plugins: {score: {enabled: [{name: ImageLocality, weight: -1}]}}}]",
         "total score of Score plugins could overflow",
