@@ -174,10 +174,10 @@ impl<'d> Value<'d> {
             (Self::List(a), Self::List(b)) => {
                 a.len() == b.len() && a.iter().zip(b.iter()).all(|(a, b)| a.equals(b))
             }
-            (Self::Map(a), Self::Map(b)) => {
-                let has = |key: &Self, value: &Self| b.iter().any(|(k, v)| k.equals(key) && v.equals(value));
-                a.len() == b.len() && a.iter().all(|(key, value)| has(key, value))
-            }
+            (
+                Self::Map(_) | Self::Domains(..) | Self::Domain(..),
+                Self::Map(_) | Self::Domains(..) | Self::Domain(..),
+            ) => self.has_entries_of(other),
             (Self::Optional(a), Self::Optional(b)) => match (a, b) {
                 (Some(a), Some(b)) => a.equals(b),
                 (a, b) => a.is_none() && b.is_none(),
@@ -191,6 +191,12 @@ impl<'d> Value<'d> {
         }
     }
 
+    fn has_entries_of(&self, other: &Self) -> bool {
+        let (Ok(Some(a)), Ok(Some(b))) = (self.pairs(), other.pairs()) else { return false };
+        let has = |key: &Self, value: &Self| b.iter().any(|(k, v)| k.equals(key) && v.equals(value));
+        a.len() == b.len() && a.iter().all(|(key, value)| has(key, value))
+    }
+
     /// Whether it is what a variable of its type is when nothing is assigned to it.
     pub(super) fn is_zero(&self) -> bool {
         match self {
@@ -202,6 +208,7 @@ impl<'d> Value<'d> {
             Self::Text(text) => text.is_empty(),
             Self::List(items) => items.is_empty(),
             Self::Map(entries) => entries.is_empty(),
+            Self::Domains(..) | Self::Domain(..) => self.elements().is_none_or(|keys| keys.is_empty()),
             _ => false,
         }
     }

@@ -42,6 +42,11 @@ fn check(cases: &[(&str, &str)]) {
 fn devices_are_selected_by_what_is_known_of_them() {
     for (expression, expected) in [
         ("device.driver == 'gpu.example.com'", "true"),
+        ("device.attributes == device.attributes", "true"),
+        ("device.attributes['gpu.example.com'] == device.attributes['gpu.example.com']", "true"),
+        ("device.attributes['none.example.com'] == {}", "true"),
+        ("device.attributes['gpu.example.com'] == {}", "false"),
+        ("optional.ofNonZeroValue(device.attributes['none.example.com']).hasValue()", "false"),
         (r#"device.attributes["gpu.example.com"].model == "A100""#, "true"),
         (r#"device.attributes["gpu.example.com"]["model"].startsWith("A")"#, "true"),
         (
