@@ -125,7 +125,7 @@ fn tables() -> String {
 
 #[test]
 fn the_tables_of_the_gateway_match_the_proto_files() {
-    check_file(&tables(), "src/etcd/server/gateway/messages.rs");
+    check_file(&tables(), "src/etcd/server/gateway/gen/messages.rs");
 }
 
 #[test]

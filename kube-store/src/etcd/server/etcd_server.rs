@@ -6,7 +6,6 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch as watched;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use tonic::service::Routes;
 use tonic::{Request, Response, Status};
 
@@ -17,7 +16,7 @@ use super::group::Group;
 use super::health::Health;
 use super::listen::{self, Keepalive, Listener, Terms};
 use super::metrics::Metrics;
-use super::{convert, front, rpc, watch};
+use super::{convert, front, plain, rpc, watch};
 use crate::engine::DiskMetrics;
 use crate::etcd::r#gen::{etcdserverpb as pb, v3electionpb, v3lockpb};
 use crate::{Revision, Store, StoreStatus};
@@ -27,9 +26,6 @@ pub(super) const VERSION: &str = "3.5.21";
 
 /// What a message may have more than a request, as etcd has it.
 const OVERHEAD: usize = 512 << 10;
-
-/// How long calls that run when the server is told to stop may take.
-const LINGER: Duration = Duration::from_secs(10);
 
 /// What the cluster's list of members says of this server.
 #[derive(Debug, Clone, Default)]
@@ -310,13 +306,12 @@ impl EtcdServer {
         shutdown: CancellationToken,
     ) -> io::Result<()> {
         let connections = listen::connections(listener.into(), self.terms(tls), shutdown.clone());
-        let general = tonic::transport::Server::builder().accept_http1(true);
-        let served = { general }.serve_with_incoming_shutdown(
-            front::Front::of_pages(self),
-            connections,
-            shutdown.cancelled_owned(),
-        );
-        served.await.map_err(io::Error::other)
+        let (front, stop) = (front::Front::of_pages(self), shutdown.clone());
+        listen::serve_each(connections, shutdown, |connection| {
+            plain::serve(connection, front.clone(), stop.clone())
+        })
+        .await;
+        Ok(())
     }
 
     fn terms(&self, tls: Option<watched::Receiver<Arc<rustls::ServerConfig>>>) -> Terms {
@@ -331,38 +326,24 @@ impl EtcdServer {
     ) -> io::Result<()> {
         self.shutdown = shutdown.clone();
         let front = front::Front::new(self.clone());
-        let (served, ended) = (TaskTracker::new(), CancellationToken::new());
-        // Whatever is still served when this ends, ends with it.
-        let _ended = ended.clone().drop_guard();
-        let serve = {
-            let (served, front, shutdown) = (served.clone(), front.clone(), shutdown.clone());
-            let server = self.clone();
-            move |connection: listen::Connection| {
-                let server = Self { certified: connection.certified().clone(), ..server.clone() };
-                let front = front.of_client(connection.certified());
-                let serving = rpc::serve(connection, server, front, shutdown.clone());
-                served.spawn(ended.clone().run_until_cancelled_owned(serving));
-            }
-        };
         let connections = listen::connections(listener, self.terms(tls), shutdown.clone());
-        let others = listen::without_http2(connections, serve, served.clone(), shutdown.clone());
-        let serving = async {
-            let general = tonic::transport::Server::builder().accept_http1(true);
-            let served_others = { general }
-                .serve_with_incoming_shutdown(front, others, shutdown.clone().cancelled_owned())
-                .await;
-            served.close();
-            served.wait().await;
-            served_others
-        };
-        let linger = async {
-            shutdown.cancelled().await;
-            tokio::time::sleep(LINGER).await;
-        };
-        tokio::select! {
-            served = serving => served.map_err(io::Error::other),
-            // A client that does not read its answers must not keep the server.
-            () = linger => Ok(()),
+        listen::serve_each(connections, shutdown, |connection| {
+            self.clone().serve_one(connection, front.clone())
+        })
+        .await;
+        Ok(())
+    }
+
+    async fn serve_one(mut self, mut connection: listen::Connection, front: front::Front) {
+        let shutdown = self.shutdown.clone();
+        match shutdown.run_until_cancelled(connection.speaks_http2()).await {
+            Some(Ok(true)) => {
+                self.certified = connection.certified().clone();
+                let front = front.of_client(&self.certified);
+                rpc::serve(connection, self, front, shutdown).await;
+            }
+            Some(Ok(false)) => plain::serve(connection, front, shutdown).await,
+            Some(Err(_)) | None => {}
         }
     }
 

@@ -50,9 +50,7 @@ impl Front {
         request: http::Request<Body>,
     ) -> impl Future<Output = Result<Response, Infallible>> + use<> {
         let services = self.routes.clone().filter(|_| self.server.config.json_gateway);
-        // A general server says with the request who is at the other end of the connection.
-        let certified = request.extensions().get().unwrap_or(&self.certified).clone();
-        let server = self.server.clone();
+        let (server, certified) = (self.server.clone(), self.certified.clone());
         async move {
             Ok(match services {
                 Some(services) => gateway::respond(server, services, certified, request).await,

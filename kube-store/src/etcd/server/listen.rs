@@ -29,6 +29,9 @@ const QUEUE: usize = 16;
 /// How long to wait when no connection can be accepted, as when the process has too many files.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// How long calls that run when the server is told to stop may take.
+const LINGER: Duration = Duration::from_secs(10);
+
 /// A connection, with or without TLS.
 pub(crate) type Connection = Tolerant<Box<dyn Io>>;
 
@@ -162,31 +165,33 @@ async fn accept(listener: Listener, terms: Terms, sender: mpsc::Sender<io::Resul
     }
 }
 
-/// Gives the connections on which a client speaks HTTP/2 to `serve`, and answers the others. Until `shutdown`; `tasks` has
-/// whatever holds on to `serve`.
-pub(super) fn without_http2(
+/// Lets `serve` serve each connection, on a task of its own. Until `shutdown`, and a little longer while it is not done; whatever
+/// goes on then ends.
+pub(super) async fn serve_each<F>(
     mut connections: ReceiverStream<io::Result<Connection>>,
-    serve: impl Fn(Connection) + Clone + Send + 'static,
-    tasks: TaskTracker,
     shutdown: CancellationToken,
-) -> ReceiverStream<io::Result<Connection>> {
-    let (sender, receiver) = mpsc::channel(QUEUE);
-    let (each, ended) = (tasks.clone(), shutdown.clone());
-    let sort = async move {
-        while let Some(Ok(mut connection)) = connections.next().await {
-            let (serve, sender) = (serve.clone(), sender.clone());
-            let sort = async move {
-                match connection.speaks_http2().await {
-                    Ok(true) => serve(connection),
-                    Ok(false) => _ = sender.send(Ok(connection)).await,
-                    Err(_) => {}
-                }
-            };
-            each.spawn(ended.clone().run_until_cancelled_owned(sort));
+    serve: impl Fn(Connection) -> F,
+) where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let (served, ended) = (TaskTracker::new(), CancellationToken::new());
+    let _ended = ended.clone().drop_guard();
+    let serving = async {
+        while let Some(Ok(connection)) = connections.next().await {
+            served.spawn(ended.clone().run_until_cancelled_owned(serve(connection)));
         }
+        served.close();
+        served.wait().await;
     };
-    tasks.spawn(shutdown.run_until_cancelled_owned(sort));
-    ReceiverStream::new(receiver)
+    let linger = async {
+        shutdown.cancelled().await;
+        tokio::time::sleep(LINGER).await;
+    };
+    tokio::select! {
+        () = serving => {}
+        // A client that does not read its answers must not keep the server.
+        () = linger => {}
+    }
 }
 
 async fn agree(

@@ -25,6 +25,7 @@ mod lock;
 mod maintenance;
 mod metrics;
 mod pages;
+mod plain;
 mod queue;
 mod restore;
 mod rpc;

@@ -2,7 +2,6 @@
 
 use std::future::ready;
 use std::pin::Pin;
-use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use futures::{FutureExt, Stream, StreamExt, stream};
@@ -31,9 +30,6 @@ pub(super) type Told = Result<String, Status>;
 
 /// What headers begin with that are to be the call's own.
 const METADATA: &str = "grpc-metadata-";
-
-/// How much sooner than its client says a call ends. What serves HTTP/1.1 looks at the same header, and would not answer in JSON.
-const SOONER: Duration = Duration::from_millis(5);
 
 pub(super) struct Call {
     server: EtcdServer,
@@ -69,7 +65,7 @@ impl Call {
         };
         let (server, services, method) = (self.server, self.services, self.method);
         let (sender, receiver) = mpsc::channel(1);
-        let limit = limit(&self.headers).map(|limit| limit.saturating_sub(SOONER));
+        let limit = limit(&self.headers);
         let call = async move {
             let running = metrics.calls.begin(method.path);
             let outcome = tokio::select! {

@@ -2,7 +2,7 @@
 //!
 //! A request is turned from JSON into what a client of gRPC would have sent, goes the way of that through the services, and what
 //! they answer is turned into JSON: so no call is made twice here, and whatever holds for one holds for the other. A table says which
-//! path is which method ([`routes`]); what messages have is generated from the proto files (`messages.rs`, checked by a test).
+//! path is which method ([`routes`]); what messages have is generated from the proto files (`gen/messages.rs`, checked by a test).
 //!
 //! JSON is as in etcd 3.5. Names are told as the proto files have them, and taken in camel case too; numbers of 64 bits are told as
 //! text and taken as both; bytes are base64; values of an enumeration are told by name and taken as both; what has the usual value
@@ -12,6 +12,7 @@
 
 mod answer;
 mod call;
+#[path = "gen/messages.rs"]
 #[rustfmt::skip]
 mod messages;
 mod requests;
