@@ -153,4 +153,14 @@ mod tests {
         use clap::CommandFactory;
         Flags::command().debug_assert();
     }
+
+    #[test]
+    fn the_folder_is_where_the_program_was_started() {
+        let folder =
+            |given: &str| Flags::try_parse_from(["cluster", "--data-dir", given]).map(|flags| flags.data_dir);
+        let here = std::env::current_dir().expect("a folder");
+        assert_eq!(folder("data").expect("a flag"), here.join("data"));
+        assert_eq!(folder("/data").expect("a flag"), PathBuf::from("/data"));
+        assert!(folder("").is_err());
+    }
 }

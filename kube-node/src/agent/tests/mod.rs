@@ -130,6 +130,20 @@ async fn a_pod_runs_only_where_it_wants_to_be() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_others_say_the_node_has_becomes_allocatable() {
+    let cluster = Cluster::new();
+    cluster.start();
+    tokio::time::sleep(Duration::from_millis(900)).await;
+    let mut node = cluster.api.get("nodes", "", "n1").expect("the node");
+    node["status"]["capacity"]["example.com/dongle"] = json!("4");
+    cluster.api.put("nodes", node);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let status = cluster.api.get("nodes", "", "n1").expect("the node")["status"].clone();
+    assert_eq!(status["allocatable"]["example.com/dongle"], "4");
+    assert!(status["allocatable"]["cpu"].is_string(), "{status}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_pod_runs_and_its_deletion_finishes() {
     let cluster = Cluster::new();
     cluster.start();
