@@ -13,6 +13,7 @@ pub mod machine;
 pub mod node_role;
 pub mod progress;
 pub mod roles;
+pub mod served;
 
 pub use allocator::Allocator;
 

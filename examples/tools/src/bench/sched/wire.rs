@@ -1,14 +1,11 @@
 //! Schedulers as processes of their own, over TLS: ours beside the stock one.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use k8s_openapi::jiff::Timestamp;
-use kube_api::pki::{Pki, Subject, kubeconfig};
-use kube_api::serve::{ServeConfig, serve, tls_config};
+use examples::served;
 use kube_sched::testing::Shape;
-use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 use tokio_util::sync::CancellationToken;
 
@@ -19,6 +16,8 @@ use crate::{Failure, Figure};
 
 /// What both are called.
 const PROGRAM: &str = "kube-scheduler";
+/// Whom both speak as.
+const USER: &str = "system:kube-scheduler";
 /// How long each may bind pods. One that is slow has not bound all of them then.
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -50,7 +49,7 @@ async fn measure(shape: &Shape, program: &Path) -> Result<Run, Failure> {
     stage.nodes().await?;
     stage.initial().await?;
     let _stop = shutdown.clone().drop_guard();
-    let kubeconfig = listen(&stage, dir.path(), shutdown).await?;
+    let kubeconfig = served::to_user(USER, &stage.api, dir.path(), shutdown).await?;
     let scheduler = start(program, &kubeconfig)?;
     let pid = scheduler.id().ok_or("the scheduler has ended")?;
     let mut bound = stage.ready().await.map_err(|error| format!("{}: {error}", program.display()))?;
@@ -59,21 +58,6 @@ async fn measure(shape: &Shape, program: &Path) -> Result<Run, Failure> {
     let cpu_us = (cpu_seconds(pid)? - before) * 1e6;
     let (pods_per_second, rss_mib) = (done.per_second(), Memory::of(pid)?.rss);
     Ok(Run { pods_per_second, cpu_us_per_pod: cpu_us / done.bound.max(1) as f64, rss_mib })
-}
-
-/// Serves the API and writes the kubeconfig of a scheduler.
-async fn listen(stage: &Stage<'_>, dir: &Path, shutdown: CancellationToken) -> Result<PathBuf, Failure> {
-    let pki = Pki::open(dir.join("pki"), Timestamp::now())?;
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let address = listener.local_addr()?;
-    let identity = pki.server("apiserver", "kube-apiserver", &["localhost"], &[address.ip()])?;
-    let tls = tls_config(&identity, pki.ca_pem())?;
-    tokio::spawn(serve(listener, tls, stage.api.clone(), ServeConfig::default(), shutdown));
-    let user = "system:kube-scheduler";
-    let client = pki.client("scheduler", &Subject::new(user))?;
-    let path = dir.join("kubeconfig");
-    std::fs::write(&path, kubeconfig(&format!("https://{address}"), pki.ca_pem(), &client, user))?;
-    Ok(path)
 }
 
 /// Starts a scheduler that neither waits for a lease nor for its own client; it is killed when dropped.

@@ -1,18 +1,15 @@
 //! One of the two: an API server in this process and a scheduler as a process of its own.
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
-use examples::Failure;
+use examples::{Failure, served};
 use futures::{Stream, StreamExt};
-use k8s_openapi::jiff::Timestamp;
 use kube::Client;
 use kube::api::WatchEvent;
-use kube_api::pki::{Pki, Subject, kubeconfig};
-use kube_api::serve::{ServeConfig, serve, tls_config};
 use kube_api::{ApiServer, User};
 use kube_store::MemoryStore;
 use serde_json::{Value, json};
@@ -26,6 +23,8 @@ use super::world::{Item, World};
 
 /// How long something may take that certainly happens.
 const PATIENCE: Duration = Duration::from_secs(40);
+/// Whom the scheduler speaks as.
+const USER: &str = "system:kube-scheduler";
 /// The kinds that are created.
 const KINDS: &[&str] = &[
     "Namespace",
@@ -176,7 +175,7 @@ impl Side {
             api.put(item).await?;
         }
         let _stop = stop.clone().drop_guard();
-        let kubeconfig = listen(&server, dir.path(), stop).await?;
+        let kubeconfig = served::to_user(USER, &server, dir.path(), stop).await?;
         let settings = json!({"apiVersion": "kubescheduler.config.k8s.io/v1", "kind": "KubeSchedulerConfiguration",
             "clientConnection": {"kubeconfig": kubeconfig, "qps": 10000, "burst": 10000, "contentType": "application/json"},
             "leaderElection": {"leaderElect": false}, "percentageOfNodesToScore": 100, "profiles": world.profiles});
@@ -227,21 +226,6 @@ impl Side {
         }
         self.api.delete(&path).await
     }
-}
-
-/// Serves the API and writes the kubeconfig of a scheduler.
-async fn listen(api: &ApiServer, dir: &Path, stop: CancellationToken) -> Result<PathBuf, Failure> {
-    let pki = Pki::open(dir.join("pki"), Timestamp::now())?;
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let address = listener.local_addr()?;
-    let identity = pki.server("apiserver", "kube-apiserver", &["localhost"], &[address.ip()])?;
-    let tls = tls_config(&identity, pki.ca_pem())?;
-    tokio::spawn(serve(listener, tls, api.clone(), ServeConfig::default(), stop));
-    let user = "system:kube-scheduler";
-    let client = pki.client("scheduler", &Subject::new(user))?;
-    let path = dir.join("kubeconfig");
-    std::fs::write(&path, kubeconfig(&format!("https://{address}"), pki.ca_pem(), &client, user))?;
-    Ok(path)
 }
 
 /// Starts a scheduler that says how it scores; it is killed when dropped.
