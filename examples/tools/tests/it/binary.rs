@@ -2,10 +2,9 @@
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
-use std::time::Duration;
 
 use crate::identity::Authority;
-use crate::process::{Process, free_address, skip};
+use crate::process::{Process, free_address, skip, wait_for};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_kube-store");
 
@@ -73,25 +72,6 @@ fn start(dir: &Path, clients: &str, pages: &str, others: &[String]) -> Process {
         .stdin(Stdio::null())
         .spawn();
     Process(child.unwrap())
-}
-
-/// Waits until a page says what is wanted.
-async fn wait_for(address: &str, path: &str, wanted: &str) {
-    loop {
-        if get(address, path).await.is_ok_and(|text| text.contains(wanted)) {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
-
-async fn get(address: &str, path: &str) -> std::io::Result<String> {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    let mut stream = tokio::net::TcpStream::connect(address).await?;
-    stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).await?;
-    let mut text = String::new();
-    stream.read_to_string(&mut text).await?;
-    Ok(text)
 }
 
 /// Whether a client with this certificate may write.

@@ -3,34 +3,37 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use crate::process::{Process, free_address, skip};
+use crate::process::{Process, free_address, skip, wait_for};
 
 const QUOTA: usize = 4 << 20;
 
 /// A server, and etcdctl for it.
 struct Served {
-    url: String,
+    address: String,
     _server: Process,
 }
 
 impl Served {
     fn start(dir: &std::path::Path) -> Self {
-        let (url, peers) = (format!("http://{}", free_address()), format!("http://{}", free_address()));
+        let (address, peers) = (free_address(), format!("http://{}", free_address()));
         let server = Command::new(env!("CARGO_BIN_EXE_kube-store"))
             .arg(format!("--data-dir={}", dir.join("data").display()))
-            .args([format!("--listen-client-urls={url}"), format!("--quota-backend-bytes={QUOTA}")])
+            .args([
+                format!("--listen-client-urls=http://{address}"),
+                format!("--quota-backend-bytes={QUOTA}"),
+            ])
             .args([format!("--listen-peer-urls={peers}"), format!("--initial-advertise-peer-urls={peers}")])
             .arg(format!("--initial-cluster=default={peers}"))
             .stdin(Stdio::null())
             .stderr(Stdio::null())
             .spawn();
-        Self { url, _server: Process(server.unwrap()) }
+        Self { address, _server: Process(server.unwrap()) }
     }
 
     /// Whether it succeeded, and what it said.
     fn etcdctl(&self, args: &[&str], input: &[u8]) -> (bool, String) {
         let mut command = Command::new("etcdctl");
-        command.env("ETCDCTL_API", "3").args(["--endpoints", &self.url]).args(args);
+        command.env("ETCDCTL_API", "3").args(["--endpoints", &self.address]).args(args);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         // Not every command reads it.
@@ -62,9 +65,7 @@ async fn a_used_up_quota_is_freed_as_etcds_manual_says() {
     }
     let dir = tempfile::tempdir().unwrap();
     let served = Served::start(dir.path());
-    while !served.etcdctl(&["endpoint", "health"], b"").0 {
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
+    wait_for(&served.address, "/health", "\"true\"").await;
     let value = vec![b'x'; QUOTA / 8];
     let mut puts = 0;
     let refused = loop {
